@@ -1,0 +1,194 @@
+//! The chain `APIService` -> Service -> selector -> pods -> workload, resolved once for all checks.
+//!
+//! Names and labels of metrics-server's objects differ by packaging, so the chain starts at the `APIService` and follows
+//! references; only where it is broken is metrics-server looked for by image and known labels.
+
+use crate::{
+    metrics_server::{self, Owner},
+    snapshot::{
+        ApiService, EndpointSlice, Listing, Named, NotSeen, Observed, Pod, Service, Snapshot, Workload,
+        api_service::ServiceReference,
+        pod::{Container, PodSpec},
+        service::ServicePort,
+        workload::WorkloadKind,
+    },
+};
+
+/// The objects along the chain.
+#[derive(Debug)]
+pub struct Chain<'s> {
+    /// The `APIService` of `metrics.k8s.io` that autoscalers use: `v1beta1` where several are registered.
+    pub api_service: Observed<&'s ApiService>,
+    /// All `APIServices` of the group.
+    pub api_services: Vec<&'s ApiService>,
+    /// The Service that the `APIService` names.
+    pub service: Observed<&'s Service>,
+    /// Slices of that Service.
+    pub endpoint_slices: Listing<'s, EndpointSlice>,
+    /// Pods that the Service selects and that have not ended.
+    pub selected_pods: Listing<'s, Pod>,
+    /// The workload behind the Service; where the chain is broken, metrics-server's workload found by image or label.
+    pub workload: Observed<&'s Workload>,
+    /// Whether `workload` satisfies the Service's selector.
+    pub workload_is_selected: bool,
+    /// Pods of `workload`, selected by the Service or not.
+    pub workload_pods: Listing<'s, Pod>,
+    /// All workloads that run metrics-server.
+    pub metrics_servers: Listing<'s, Workload>,
+}
+
+impl<'s> Chain<'s> {
+    /// Follows the references in `snapshot`.
+    pub fn resolve(snapshot: &'s Snapshot) -> Self {
+        let api_services = registered(snapshot);
+        let api_service = match api_services.first() {
+            Some(&api_service) => Observed::Present(api_service),
+            None => match snapshot.api_services.get("", "v1beta1.metrics.k8s.io") {
+                Observed::NotSeen(reason) => Observed::NotSeen(reason),
+                Observed::Absent | Observed::Present(_) => Observed::Absent,
+            },
+        };
+        let reference = api_service.seen().and_then(|api_service| api_service.spec.service.as_ref());
+        let service = match (&api_service, reference) {
+            (_, Some(reference)) => snapshot.services.get(&reference.namespace, &reference.name),
+            (Observed::NotSeen(reason), None) => Observed::NotSeen(reason.clone()),
+            _ => Observed::Absent,
+        };
+        let metrics_servers = snapshot.workloads.all().filter(|workload| {
+            workload.kind != WorkloadKind::ReplicaSet && metrics_server::is_metrics_server(workload)
+        });
+        let selected_pods = selected_pods(snapshot, service.seen().copied());
+        let (workload, workload_is_selected) =
+            workload(snapshot, reference, service.seen().copied(), &selected_pods, &metrics_servers);
+        let workload_pods = workload_pods(snapshot, workload.seen().copied());
+        Self {
+            endpoint_slices: endpoint_slices(snapshot, reference),
+            api_service,
+            api_services,
+            service,
+            selected_pods,
+            workload,
+            workload_is_selected,
+            workload_pods,
+            metrics_servers,
+        }
+    }
+
+    /// The Service that the `APIService` names.
+    pub fn service_reference(&self) -> Option<&'s ServiceReference> {
+        self.api_service.seen().and_then(|api_service| api_service.spec.service.as_ref())
+    }
+
+    /// The Service port that the `APIService` asks for.
+    pub fn service_port(&self) -> Option<&'s ServicePort> {
+        let number = self.service_reference()?.effective_port();
+        self.service.seen().and_then(|service| service.port(number))
+    }
+
+    /// The pod specification behind the Service: a pod's where one was seen (admission may have changed it), else the
+    /// workload's template.
+    pub fn pod_spec(&self) -> Option<&'s PodSpec> {
+        let pods = if self.selected_pods.objects.is_empty() { &self.workload_pods } else { &self.selected_pods };
+        let newest = pods
+            .objects
+            .iter()
+            .filter(|pod| !pod.is_terminating())
+            .max_by_key(|pod| pod.metadata.creation_timestamp)
+            .map(|pod| &pod.spec);
+        newest.or_else(|| self.workload.seen().map(|workload| &workload.spec.template.spec))
+    }
+
+    /// metrics-server's container behind the Service.
+    pub fn container(&self) -> Option<&'s Container> {
+        self.pod_spec().and_then(metrics_server::container)
+    }
+
+    /// Who serves the metrics API; `None` where nothing behind the Service was seen.
+    pub fn owner(&self) -> Option<Owner> {
+        self.pod_spec().map(metrics_server::owner)
+    }
+}
+
+/// `APIServices` of `metrics.k8s.io`; autoscalers and older clients ask for `v1beta1`, so it comes first.
+fn registered(snapshot: &Snapshot) -> Vec<&ApiService> {
+    let mut api_services: Vec<_> =
+        snapshot.api_services.iter().filter(|api_service| api_service.serves_metrics()).collect();
+    api_services.sort_by_key(|api_service| api_service.spec.version != "v1beta1");
+    api_services
+}
+
+fn endpoint_slices<'s>(snapshot: &'s Snapshot, reference: Option<&ServiceReference>) -> Listing<'s, EndpointSlice> {
+    let Some(reference) = reference else {
+        return Listing { objects: Vec::new(), gap: Some(NotSeen::NotLooked) };
+    };
+    snapshot.endpoint_slices.in_namespace(&reference.namespace).filter(|slice| slice.service_name() == reference.name)
+}
+
+fn selected_pods<'s>(snapshot: &'s Snapshot, service: Option<&Service>) -> Listing<'s, Pod> {
+    let Some(service) = service else {
+        return Listing { objects: Vec::new(), gap: Some(NotSeen::NotLooked) };
+    };
+    snapshot.pods.selected(service.namespace(), &service.spec.selector).filter(|pod| !pod.is_finished())
+}
+
+fn workload<'s>(
+    snapshot: &'s Snapshot,
+    reference: Option<&ServiceReference>,
+    service: Option<&Service>,
+    selected_pods: &Listing<'s, Pod>,
+    metrics_servers: &Listing<'s, Workload>,
+) -> (Observed<&'s Workload>, bool) {
+    if let Some(service) = service {
+        let in_namespace = snapshot
+            .workloads
+            .in_namespace(service.namespace())
+            .filter(|workload| workload.kind != WorkloadKind::ReplicaSet);
+        let selected = in_namespace
+            .objects
+            .iter()
+            .filter(|workload| workload.spec.template.metadata.has_labels(&service.spec.selector))
+            // A selector that is too wide also matches others: metrics-server's own comes first.
+            .max_by_key(|workload| metrics_server::is_metrics_server(workload));
+        if let Some(&workload) = selected {
+            return (Observed::Present(workload), true);
+        }
+        let owner = selected_pods.objects.iter().find_map(|pod| owning_workload(snapshot, pod));
+        if let Some(workload) = owner {
+            return (Observed::Present(workload), true);
+        }
+    }
+    let namespace = reference.map_or("kube-system", |reference| reference.namespace.as_str());
+    let nearest = metrics_servers
+        .objects
+        .iter()
+        .max_by_key(|workload| (workload.namespace() == namespace, workload.wanted() > 0));
+    match nearest {
+        Some(&workload) => (Observed::Present(workload), false),
+        None => match &metrics_servers.gap {
+            None => (Observed::Absent, false),
+            Some(reason) => (Observed::NotSeen(reason.clone()), false),
+        },
+    }
+}
+
+/// The Deployment of a pod: its `ReplicaSet`'s name is the Deployment's with a hash behind it.
+fn owning_workload<'s>(snapshot: &'s Snapshot, pod: &Pod) -> Option<&'s Workload> {
+    let owner = pod.controller()?;
+    let (kind, name) = match owner.kind.as_str() {
+        "ReplicaSet" => ("Deployment", owner.name.rsplit_once('-')?.0),
+        kind => (kind, owner.name.as_str()),
+    };
+    snapshot.workloads.get_of_kind(Some(kind), pod.namespace(), name).known().ok().flatten()
+}
+
+fn workload_pods<'s>(snapshot: &'s Snapshot, workload: Option<&Workload>) -> Listing<'s, Pod> {
+    let Some(workload) = workload else {
+        return Listing { objects: Vec::new(), gap: Some(NotSeen::NotLooked) };
+    };
+    let selector = &workload.spec.selector;
+    let mut pods = snapshot.pods.selected(workload.namespace(), &selector.match_labels);
+    if selector.match_labels.is_empty() {
+        pods = snapshot.pods.in_namespace(workload.namespace());
+    }
+    pods.filter(|pod| !selector.is_empty() && selector.matches(&pod.metadata.labels) && !pod.is_finished())
+}

@@ -1,0 +1,23 @@
+//! metrics-server-doctor walks the guide "Why can't I collect metrics from containers, pods, or nodes using Metrics
+//! Server in Amazon EKS?" without rest and turns every step of it into gauges.
+//!
+//! ```text
+//!  watches, probes, bundle, demo     checks: pure functions          renderers: pure functions
+//!  observe/ ──▶ snapshot/ ──▶ chain ──▶ steps/*.rs ──▶ verdict ──▶ report ──▶ render/ (metrics, text, JSON)
+//! ```
+//!
+//! Invariants: `snapshot`, `chain`, `check`, `steps`, `catalogue`, `verdict`, `report` and `render` do no I/O and read
+//! no clock; *not seen* and *absent* are different types ([`snapshot::Observed`]); the page that Prometheus scrapes is
+//! encoded from an immutable report and never computed during a scrape.
+
+pub mod catalogue;
+pub mod chain;
+pub mod check;
+pub mod metrics_server;
+pub mod report;
+pub mod snapshot;
+pub mod steps;
+pub mod verdict;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,3 @@
+//! The command `metrics-server-doctor`.
+
+fn main() {}

@@ -1,0 +1,282 @@
+//! What is known of metrics-server itself: images, labels, versions, the port it listens on.
+
+use crate::snapshot::{
+    Workload,
+    pod::{Container, PodSpec},
+    version::Version,
+};
+
+/// The `--secure-port` that holds where none is given, in every version
+/// (kubernetes/apiserver `NewSecureServingOptions`; kubernetes-sigs/metrics-server `cmd/metrics-server/app/options`, 0.3.6 to 0.9.0).
+pub const DEFAULT_SECURE_PORT: u16 = 443;
+
+/// Label and value by which each packaging marks metrics-server's objects.
+pub const KNOWN_LABELS: [(&str, &str); 3] =
+    [("k8s-app", "metrics-server"), ("app.kubernetes.io/name", "metrics-server"), ("app", "metrics-server")];
+
+/// Who serves `metrics.k8s.io`: a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// metrics-server.
+    MetricsServer,
+    /// prometheus-adapter with resource rules.
+    PrometheusAdapter,
+    /// Something else.
+    Other,
+}
+
+impl Owner {
+    /// All owners.
+    pub const ALL: [Self; 3] = [Self::MetricsServer, Self::PrometheusAdapter, Self::Other];
+
+    /// As in labels.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::MetricsServer => "metrics_server",
+            Self::PrometheusAdapter => "prometheus_adapter",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// How metrics-server was installed: a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Packaging {
+    /// The released `components.yaml`.
+    Manifest,
+    /// The chart of kubernetes-sigs.
+    Chart,
+    /// The community add-on of Amazon EKS.
+    EksAddon,
+    /// The `stable/metrics-server` chart that ended in 2020.
+    StableChart,
+    /// Bitnami's chart.
+    Bitnami,
+    /// A distribution's own copy, or anything else.
+    Other,
+}
+
+impl Packaging {
+    /// As in labels.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::Chart => "chart",
+            Self::EksAddon => "eks_addon",
+            Self::StableChart => "stable_chart",
+            Self::Bitnami => "bitnami",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The last part of an image reference's path, without tag and digest.
+fn repository_name(image: &str) -> &str {
+    let without_digest = image.split('@').next().unwrap_or(image);
+    let last = without_digest.rsplit('/').next().unwrap_or(without_digest);
+    last.split(':').next().unwrap_or(last)
+}
+
+/// The tag of an image reference, empty where it has none.
+fn tag(image: &str) -> &str {
+    let without_digest = image.split('@').next().unwrap_or(image);
+    let last = without_digest.rsplit('/').next().unwrap_or(without_digest);
+    last.split_once(':').map_or("", |(_, tag)| tag)
+}
+
+/// Whether the image is metrics-server's, in any registry (`metrics-server`, `metrics-server-amd64`,
+/// `hardened-k8s-metrics-server`, `mirrored-metrics-server`), and not one of the tools that go with it.
+pub fn is_metrics_server_image(image: &str) -> bool {
+    let name = repository_name(image);
+    let architecture = ["-amd64", "-arm64", "-arm", "-ppc64le", "-s390x"];
+    let name = architecture.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+    name == "metrics-server" || name.ends_with("-metrics-server")
+}
+
+/// metrics-server's container in a pod.
+pub fn container(spec: &PodSpec) -> Option<&Container> {
+    let by_image = spec.containers.iter().find(|container| is_metrics_server_image(&container.image));
+    by_image.or_else(|| spec.containers.iter().find(|container| runs_metrics_server_binary(container)))
+}
+
+/// Mirrors rename images; the binary's name in the command, or the container's name, tell too.
+fn runs_metrics_server_binary(container: &Container) -> bool {
+    let binary = container.command.first().map(|command| command.rsplit('/').next().unwrap_or(command));
+    binary == Some("metrics-server") || (binary.is_none() && container.name == "metrics-server")
+}
+
+/// Whether the workload's pods run metrics-server.
+pub fn is_metrics_server(workload: &Workload) -> bool {
+    container(&workload.spec.template.spec).is_some()
+}
+
+/// Who a workload's pods are.
+pub fn owner(spec: &PodSpec) -> Owner {
+    if container(spec).is_some() {
+        return Owner::MetricsServer;
+    }
+    let adapter = |container: &Container| {
+        let name = repository_name(&container.image);
+        name.contains("prometheus-adapter") || name.contains("k8s-prometheus-adapter")
+    };
+    if spec.containers.iter().any(adapter) { Owner::PrometheusAdapter } else { Owner::Other }
+}
+
+/// The version in an image's tag.
+pub fn version(image: &str) -> Option<Version> {
+    Version::parse(tag(image))
+}
+
+/// How the workload was installed, from its labels and image.
+pub fn packaging(workload: &Workload) -> Packaging {
+    let label = |key: &str| workload.metadata.labels.get(key).map_or("", String::as_str);
+    let image = container(&workload.spec.template.spec).map_or("", |container| container.image.as_str());
+    if image.contains("/eks/metrics-server") || image.contains("-eksbuild.") {
+        Packaging::EksAddon
+    } else if image.contains("bitnami") || label("helm.sh/chart").contains("bitnami") {
+        Packaging::Bitnami
+    } else if label("app.kubernetes.io/managed-by") == "Helm" || label("helm.sh/chart").starts_with("metrics-server") {
+        Packaging::Chart
+    } else if label("app") == "metrics-server" && !label("chart").is_empty() {
+        Packaging::StableChart
+    } else if label("k8s-app") == "metrics-server" {
+        Packaging::Manifest
+    } else {
+        Packaging::Other
+    }
+}
+
+/// The port that a command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenPort {
+    /// This port, and where it is written (`--secure-port=10250`, or the default).
+    Known {
+        /// The number.
+        port: u16,
+        /// Where it is written.
+        source: String,
+    },
+    /// The command line cannot be read: a shell starts it, or a variable holds the value.
+    Unknown(String),
+}
+
+/// The port that metrics-server listens on by its command line: the last `--secure-port` in command and args, with
+/// `=` or a space, else 443 (spf13/pflag: the last one wins; both `-` spellings do not exist for long flags).
+pub fn listen_port(container: &Container) -> ListenPort {
+    let words: Vec<&str> = container.command.iter().chain(&container.args).map(String::as_str).collect();
+    let shell = words.first().is_some_and(|first| {
+        ["sh", "bash", "ash"].contains(&first.rsplit('/').next().unwrap_or(first)) && words.contains(&"-c")
+    });
+    if shell {
+        return ListenPort::Unknown(format!("a shell starts it: {}", words.join(" ")));
+    }
+    let mut found = None;
+    for (position, word) in words.iter().enumerate() {
+        if let Some(value) = word.strip_prefix("--secure-port=") {
+            found = Some((value, format!("--secure-port={value}")));
+        } else if *word == "--secure-port" {
+            let value = words.get(position + 1).copied().unwrap_or("");
+            found = Some((value, format!("--secure-port {value}")));
+        }
+    }
+    match found {
+        None => ListenPort::Known {
+            port: DEFAULT_SECURE_PORT,
+            source: format!("no --secure-port in command or args, so the default {DEFAULT_SECURE_PORT}"),
+        },
+        Some((value, source)) => match value.trim().parse() {
+            Ok(port) => ListenPort::Known { port, source },
+            Err(_) => ListenPort::Unknown(format!("{source} is not a number")),
+        },
+    }
+}
+
+/// The value of a flag in a container's command line, last one wins; `Some("")` for a flag without a value.
+pub fn flag<'c>(container: &'c Container, name: &str) -> Option<&'c str> {
+    let words: Vec<&str> = container.command.iter().chain(&container.args).map(String::as_str).collect();
+    let mut found = None;
+    for (position, word) in words.iter().enumerate() {
+        let Some(rest) = word.strip_prefix("--").and_then(|word| word.strip_prefix(name)) else { continue };
+        if let Some(value) = rest.strip_prefix('=') {
+            found = Some(value);
+        } else if rest.is_empty() {
+            let next = words.get(position + 1).copied().filter(|next| !next.starts_with("--"));
+            found = Some(next.unwrap_or(""));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn with_args(args: &[&str]) -> Container {
+        Container { args: args.iter().map(|&arg| arg.to_owned()).collect(), ..Container::default() }
+    }
+
+    fn port(args: &[&str]) -> Option<u16> {
+        match listen_port(&with_args(args)) {
+            ListenPort::Known { port, .. } => Some(port),
+            ListenPort::Unknown(_) => None,
+        }
+    }
+
+    #[test]
+    fn the_last_secure_port_wins_and_443_is_the_default() {
+        assert_eq!(port(&[]), Some(443));
+        assert_eq!(port(&["--cert-dir=/tmp", "--secure-port=4443"]), Some(4443));
+        assert_eq!(port(&["--secure-port", "10250"]), Some(10250));
+        assert_eq!(port(&["--secure-port=4443", "--secure-port=10251"]), Some(10251));
+        assert_eq!(port(&["--secure-port=$(PORT)"]), None);
+        assert_eq!(port(&["--secure-portal=1"]), Some(443));
+    }
+
+    #[test]
+    fn a_command_behind_a_shell_cannot_be_read() {
+        let container = Container {
+            command: vec!["/bin/sh".to_owned(), "-c".to_owned(), "exec /metrics-server --secure-port=8443".to_owned()],
+            ..Container::default()
+        };
+        assert!(matches!(listen_port(&container), ListenPort::Unknown(_)));
+    }
+
+    #[test]
+    fn images_of_every_registry() {
+        for image in [
+            "k8s.gcr.io/metrics-server-amd64:v0.3.6",
+            "registry.k8s.io/metrics-server/metrics-server:v0.9.0",
+            "602401143452.dkr.ecr.eu-west-1.amazonaws.com/eks/metrics-server:v0.8.0-eksbuild.2",
+            "rancher/hardened-k8s-metrics-server:v0.7.2-build20250110",
+            "rancher/mirrored-metrics-server:v0.7.2",
+            "docker.io/bitnami/metrics-server@sha256:0123",
+            "localhost:5000/metrics-server",
+        ] {
+            assert!(is_metrics_server_image(image), "{image}");
+        }
+        for image in
+            ["olxbr/metrics-server-exporter:1", "registry.k8s.io/addon-resizer:1.8", "prometheus-adapter:v1", ""]
+        {
+            assert!(!is_metrics_server_image(image), "{image}");
+        }
+        assert_eq!(version("localhost:5000/metrics-server"), None);
+        assert_eq!(version("localhost:5000/metrics-server:v0.7.1@sha256:00"), Some(Version::new(0, 7, 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_port_in_any_place_is_found(port in 1_u16.., before in proptest::collection::vec("--[a-z]{3,9}=[a-z0-9]{1,4}", 0..4), space: bool) {
+            let mut args = before;
+            if space {
+                args.extend(["--secure-port".to_owned(), port.to_string()]);
+            } else {
+                args.push(format!("--secure-port={port}"));
+            }
+            let container = Container { args, ..Container::default() };
+            let found = matches!(listen_port(&container), ListenPort::Known { port: known, .. } if known == port);
+            prop_assert!(found);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What an observer has seen of a cluster at one moment.
+//!
+//! Observers (watches, probes, the bundle reader, the demo) fill a [`Snapshot`]; checks read nothing else. *Not seen*
+//! (not synced, forbidden, unreachable, not in the bundle) and *absent* are different values of [`Observed`], and a
+//! [`Collection`] knows which part of the cluster it has seen in full, so that nothing counts as absent only because
+//! nobody looked there.
+
+pub mod api_service;
+pub mod collection;
+pub mod config_map;
+pub mod endpoints;
+pub mod event;
+pub mod horizontal_pod_autoscaler;
+pub mod log;
+pub mod metadata;
+pub mod network_policy;
+pub mod node;
+pub mod observed;
+pub mod pod;
+pub mod quantity;
+pub mod rbac;
+pub mod retrieval;
+pub mod scale;
+pub mod service;
+pub mod version;
+pub mod workload;
+
+use jiff::Timestamp;
+
+pub use self::{
+    api_service::ApiService,
+    collection::{Collection, Listing, Named, Scope},
+    config_map::ConfigMap,
+    endpoints::EndpointSlice,
+    event::Event,
+    horizontal_pod_autoscaler::HorizontalPodAutoscaler,
+    log::ContainerLog,
+    metadata::{Condition, ConditionStatus, Metadata},
+    network_policy::NetworkPolicy,
+    node::Node,
+    observed::{NotSeen, Observed},
+    pod::Pod,
+    quantity::Quantity,
+    rbac::{Role, RoleBinding, ServiceAccount},
+    retrieval::Retrieval,
+    scale::Scale,
+    service::Service,
+    version::KubernetesVersion,
+    workload::Workload,
+};
+
+/// From where a snapshot was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A live cluster.
+    #[default]
+    Cluster,
+    /// A support bundle on disk, or the embedded sample cluster.
+    Bundle,
+}
+
+/// Everything that the checks may know.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The moment from which ages count: the clock for a cluster, `observed-at.txt` for a bundle.
+    pub observed_at: Timestamp,
+    /// Cluster or bundle.
+    pub source: Source,
+    /// The API server's version.
+    pub server_version: Observed<KubernetesVersion>,
+    /// `APIService` objects of `apiregistration.k8s.io`.
+    pub api_services: Collection<ApiService>,
+    /// Services.
+    pub services: Collection<Service>,
+    /// `EndpointSlices`, and Endpoints turned into the same form where only those were seen.
+    pub endpoint_slices: Collection<EndpointSlice>,
+    /// Pods, by the selectors that are needed.
+    pub pods: Collection<Pod>,
+    /// Deployments, `DaemonSets`, `StatefulSets` and `ReplicaSets`.
+    pub workloads: Collection<Workload>,
+    /// Nodes.
+    pub nodes: Collection<Node>,
+    /// `HorizontalPodAutoscalers`.
+    pub autoscalers: Collection<HorizontalPodAutoscaler>,
+    /// Answers of the scale subresource, for the targets that were asked for.
+    pub scales: Collection<Scale>,
+    /// `ServiceAccounts`.
+    pub service_accounts: Collection<ServiceAccount>,
+    /// Roles (with a namespace) and `ClusterRoles` (without).
+    pub roles: Collection<Role>,
+    /// `RoleBindings` (with a namespace) and `ClusterRoleBindings` (without).
+    pub role_bindings: Collection<RoleBinding>,
+    /// `ConfigMaps`: only `kube-system/aws-auth` and `kube-system/extension-apiserver-authentication` are kept.
+    pub config_maps: Collection<ConfigMap>,
+    /// `NetworkPolicies`.
+    pub network_policies: Collection<NetworkPolicy>,
+    /// Events of objects that belong to metrics-server.
+    pub events: Collection<Event>,
+    /// Logs of metrics-server's containers.
+    pub logs: Collection<ContainerLog>,
+    /// What `kubectl top nodes` or the same call got.
+    pub top_nodes: Observed<Retrieval>,
+    /// What `kubectl top pods` or the same call got.
+    pub top_pods: Observed<Retrieval>,
+    /// What could not be read, in the words of the observer; told in the report, never judged.
+    pub notices: Vec<String>,
+}

@@ -1,0 +1,93 @@
+//! `APIService` of `apiregistration.k8s.io` (`v1`, and `v1beta1` before Kubernetes 1.22).
+
+use serde::Deserialize;
+
+use super::{
+    Condition, Metadata, Named,
+    metadata::{condition, or_default},
+};
+
+/// The group that metrics-server serves.
+pub const METRICS_GROUP: &str = "metrics.k8s.io";
+
+/// The registration of a group version with the aggregation layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ApiService {
+    /// Named `VERSION.GROUP`.
+    #[serde(deserialize_with = "or_default")]
+    pub metadata: Metadata,
+    /// What is registered.
+    #[serde(deserialize_with = "or_default")]
+    pub spec: ApiServiceSpec,
+    /// What the aggregator found.
+    #[serde(deserialize_with = "or_default")]
+    pub status: ApiServiceStatus,
+}
+
+/// `spec` of an `APIService`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ApiServiceSpec {
+    /// For example `metrics.k8s.io`.
+    #[serde(deserialize_with = "or_default")]
+    pub group: String,
+    /// For example `v1beta1`.
+    #[serde(deserialize_with = "or_default")]
+    pub version: String,
+    /// Who serves it; `None` for groups that kube-apiserver serves itself.
+    pub service: Option<ServiceReference>,
+    /// Whether the serving certificate is not verified.
+    #[serde(rename = "insecureSkipTLSVerify")]
+    pub insecure_skip_tls_verify: Option<bool>,
+    /// PEM certificates in base64.
+    pub ca_bundle: Option<String>,
+}
+
+/// `spec.service` of an `APIService`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ServiceReference {
+    /// The Service's namespace.
+    #[serde(deserialize_with = "or_default")]
+    pub namespace: String,
+    /// The Service's name.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// The Service port; API defaulting makes it 443 (kubernetes/kube-aggregator `SetDefaults_ServiceReference`).
+    pub port: Option<u16>,
+}
+
+impl ServiceReference {
+    /// The Service port that the aggregator asks for.
+    pub fn effective_port(&self) -> u16 {
+        self.port.unwrap_or(443)
+    }
+}
+
+/// `status` of an `APIService`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ApiServiceStatus {
+    /// Only `Available` is known.
+    #[serde(deserialize_with = "or_default")]
+    pub conditions: Vec<Condition>,
+}
+
+impl ApiService {
+    /// Condition `Available`; `None` before the first check.
+    pub fn available(&self) -> Option<&Condition> {
+        condition(&self.status.conditions, "Available")
+    }
+
+    /// Whether it registers a version of `metrics.k8s.io`.
+    pub fn serves_metrics(&self) -> bool {
+        self.spec.group == METRICS_GROUP
+    }
+}
+
+impl Named for ApiService {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+}

@@ -1,0 +1,104 @@
+//! *Present*, *absent* and *not seen* as three different things.
+
+use std::fmt;
+
+/// Why something was not seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum NotSeen {
+    /// Nobody looked: this kind of look is not part of this way to run.
+    #[default]
+    NotLooked,
+    /// The first complete list has not arrived yet.
+    NotSynced,
+    /// The API server refuses the look.
+    Forbidden {
+        /// `list`, `watch`, `get` or `create`.
+        verb: &'static str,
+        /// The plural, with the subresource: `pods/log`.
+        resource: &'static str,
+    },
+    /// The API server or the endpoint does not answer.
+    Unreachable(String),
+    /// The bundle does not hold it.
+    NotInBundle(&'static str),
+}
+
+impl fmt::Display for NotSeen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLooked => write!(formatter, "not looked at"),
+            Self::NotSynced => write!(formatter, "the first list has not arrived yet"),
+            Self::Forbidden { verb, resource } => write!(formatter, "not permitted to {verb} {resource}"),
+            Self::Unreachable(reason) => write!(formatter, "unreachable: {reason}"),
+            Self::NotInBundle(what) => write!(formatter, "{what} not in the bundle"),
+        }
+    }
+}
+
+/// Something that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observed<T> {
+    /// Nobody could look.
+    NotSeen(NotSeen),
+    /// It was looked for, in full, and is not there.
+    Absent,
+    /// It is there.
+    Present(T),
+}
+
+impl<T> Default for Observed<T> {
+    fn default() -> Self {
+        Self::NotSeen(NotSeen::NotLooked)
+    }
+}
+
+impl<T> Observed<T> {
+    /// The value, `None` when it is absent, and why it was not seen as the error: `?` is the only way to the value.
+    pub fn known(self) -> Result<Option<T>, NotSeen> {
+        match self {
+            Self::Present(value) => Ok(Some(value)),
+            Self::Absent => Ok(None),
+            Self::NotSeen(reason) => Err(reason),
+        }
+    }
+
+    /// The value where it was seen; absent and not seen alike give `None`. For evidence, not for judgement.
+    pub fn seen(&self) -> Option<&T> {
+        match self {
+            Self::Present(value) => Some(value),
+            Self::Absent | Self::NotSeen(_) => None,
+        }
+    }
+
+    /// A borrowed view.
+    pub fn as_ref(&self) -> Observed<&T> {
+        match self {
+            Self::Present(value) => Observed::Present(value),
+            Self::Absent => Observed::Absent,
+            Self::NotSeen(reason) => Observed::NotSeen(reason.clone()),
+        }
+    }
+
+    /// Whether it was looked for in full and is not there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// Applies `function` to a present value.
+    pub fn map<U>(self, function: impl FnOnce(T) -> U) -> Observed<U> {
+        match self {
+            Self::Present(value) => Observed::Present(function(value)),
+            Self::Absent => Observed::Absent,
+            Self::NotSeen(reason) => Observed::NotSeen(reason),
+        }
+    }
+
+    /// Follows a reference from a present value to something that is observed by itself.
+    pub fn and_then<U>(self, function: impl FnOnce(T) -> Observed<U>) -> Observed<U> {
+        match self {
+            Self::Present(value) => function(value),
+            Self::Absent => Observed::Absent,
+            Self::NotSeen(reason) => Observed::NotSeen(reason),
+        }
+    }
+}

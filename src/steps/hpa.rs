@@ -1,0 +1,6 @@
+//! Step `hpa` (guide: `<unknown>` targets).
+
+use crate::check::Check;
+
+/// The checks of this step.
+pub const CHECKS: &[Check] = &[];

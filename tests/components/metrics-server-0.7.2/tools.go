@@ -1,0 +1,8 @@
+//go:build tools
+
+// Package components pins the commands that the test bed builds.
+package components
+
+import (
+	_ "sigs.k8s.io/metrics-server/cmd/metrics-server"
+)
