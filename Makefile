@@ -1,0 +1,54 @@
+# The one place where commands are written; CI runs the same.
+# `make demo` runs the main job without a cluster, `make test` runs everything.
+
+TOOLS := $(CURDIR)/.tools
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(TOOLS)/bin/cargo-deny
+DOCTOR := target/debug/metrics-server-doctor
+
+.PHONY: help demo test test-fast test-cluster lint deny docs components cluster cluster-down requirements
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Serve the sample cluster's failures on http://localhost:19102 (no cluster needed)
+	cargo run --locked -- demo
+
+test: test-fast test-cluster ## All tests, the real cluster included
+
+test-fast: components-for-fast ## Tests that need no cluster
+	cargo test --locked --workspace --lib --bins --test architecture --test cases --test page --test http --test command_line --test bundle
+
+.PHONY: components-for-fast
+components-for-fast: requirements
+	@cargo run --locked --quiet -p testbed -- build promtool
+
+test-cluster: components ## Tests on a real control plane
+	cargo build --locked
+	cargo test --locked --test cluster
+	cargo test --locked -p testbed
+
+components: requirements ## Build the real components that tests need (once, into .components)
+	@cargo run --locked --quiet -p testbed -- build
+
+cluster: components ## Start a real control plane with metrics-server and keep it running
+	@cargo run --locked --quiet -p testbed -- up
+
+cluster-down: ## End what `make cluster` started
+	@cargo run --locked --quiet -p testbed -- down
+
+requirements:
+	@deploy/../tests/bed/requirements.sh
+
+lint: deny docs ## Format, clippy, licences, documentation
+	cargo fmt --all -- --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+docs: ## Rust documentation without warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+deny: $(CARGO_DENY) ## Licences, bans and sources of dependencies
+	$(CARGO_DENY) --locked check licenses bans sources
+
+$(CARGO_DENY):
+	cargo install --locked --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
