@@ -4,9 +4,11 @@
 //! references; only where it is broken is metrics-server looked for by image and known labels.
 
 use crate::{
+    check::ObjectReference,
     metrics_server::{self, Owner},
     snapshot::{
-        ApiService, EndpointSlice, Listing, Named, NotSeen, Observed, Pod, Service, Snapshot, Workload,
+        ApiService, Condition, ConditionStatus, EndpointSlice, Listing, Named, NotSeen, Observed, Pod, Service,
+        Snapshot, Workload,
         api_service::ServiceReference,
         pod::{Container, PodSpec},
         service::ServicePort,
@@ -83,6 +85,58 @@ impl<'s> Chain<'s> {
     pub fn service_port(&self) -> Option<&'s ServicePort> {
         let number = self.service_reference()?.effective_port();
         self.service.seen().and_then(|service| service.port(number))
+    }
+
+    /// Condition Available of the `APIService`.
+    pub fn available(&self) -> Option<&'s Condition> {
+        self.api_service.seen().and_then(|api_service| api_service.available())
+    }
+
+    /// Whether the aggregator says now that the API is available.
+    pub fn is_available(&self) -> bool {
+        self.available().is_some_and(|condition| condition.status == ConditionStatus::True)
+    }
+
+    /// The condition, where the aggregator says now that the API is not available (False; Unknown proves nothing).
+    pub fn unavailable(&self) -> Option<&'s Condition> {
+        self.available().filter(|condition| condition.status == ConditionStatus::False)
+    }
+
+    /// The `APIService` as an object reference.
+    pub fn api_service_object(&self) -> ObjectReference {
+        let name = self.api_service.seen().map_or("v1beta1.metrics.k8s.io", |api_service| api_service.name());
+        ObjectReference::new("APIService", "", name)
+    }
+
+    /// The Service that the `APIService` names, as an object reference.
+    pub fn service_object(&self) -> ObjectReference {
+        let reference = self.service_reference();
+        ObjectReference::new(
+            "Service",
+            reference.map_or("", |reference| reference.namespace.as_str()),
+            reference.map_or("", |reference| reference.name.as_str()),
+        )
+    }
+
+    /// The workload as an object reference; the pods' namespace alone where only they were seen.
+    pub fn workload_object(&self) -> ObjectReference {
+        match self.workload.seen() {
+            Some(workload) => ObjectReference::new(workload.kind.name(), workload.namespace(), workload.name()),
+            None => self
+                .pods()
+                .first()
+                .map_or_else(ObjectReference::default, |pod| ObjectReference::new("Pod", pod.namespace(), pod.name())),
+        }
+    }
+
+    /// metrics-server's pods: those that the Service selects, else those of the workload.
+    pub fn pods(&self) -> &[&'s Pod] {
+        if self.selected_pods.objects.is_empty() { &self.workload_pods.objects } else { &self.selected_pods.objects }
+    }
+
+    /// Whether a pod that the Service selects is Ready.
+    pub fn has_ready_pod(&self) -> bool {
+        self.selected_pods.objects.iter().any(|pod| pod.is_ready() && !pod.is_terminating())
     }
 
     /// The pod specification behind the Service: a pod's where one was seen (admission may have changed it), else the

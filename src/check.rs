@@ -204,7 +204,7 @@ impl From<NotSeen> for Outcome {
             NotSeen::Forbidden { verb, resource } => {
                 Some(format!("grant {verb} on {resource} to the doctor's ServiceAccount"))
             }
-            NotSeen::NotSynced => Some("wait for the first complete list".to_owned()),
+            NotSeen::NotSynced | NotSeen::TooEarly(_) => Some("look again in a minute".to_owned()),
             NotSeen::Unreachable(_) | NotSeen::NotLooked => None,
         };
         Self { settle, ..Self::unknown(reason, summary) }

@@ -13,6 +13,7 @@
 pub mod catalogue;
 pub mod chain;
 pub mod check;
+pub mod log_lines;
 pub mod metrics_server;
 pub mod report;
 pub mod snapshot;

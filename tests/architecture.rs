@@ -72,7 +72,8 @@ fn every_source_file_is_named_by_a_mod_line() {
             continue;
         }
         let declaring = if parent.ends_with("src") { parent.join("lib.rs") } else { parent.with_extension("rs") };
-        let text = fs::read_to_string(&declaring).unwrap_or_else(|_| panic!("{} has no parent module", relative(&file)));
+        let text =
+            fs::read_to_string(&declaring).unwrap_or_else(|_| panic!("{} has no parent module", relative(&file)));
         let declared = text.lines().any(|line| line.trim_end().ends_with(&format!("mod {name};")));
         assert!(declared, "{} is named by no mod line in {}", relative(&file), relative(&declaring));
     }

@@ -34,7 +34,9 @@ fn causes(step: Step) -> String {
         }
     }
     if text.is_empty() {
-        text.push_str("\nThis step names no cause of its own: what it finds is told by the step that the issue belongs to.\n");
+        text.push_str(
+            "\nThis step names no cause of its own: what it finds is told by the step that the issue belongs to.\n",
+        );
     }
     text
 }
@@ -51,7 +53,8 @@ fn every_step_has_a_runbook_with_the_causes_of_the_catalogue() {
     for step in Step::ALL {
         let path = page(step);
         let text = fs::read_to_string(&path).unwrap_or_else(|_| panic!("{} is missing", path.display()));
-        let (head, rest) = text.split_once(BEGIN).unwrap_or_else(|| panic!("{} lacks the line {BEGIN}", path.display()));
+        let (head, rest) =
+            text.split_once(BEGIN).unwrap_or_else(|| panic!("{} lacks the line {BEGIN}", path.display()));
         let (_, tail) = rest.split_once(END).unwrap_or_else(|| panic!("{} lacks the line {END}", path.display()));
         let wanted = format!("{head}{BEGIN}\n{}\n{END}{tail}", causes(step));
         if wanted == text {
@@ -70,7 +73,13 @@ fn every_step_has_a_runbook_with_the_causes_of_the_catalogue() {
 fn every_runbook_has_the_same_sections() {
     for step in Step::ALL {
         let text = fs::read_to_string(page(step)).expect("a runbook");
-        for heading in ["## What it means", "## How the guide puts it", "## How to confirm", "## When it is not a fault", "## Causes"] {
+        for heading in [
+            "## What it means",
+            "## How the guide puts it",
+            "## How to confirm",
+            "## When it is not a fault",
+            "## Causes",
+        ] {
             assert!(text.contains(heading), "{step}.md lacks {heading}");
         }
     }

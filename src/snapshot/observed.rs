@@ -21,6 +21,8 @@ pub enum NotSeen {
     Unreachable(String),
     /// The bundle does not hold it.
     NotInBundle(&'static str),
+    /// It was seen, but so soon after a start or a change that it proves nothing.
+    TooEarly(String),
 }
 
 impl fmt::Display for NotSeen {
@@ -31,6 +33,7 @@ impl fmt::Display for NotSeen {
             Self::Forbidden { verb, resource } => write!(formatter, "not permitted to {verb} {resource}"),
             Self::Unreachable(reason) => write!(formatter, "unreachable: {reason}"),
             Self::NotInBundle(what) => write!(formatter, "{what} not in the bundle"),
+            Self::TooEarly(why) => write!(formatter, "too early to tell: {why}"),
         }
     }
 }
