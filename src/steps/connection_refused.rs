@@ -1,6 +1,53 @@
 //! Step `connection_refused` (guide: port, image, command).
 
-use crate::check::Check;
+mod container;
+mod port_chain;
+
+pub use self::port_chain::{Hop, PortChain};
+
+use crate::{catalogue::Cause, check::Check, steps::Step};
 
 /// The checks of this step.
-pub const CHECKS: &[Check] = &[];
+pub const CHECKS: &[Check] = &[
+    Check {
+        step: Step::ConnectionRefused,
+        id: "port_chain",
+        question: "Do listen port, containerPort, targetPort, Service port and EndpointSlice port fit together?",
+        causes: &[Cause::TargetPortMismatch, Cause::ContainerPortMismatch, Cause::EndpointPortStale],
+        evaluate: port_chain::evaluate,
+    },
+    Check {
+        step: Step::ConnectionRefused,
+        id: "port_conflict",
+        question: "Is the port free that metrics-server wants?",
+        causes: &[Cause::PortConflict],
+        evaluate: container::port_conflict,
+    },
+    Check {
+        step: Step::ConnectionRefused,
+        id: "image",
+        question: "Can the image be pulled and run?",
+        causes: &[Cause::ImageUnavailable, Cause::ImageArchitecture],
+        evaluate: container::image,
+    },
+    Check {
+        step: Step::ConnectionRefused,
+        id: "command",
+        question: "Does this version know every flag of its command?",
+        causes: &[Cause::UnknownFlag, Cause::FlagValueRefused],
+        evaluate: container::command,
+    },
+    Check {
+        step: Step::ConnectionRefused,
+        id: "container",
+        question: "Does the container run?",
+        causes: &[
+            Cause::OutOfMemory,
+            Cause::ContainerCrashing,
+            Cause::PrivilegedPort,
+            Cause::CertificateDirectoryUnwritable,
+            Cause::NothingListens,
+        ],
+        evaluate: container::state,
+    },
+];
