@@ -1,0 +1,286 @@
+//! Condition Available: what the aggregator itself says.
+
+use super::MessageClass;
+use crate::{
+    catalogue::Cause,
+    check::{Context, Finding, Outcome},
+    snapshot::{ApiService, Condition, ConditionStatus, Named, NotSeen},
+};
+
+/// The reasons of condition Available, with `other` and `not_registered`: a closed set
+/// (kubernetes/kube-aggregator `pkg/controllers/status`, unchanged from 1.11 to 1.37).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// `Passed`
+    Passed,
+    /// `Local`
+    Local,
+    /// `ServiceNotFound`
+    ServiceNotFound,
+    /// `ServiceAccessError`
+    ServiceAccessError,
+    /// `ServicePortError`
+    ServicePortError,
+    /// `EndpointsNotFound`
+    EndpointsNotFound,
+    /// `EndpointsAccessError`
+    EndpointsAccessError,
+    /// `MissingEndpoints`
+    MissingEndpoints,
+    /// `FailedDiscoveryCheck`
+    FailedDiscoveryCheck,
+    /// A reason that is not known, or no condition yet.
+    Other,
+    /// There is no such `APIService`.
+    NotRegistered,
+}
+
+impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 11] = [
+        Self::Passed,
+        Self::Local,
+        Self::ServiceNotFound,
+        Self::ServiceAccessError,
+        Self::ServicePortError,
+        Self::EndpointsNotFound,
+        Self::EndpointsAccessError,
+        Self::MissingEndpoints,
+        Self::FailedDiscoveryCheck,
+        Self::Other,
+        Self::NotRegistered,
+    ];
+
+    /// As Kubernetes writes it; the last two in the project's own words.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Passed => "Passed",
+            Self::Local => "Local",
+            Self::ServiceNotFound => "ServiceNotFound",
+            Self::ServiceAccessError => "ServiceAccessError",
+            Self::ServicePortError => "ServicePortError",
+            Self::EndpointsNotFound => "EndpointsNotFound",
+            Self::EndpointsAccessError => "EndpointsAccessError",
+            Self::MissingEndpoints => "MissingEndpoints",
+            Self::FailedDiscoveryCheck => "FailedDiscoveryCheck",
+            Self::Other => "other",
+            Self::NotRegistered => "not_registered",
+        }
+    }
+
+    /// The reason of an `APIService`'s condition.
+    pub fn of(api_service: &ApiService) -> Self {
+        let reason = api_service.available().map_or("", |condition| condition.reason.as_str());
+        Self::ALL.into_iter().take(9).find(|known| known.label() == reason).unwrap_or(Self::Other)
+    }
+}
+
+/// The `APIService` is available.
+pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
+    let chain = context.chain;
+    let Some(api_service) = chain.api_service.clone().known()? else {
+        return Ok(Outcome::skipped("There is no APIService that could be available."));
+    };
+    let Some(condition) = api_service.available() else {
+        return Err(NotSeen::TooEarly(format!("the aggregator has not checked APIService {} yet", api_service.name())));
+    };
+    let told = format!("condition Available: {} {}: {}", status(condition), condition.reason, condition.message);
+    let since = condition.last_transition_time.map(|since| format!("lastTransitionTime: {since}"));
+    let with_evidence = |finding: Finding| {
+        let finding = finding.evidence(format!("APIService {} {told}", api_service.name()));
+        since.iter().fold(finding, |finding, since| finding.evidence(since))
+    };
+    match condition.status {
+        ConditionStatus::True => {
+            let mut outcome = Outcome::pass(format!("APIService {} is available.", api_service.name())).evidence(told);
+            for other in chain.api_services.iter().filter(|other| other.name() != api_service.name()) {
+                let state = other.available().map_or("not checked yet", |condition| status(condition));
+                outcome = outcome.evidence(format!("APIService {} condition Available: {state}", other.name()));
+            }
+            Ok(outcome)
+        }
+        ConditionStatus::Unknown => Err(NotSeen::TooEarly(format!(
+            "the aggregator itself could not check: {}: {}",
+            condition.reason, condition.message
+        ))),
+        ConditionStatus::False => Ok(Outcome::fail(with_evidence(unavailable(context, api_service, condition)))),
+    }
+}
+
+fn status(condition: &Condition) -> &'static str {
+    match condition.status {
+        ConditionStatus::True => "True",
+        ConditionStatus::False => "False",
+        ConditionStatus::Unknown => "Unknown",
+    }
+}
+
+/// What the aggregator's message alone allows to say.
+fn unavailable(context: &Context<'_>, api_service: &ApiService, condition: &Condition) -> Finding {
+    let object = context.chain.api_service_object();
+    let name = api_service.name();
+    let root = |cause: Cause, what: &str| {
+        Finding::outage(cause, object.clone(), format!("APIService {name} is not available: {what}."))
+    };
+    let symptom = |what: &str, candidates: &[Cause]| {
+        root(Cause::ApiServiceUnavailable, what).candidates(candidates.iter().copied())
+    };
+    match Reason::of(api_service) {
+        Reason::ServiceNotFound => {
+            symptom("its Service does not exist", &[Cause::ServiceNotFound, Cause::ApiServiceLeftOver])
+        }
+        Reason::ServicePortError => symptom("its Service has not the port", &[Cause::ServicePortMismatch]),
+        Reason::EndpointsNotFound => {
+            symptom("its Service has no EndpointSlice", &[Cause::EndpointsNotPublished, Cause::SelectorMatchesNothing])
+        }
+        Reason::MissingEndpoints => symptom(
+            "its Service has no ready endpoint",
+            &[Cause::SelectorMatchesNothing, Cause::ReplicasZero, Cause::PodsNotReady, Cause::PortNameUnresolved],
+        ),
+        _ => discovery(context, api_service, condition, &root, &symptom),
+    }
+}
+
+/// `FailedDiscoveryCheck`: by the class of its message.
+fn discovery(
+    context: &Context<'_>,
+    api_service: &ApiService,
+    condition: &Condition,
+    root: &dyn Fn(Cause, &str) -> Finding,
+    symptom: &dyn Fn(&str, &[Cause]) -> Finding,
+) -> Finding {
+    let message = condition.message.as_str();
+    match MessageClass::of(message) {
+        // Steps timeout and connection_refused look at pods and ports; alone the message fits several causes.
+        MessageClass::Timeout => {
+            symptom("its server does not answer in time", &[Cause::ControlPlanePathClosed, Cause::NetworkPolicyBlocks])
+        }
+        MessageClass::ConnectionRefused => symptom(
+            "the connection to its server is refused",
+            &[Cause::TargetPortMismatch, Cause::ContainerPortMismatch, Cause::ContainerCrashing, Cause::NothingListens],
+        ),
+        MessageClass::NoRoute => root(Cause::NoRoute, "there is no route to its server"),
+        MessageClass::Proxy => root(Cause::ProxyInterferes, "a proxy of kube-apiserver answers"),
+        MessageClass::Dns => root(Cause::NameResolution, "the name of its server cannot be resolved"),
+        MessageClass::PlainHttp => root(Cause::AnotherServerAnswers, "a server without TLS answers"),
+        MessageClass::Tls => tls(api_service, message, root, symptom),
+        MessageClass::BadStatus401 | MessageClass::BadStatus403 => {
+            if context.chain.owner() == Some(crate::metrics_server::Owner::Other) {
+                root(Cause::AnotherServerAnswers, "another server answers")
+            } else {
+                root(Cause::FrontProxyUntrusted, "its server does not trust the aggregator")
+            }
+        }
+        MessageClass::BadStatus404 => root(Cause::AnotherServerAnswers, "what answers there does not serve the API"),
+        MessageClass::BadStatus5xx => {
+            symptom("its server answers with an error", &[Cause::AuthDelegatorMissing, Cause::UnsupportedVersion])
+        }
+        MessageClass::Reset => {
+            symptom("the connection to its server is dropped", &[Cause::ContainerCrashing, Cause::AnotherServerAnswers])
+        }
+        MessageClass::Other => symptom("its server was not reached", &[]),
+    }
+}
+
+/// An x509 error: the CA bundle has its own check, the serving certificate is judged here.
+fn tls(
+    api_service: &ApiService,
+    message: &str,
+    root: &dyn Fn(Cause, &str) -> Finding,
+    symptom: &dyn Fn(&str, &[Cause]) -> Finding,
+) -> Finding {
+    let wrong_certificate =
+        ["certificate is valid for", "legacy Common Name", "doesn't contain any IP SANs", "not valid for any names"];
+    if wrong_certificate.iter().any(|text| message.contains(text)) {
+        return root(Cause::ServingCertificateInvalid, "its serving certificate is made for another name");
+    }
+    let bundle = api_service.spec.ca_bundle.as_deref().is_some_and(|bundle| !bundle.is_empty());
+    if message.contains("certificate has expired or is not yet valid") {
+        let candidates: &[Cause] = if bundle {
+            &[Cause::ServingCertificateInvalid, Cause::CaBundleExpired]
+        } else {
+            &[Cause::ServingCertificateInvalid]
+        };
+        return symptom("a certificate has expired", candidates);
+    }
+    if message.contains("remote error") {
+        return root(Cause::FrontProxyUntrusted, "its server refuses the aggregator's certificate");
+    }
+    symptom("its serving certificate is not accepted", &[Cause::CaBundleMismatch, Cause::CaBundleMissing])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        check::Status,
+        snapshot::{Collection, Snapshot},
+        steps::Step,
+        testing::{healthy, object, run},
+    };
+
+    fn with(status: Value) -> Snapshot {
+        Snapshot {
+            api_services: Collection::complete([object::<ApiService>(json!({
+                "metadata": {"name": "v1beta1.metrics.k8s.io"},
+                "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "service": {"namespace": "kube-system", "name": "metrics-server"}},
+                "status": status
+            }))]),
+            ..healthy()
+        }
+    }
+
+    fn failed(message: &str) -> Snapshot {
+        with(
+            json!({"conditions": [{"type": "Available", "status": "False", "reason": "FailedDiscoveryCheck", "message": message}]}),
+        )
+    }
+
+    #[test]
+    fn true_passes_and_what_is_not_known_yet_is_unknown() {
+        assert_eq!(run(Step::Apiservice, "available", &healthy()).status, Status::Pass);
+        for status in [
+            json!({}),
+            json!({"conditions": []}),
+            json!({"conditions": [{"type": "Available", "status": "Unknown", "reason": "EndpointsAccessError", "message": "cannot be checked"}]}),
+        ] {
+            assert_eq!(run(Step::Apiservice, "available", &with(status.clone())).status, Status::Unknown, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_proves_its_cause_names_it_and_others_are_symptoms() {
+        for (message, cause) in [
+            ("dial tcp 10.0.0.1:1: connect: no route to host", Cause::NoRoute),
+            ("Get \"https://10.0.0.1:1/apis\": Forbidden", Cause::ProxyInterferes),
+            ("lookup x: no such host", Cause::NameResolution),
+            (
+                "x509: certificate is valid for localhost, not metrics-server.kube-system.svc",
+                Cause::ServingCertificateInvalid,
+            ),
+            ("bad status from https://10.0.0.1:1: 404", Cause::AnotherServerAnswers),
+            ("http: server gave HTTP response to HTTPS client", Cause::AnotherServerAnswers),
+            ("bad status from https://10.0.0.1:1: 401", Cause::FrontProxyUntrusted),
+            ("bad status from https://10.0.0.1:1: 403", Cause::FrontProxyUntrusted),
+            ("context deadline exceeded", Cause::ApiServiceUnavailable),
+            ("connect: connection refused", Cause::ApiServiceUnavailable),
+            ("bad status from https://10.0.0.1:1: 500", Cause::ApiServiceUnavailable),
+            ("something new", Cause::ApiServiceUnavailable),
+        ] {
+            let outcome = run(Step::Apiservice, "available", &failed(message));
+            assert_eq!(outcome.findings[0].cause, cause, "{message}");
+        }
+    }
+
+    #[test]
+    fn reasons_are_read_and_unknown_ones_are_other() {
+        for (reason, expected) in
+            [("MissingEndpoints", Reason::MissingEndpoints), ("Brand-new", Reason::Other), ("other", Reason::Other)]
+        {
+            let snapshot = with(json!({"conditions": [{"type": "Available", "status": "False", "reason": reason}]}));
+            assert_eq!(Reason::of(snapshot.api_services.iter().next().expect("one")), expected);
+        }
+    }
+}
