@@ -10,6 +10,7 @@ use crate::{
         Step,
         apiservice::MessageClass,
         connection_refused::{Hop, PortChain},
+        other_reasons::EndpointCounts,
     },
 };
 
@@ -47,7 +48,11 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             Some(_) => Ok(Outcome::pass("The aggregator's calls do not time out.")),
         };
     };
-    if !chain.has_ready_pod() {
+    // An address is ready, and a replica available, only while the pod answers its own probes.
+    let ready = chain.has_ready_pod()
+        || EndpointCounts::of(chain).is_ok_and(|counts| counts.ready > 0)
+        || chain.workload.seen().is_some_and(|workload| workload.available() > 0);
+    if !ready {
         let gap = chain.selected_pods.gap.clone();
         return Err(gap.unwrap_or_else(|| {
             NotSeen::TooEarly("the pods are not Ready, so they may be what does not answer".to_owned())
@@ -104,7 +109,11 @@ mod tests {
 
     #[test]
     fn pods_that_are_not_ready_or_not_seen_leave_it_open() {
-        let mut snapshot = timing_out();
+        let mut snapshot = Snapshot {
+            endpoint_slices: Collection::complete([]),
+            workloads: Collection::unseen(NotSeen::NotInBundle("deployments")),
+            ..timing_out()
+        };
         let mut pod =
             snapshot.pods.get("kube-system", "metrics-server-5d8f-abcde").seen().map(|pod| (*pod).clone()).expect("it");
         pod.status.conditions.clear();
