@@ -15,6 +15,8 @@ pub mod chain;
 pub mod check;
 pub mod log_lines;
 pub mod metrics_server;
+pub mod observe;
+pub mod rbac;
 pub mod report;
 pub mod snapshot;
 pub mod steps;

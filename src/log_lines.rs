@@ -117,8 +117,8 @@ pub fn scrape_nodes(line: &str) -> Vec<&str> {
 /// The port in the line `Serving securely on [::]:PORT`, the same in every version.
 pub fn serving_port(line: &str) -> Option<u16> {
     let (_, address) = line.split_once("Serving securely on ")?;
-    let digits: String = address.trim().rsplit(':').next()?.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
+    let address = address.split(['"', ' ']).next()?;
+    address.rsplit(':').next()?.parse().ok()
 }
 
 /// When a line was written: the RFC 3339 stamp of `kubectl logs --timestamps`, `ts` of the JSON format (milliseconds of

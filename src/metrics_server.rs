@@ -207,6 +207,29 @@ pub fn flag<'c>(container: &'c Container, name: &str) -> Option<&'c str> {
     found
 }
 
+/// A Go duration in seconds (`15s`, `1m30s`, `500ms`); `None` for anything else.
+pub fn duration_seconds(text: &str) -> Option<f64> {
+    let mut rest = text.trim();
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let number_end = rest.find(|character: char| !(character.is_ascii_digit() || character == '.'))?;
+        let number: f64 = rest[..number_end].parse().ok()?;
+        let unit_end = rest[number_end..]
+            .find(|character: char| character.is_ascii_digit() || character == '.')
+            .map_or(rest.len(), |end| number_end + end);
+        total += number
+            * match &rest[number_end..unit_end] {
+                "h" => 3600.0,
+                "m" => 60.0,
+                "s" => 1.0,
+                "ms" => 0.001,
+                _ => return None,
+            };
+        rest = &rest[unit_end..];
+    }
+    Some(total)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -104,3 +104,128 @@ pub struct Retrieval {
     /// How long it took, where it was measured.
     pub latency: Option<Duration>,
 }
+
+/// Reads the error class of what kubectl printed, in the wordings of kubectl 1.8 to 1.37
+/// (kubernetes/kubectl `pkg/cmd/top`, `pkg/cmd/util`; kubernetes/apimachinery `NewGenericServerResponse`).
+pub fn classify_kubectl(text: &str) -> Option<ErrorClass> {
+    const PATTERNS: [(&str, ErrorClass); 27] = [
+        ("The connection to the server", ErrorClass::ApiserverUnreachable),
+        ("Unable to connect to the server", ErrorClass::ApiserverUnreachable),
+        ("You must be logged in to the server", ErrorClass::Unauthorized),
+        ("(Unauthorized)", ErrorClass::Unauthorized),
+        ("(Forbidden)", ErrorClass::Forbidden),
+        ("Internal Server Error", ErrorClass::InternalError),
+        ("(InternalError)", ErrorClass::InternalError),
+        ("an error on the server", ErrorClass::InternalError),
+        ("is forbidden:", ErrorClass::Forbidden),
+        ("x509:", ErrorClass::Tls),
+        ("tls:", ErrorClass::Tls),
+        ("connection refused", ErrorClass::ConnectionRefused),
+        ("Client.Timeout", ErrorClass::Timeout),
+        ("context deadline exceeded", ErrorClass::Timeout),
+        ("i/o timeout", ErrorClass::Timeout),
+        ("(Timeout)", ErrorClass::Timeout),
+        ("unable to return a response in the time allotted", ErrorClass::Timeout),
+        ("Metrics API not available", ErrorClass::ServiceUnavailable),
+        ("(ServiceUnavailable)", ErrorClass::ServiceUnavailable),
+        ("currently unable to handle the request", ErrorClass::ServiceUnavailable),
+        ("(TooManyRequests)", ErrorClass::Throttled),
+        ("too many requests", ErrorClass::Throttled),
+        ("metrics not available yet", ErrorClass::Empty),
+        ("Metrics not available for pod", ErrorClass::Empty),
+        ("(NotFound)", ErrorClass::NotFound),
+        ("could not find the requested resource", ErrorClass::NotFound),
+        ("get services http:heapster:", ErrorClass::NotFound),
+    ];
+    let error = text.lines().any(|line| line.starts_with("error: ") || line.starts_with("Error from server"));
+    let class = PATTERNS.iter().find(|(pattern, _)| text.contains(pattern)).map(|&(_, class)| class);
+    class.or_else(|| error.then_some(ErrorClass::Other))
+}
+
+/// Reads the error class of an answer through the aggregator: code and body together, since most causes stand only in
+/// the body (kubernetes/kube-aggregator `pkg/apiserver/handler_proxy.go`).
+pub fn classify_response(code: u16, body: &str) -> ErrorClass {
+    let has = |text: &str| body.contains(text);
+    match code {
+        401 => ErrorClass::Unauthorized,
+        403 => ErrorClass::Forbidden,
+        404 => ErrorClass::NotFound,
+        429 => ErrorClass::Throttled,
+        504 => ErrorClass::Timeout,
+        500 | 502 | 503 if has("error trying to reach service") || has("Error trying to reach service") => {
+            if has("connection refused") {
+                ErrorClass::ConnectionRefused
+            } else if has("x509:") || has("tls:") {
+                ErrorClass::Tls
+            } else if has("timeout") || has("deadline exceeded") || has("Timeout") {
+                ErrorClass::Timeout
+            } else {
+                ErrorClass::ServiceUnavailable
+            }
+        }
+        503 => ErrorClass::ServiceUnavailable,
+        500 => ErrorClass::InternalError,
+        _ => ErrorClass::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wordings_of_kubectl() {
+        for (text, class) in [
+            ("error: Metrics API not available", Some(ErrorClass::ServiceUnavailable)),
+            (
+                "Error from server (ServiceUnavailable): the server is currently unable to handle the request (get nodes.metrics.k8s.io)",
+                Some(ErrorClass::ServiceUnavailable),
+            ),
+            (
+                "Error from server (Forbidden): nodes.metrics.k8s.io is forbidden: User \"u\" cannot list resource \"nodes\"",
+                Some(ErrorClass::Forbidden),
+            ),
+            ("error: You must be logged in to the server (Unauthorized)", Some(ErrorClass::Unauthorized)),
+            (
+                "Error from server (InternalError): an error on the server (\"Internal Server Error: subjectaccessreviews.authorization.k8s.io is forbidden\") has prevented the request from succeeding",
+                Some(ErrorClass::InternalError),
+            ),
+            ("error: metrics not available yet", Some(ErrorClass::Empty)),
+            (
+                "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?",
+                Some(ErrorClass::ApiserverUnreachable),
+            ),
+            ("NAME   CPU(cores)\nnode-1   10m", None),
+            ("NAME   CPU(cores)\nerror-page   10m", None),
+        ] {
+            assert_eq!(classify_kubectl(text), class, "{text}");
+        }
+    }
+
+    #[test]
+    fn answers_of_the_aggregator() {
+        for (code, body, class) in [
+            (503, "service unavailable\n", ErrorClass::ServiceUnavailable),
+            (
+                503,
+                "error trying to reach service: dial tcp 10.0.0.1:10250: connect: connection refused",
+                ErrorClass::ConnectionRefused,
+            ),
+            (500, "Error trying to reach service: 'dial tcp 10.0.0.1:443: i/o timeout'", ErrorClass::Timeout),
+            (
+                503,
+                "error trying to reach service: tls: failed to verify certificate: x509: certificate signed by unknown authority",
+                ErrorClass::Tls,
+            ),
+            (
+                500,
+                "Internal Server Error: \"/apis\": subjectaccessreviews.authorization.k8s.io is forbidden",
+                ErrorClass::InternalError,
+            ),
+            (404, "404 page not found", ErrorClass::NotFound),
+            (418, "", ErrorClass::Other),
+        ] {
+            assert_eq!(classify_response(code, body), class, "{code} {body}");
+        }
+    }
+}

@@ -1,6 +1,177 @@
 //! Step `retrieve` (guide: `kubectl top nodes`, `kubectl top pods`).
 
-use crate::check::Check;
+mod coverage;
+
+pub use self::coverage::{NodeCoverage, node_coverage, sample_ages};
+
+use crate::{
+    catalogue::Cause,
+    check::{Check, Context, Finding, Outcome},
+    log_lines,
+    snapshot::{
+        NotSeen, Observed, Retrieval,
+        retrieval::{self, ErrorClass},
+    },
+    steps::Step,
+};
+
+const CALL_CAUSES: &[Cause] =
+    &[Cause::MetricsApiFailing, Cause::CallerForbidden, Cause::CallerUnauthorized, Cause::AuthDelegatorMissing];
 
 /// The checks of this step.
-pub const CHECKS: &[Check] = &[];
+pub const CHECKS: &[Check] = &[
+    Check {
+        step: Step::Retrieve,
+        id: "nodes",
+        question: "Does the metrics API answer for nodes?",
+        causes: CALL_CAUSES,
+        evaluate: nodes,
+    },
+    Check {
+        step: Step::Retrieve,
+        id: "pods",
+        question: "Does the metrics API answer for pods?",
+        causes: CALL_CAUSES,
+        evaluate: pods,
+    },
+    Check {
+        step: Step::Retrieve,
+        id: "coverage",
+        question: "Has every Ready node and every running pod a sample?",
+        causes: &[Cause::NodesWithoutSamples, Cause::PodsWithoutSamples],
+        evaluate: coverage::evaluate,
+    },
+    Check {
+        step: Step::Retrieve,
+        id: "freshness",
+        question: "Are the samples fresh?",
+        causes: &[Cause::SamplesStale],
+        evaluate: coverage::freshness,
+    },
+];
+
+fn nodes(context: &Context<'_>) -> Result<Outcome, NotSeen> {
+    call(context, &context.snapshot.top_nodes, "nodes")
+}
+
+fn pods(context: &Context<'_>) -> Result<Outcome, NotSeen> {
+    call(context, &context.snapshot.top_pods, "pods")
+}
+
+fn call(context: &Context<'_>, retrieval: &Observed<Retrieval>, resource: &str) -> Result<Outcome, NotSeen> {
+    let Some(retrieval) = retrieval.as_ref().known()? else {
+        return Ok(Outcome::skipped(format!("Nobody asked for {resource}.")));
+    };
+    match &retrieval.outcome {
+        retrieval::Outcome::Samples(samples) => {
+            Ok(Outcome::pass(format!("The metrics API answers with {} {resource}.", samples.len())))
+        }
+        retrieval::Outcome::Failed { class, text } => failed(context, resource, *class, text),
+    }
+}
+
+fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) -> Result<Outcome, NotSeen> {
+    let chain = context.chain;
+    let object = chain.api_service_object();
+    let told = format!("{resource}: {}", log_lines::quoted(text.trim()));
+    let outage = |cause: Cause, what: &str| {
+        Finding::outage(cause, object.clone(), format!("The metrics API does not answer for {resource}: {what}."))
+    };
+    let finding = match class {
+        ErrorClass::ApiserverUnreachable => return Err(NotSeen::Unreachable(text.trim().to_owned())),
+        ErrorClass::Throttled => return Err(NotSeen::TooEarly("the API server asks to try again later".to_owned())),
+        ErrorClass::Empty => return empty(context, told),
+        ErrorClass::InternalError if text.contains("subjectaccessreviews") && text.contains("is forbidden") => {
+            outage(Cause::AuthDelegatorMissing, "metrics-server may not create SubjectAccessReviews")
+        }
+        ErrorClass::Forbidden => Finding::partial(
+            Cause::CallerForbidden,
+            object.clone(),
+            format!("Whoever asked may not list {resource} of metrics.k8s.io."),
+        ),
+        ErrorClass::Unauthorized if chain.unavailable().is_none() => Finding::partial(
+            Cause::CallerUnauthorized,
+            object.clone(),
+            format!("Whoever asked for {resource} is not authenticated at the metrics API."),
+        ),
+        _ if chain.is_available() => {
+            if text.contains("Metrics API not available") {
+                // Clients read discovery, which follows the APIService within a minute.
+                return Err(NotSeen::TooEarly("discovery has not followed the APIService yet".to_owned()));
+            }
+            outage(Cause::MetricsApiFailing, "the APIService is available, and the calls fail")
+        }
+        _ => outage(Cause::MetricsApiFailing, "the calls fail"),
+    };
+    let finding = if chain.api_service.seen().is_none() && finding.cause == Cause::MetricsApiFailing {
+        finding.candidates([Cause::NotInstalled, Cause::ApiServiceMissing, Cause::ServiceNotFound, Cause::PodsNotReady])
+    } else {
+        finding
+    };
+    Ok(Outcome::fail(finding.evidence(told)))
+}
+
+/// An empty list: right after metrics-server's start nothing else can be expected.
+fn empty(context: &Context<'_>, told: String) -> Result<Outcome, NotSeen> {
+    let chain = context.chain;
+    if !chain.is_available() {
+        let finding =
+            Finding::outage(Cause::MetricsApiFailing, chain.api_service_object(), "The metrics API has no samples.");
+        let finding = finding.candidates([Cause::NodesWithoutSamples, Cause::PodsNotReady, Cause::KubeletTimeout]);
+        return Ok(Outcome::fail(finding.evidence(told)));
+    }
+    Err(NotSeen::TooEarly(format!("the metrics API has no samples yet ({told})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        check::Status,
+        snapshot::{Collection, Snapshot},
+        testing::{healthy, run},
+    };
+
+    fn failing(class: ErrorClass, text: &str) -> Snapshot {
+        let outcome = retrieval::Outcome::Failed { class, text: text.to_owned() };
+        Snapshot { top_nodes: Observed::Present(Retrieval { outcome, latency: None }), ..healthy() }
+    }
+
+    #[test]
+    fn errors_name_who_is_to_blame() {
+        for (class, text, expected) in [
+            (
+                ErrorClass::Forbidden,
+                "nodes.metrics.k8s.io is forbidden: User \"jane\" cannot list",
+                Some(Cause::CallerForbidden),
+            ),
+            (
+                ErrorClass::Unauthorized,
+                "error: You must be logged in to the server (Unauthorized)",
+                Some(Cause::CallerUnauthorized),
+            ),
+            (
+                ErrorClass::InternalError,
+                "subjectaccessreviews.authorization.k8s.io is forbidden: User",
+                Some(Cause::AuthDelegatorMissing),
+            ),
+            (ErrorClass::ServiceUnavailable, "error trying to reach service: EOF", Some(Cause::MetricsApiFailing)),
+            (ErrorClass::ServiceUnavailable, "error: Metrics API not available", None),
+            (ErrorClass::Empty, "error: metrics not available yet", None),
+            (ErrorClass::ApiserverUnreachable, "The connection to the server x was refused", None),
+            (ErrorClass::Throttled, "too many requests", None),
+        ] {
+            let outcome = run(Step::Retrieve, "nodes", &failing(class, text));
+            assert_eq!(outcome.findings.first().map(|finding| finding.cause), expected, "{text}");
+            assert_ne!(outcome.status, Status::Pass, "{text}");
+        }
+        assert_eq!(run(Step::Retrieve, "nodes", &healthy()).status, Status::Pass);
+    }
+
+    #[test]
+    fn an_error_alone_leaves_the_cause_open() {
+        let mut snapshot = failing(ErrorClass::ServiceUnavailable, "error: Metrics API not available");
+        snapshot.api_services = Collection::unseen(NotSeen::NotInBundle("apiservices"));
+        assert!(run(Step::Retrieve, "nodes", &snapshot).findings[0].candidates.len() > 1);
+    }
+}

@@ -220,7 +220,7 @@ pub(super) fn command(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 
 /// Values that the version's own validation refuses (kubernetes-sigs/metrics-server `cmd/metrics-server/app/options`).
 fn refused_value(container: &crate::snapshot::pod::Container, version: Version) -> Option<String> {
-    let seconds = |name: &str| metrics_server::flag(container, name).and_then(duration_seconds);
+    let seconds = |name: &str| metrics_server::flag(container, name).and_then(metrics_server::duration_seconds);
     let resolution = seconds("metric-resolution").unwrap_or(60.0);
     if version >= Version::new(0, 6, 0) && resolution < 10.0 {
         return Some(format!("--metric-resolution={resolution}s is below 10s"));
@@ -236,29 +236,6 @@ fn refused_value(container: &crate::snapshot::pod::Container, version: Version) 
         return Some("--kubelet-certificate-authority excludes --kubelet-insecure-tls".to_owned());
     }
     None
-}
-
-/// A Go duration in seconds (`15s`, `1m30s`, `500ms`).
-fn duration_seconds(text: &str) -> Option<f64> {
-    let mut rest = text.trim();
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let number_end = rest.find(|character: char| !(character.is_ascii_digit() || character == '.'))?;
-        let number: f64 = rest[..number_end].parse().ok()?;
-        let unit_end = rest[number_end..]
-            .find(|character: char| character.is_ascii_digit() || character == '.')
-            .map_or(rest.len(), |end| number_end + end);
-        total += number
-            * match &rest[number_end..unit_end] {
-                "h" => 3600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                "ms" => 0.001,
-                _ => return None,
-            };
-        rest = &rest[unit_end..];
-    }
-    Some(total)
 }
 
 /// Nothing else holds the port.

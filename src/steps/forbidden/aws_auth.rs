@@ -1,0 +1,137 @@
+//! The ConfigMap `kube-system/aws-auth` of Amazon EKS: counts only, never what stands in it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::object;
+use crate::{
+    catalogue::Cause,
+    check::{Context, Finding, Outcome},
+    snapshot::{NotSeen, Snapshot},
+};
+
+/// A longer text than any cluster has is not parsed.
+const LONGEST: usize = 1 << 20;
+
+/// How many entries of aws-auth are malformed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AwsAuth {
+    /// Entries of mapRoles and mapUsers.
+    pub entries: usize,
+    /// Entries without a username: they get 401 from every aggregated API.
+    pub without_username: usize,
+    /// Roles whose ARN has a path: they never match.
+    pub arn_with_path: usize,
+    /// ARNs that are mapped to several usernames.
+    pub conflicting: usize,
+    /// Keys whose text is not YAML: they map nobody.
+    pub unparsable: usize,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Entry {
+    #[serde(alias = "userarn", deserialize_with = "crate::snapshot::metadata::or_default")]
+    rolearn: String,
+    // A bare {{SessionName}} is a mapping in YAML and not a text: as good as no username.
+    username: serde_json::Value,
+}
+
+impl AwsAuth {
+    /// Reads the `ConfigMap`; `None` when it does not exist, which is fine: access entries replace it.
+    pub fn of(snapshot: &Snapshot) -> Result<Option<Self>, NotSeen> {
+        let Some(config_map) = snapshot.config_maps.get("kube-system", "aws-auth").known()? else { return Ok(None) };
+        let mut counts = Self::default();
+        let mut usernames: BTreeMap<String, String> = BTreeMap::new();
+        for key in ["mapRoles", "mapUsers"] {
+            let text = config_map.data.get(key).map_or("", String::as_str);
+            if text.trim().is_empty() {
+                continue;
+            }
+            let parsed = if text.len() > LONGEST { None } else { serde_saphyr::from_str::<Vec<Entry>>(text).ok() };
+            let Some(entries) = parsed else {
+                counts.unparsable += 1;
+                continue;
+            };
+            for entry in entries {
+                counts.count(&entry, &mut usernames);
+            }
+        }
+        Ok(Some(counts))
+    }
+
+    fn count(&mut self, entry: &Entry, usernames: &mut BTreeMap<String, String>) {
+        self.entries += 1;
+        let username = entry.username.as_str().unwrap_or("");
+        if username.is_empty() {
+            self.without_username += 1;
+        }
+        let role = entry.rolearn.split_once(":role/").map_or("", |(_, role)| role);
+        if role.contains('/') {
+            self.arn_with_path += 1;
+        }
+        let before = usernames.insert(entry.rolearn.clone(), username.to_owned());
+        if before.is_some_and(|before| before != username) {
+            self.conflicting += 1;
+        }
+    }
+}
+
+/// Every entry has a username.
+pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
+    let Some(counts) = AwsAuth::of(context.snapshot)? else {
+        return Ok(Outcome::skipped("There is no aws-auth: the cluster uses access entries, or is not on EKS."));
+    };
+    let config_map = object("ConfigMap", "kube-system", "aws-auth");
+    let told = format!(
+        "aws-auth: {} entries, {} without username, {} with a path in the role ARN, {} mapped twice, {} unparsable keys",
+        counts.entries, counts.without_username, counts.arn_with_path, counts.conflicting, counts.unparsable
+    );
+    if counts.unparsable > 0 {
+        let summary = "The YAML inside of aws-auth cannot be read, so it maps nobody.";
+        return Ok(Outcome::fail(Finding::partial(Cause::AwsAuthUnparsable, config_map, summary).evidence(told)));
+    }
+    if counts.without_username > 0 {
+        let summary = format!(
+            "{} entries of aws-auth have no username: they get 401 from the metrics API.",
+            counts.without_username
+        );
+        return Ok(Outcome::fail(Finding::partial(Cause::AwsAuthUsernameMissing, config_map, summary).evidence(told)));
+    }
+    Ok(Outcome::pass("Every entry of aws-auth has a username.").evidence(told))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        snapshot::{Collection, ConfigMap},
+        testing::{healthy, object},
+    };
+
+    fn counts(roles: &str) -> AwsAuth {
+        let config_map: ConfigMap =
+            object(json!({"metadata": {"namespace": "kube-system", "name": "aws-auth"}, "data": {"mapRoles": roles}}));
+        let snapshot = Snapshot { config_maps: Collection::complete([config_map]), ..healthy() };
+        AwsAuth::of(&snapshot).expect("seen").expect("there")
+    }
+
+    #[test]
+    fn malformed_entries_are_counted() {
+        let good = "- rolearn: arn:aws:iam::1:role/node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: [system:nodes]\n";
+        assert_eq!(counts(good), AwsAuth { entries: 1, ..AwsAuth::default() });
+        assert_eq!(counts("- rolearn: arn:aws:iam::1:role/admin\n  groups: [system:masters]\n").without_username, 1);
+        assert_eq!(counts("- rolearn: arn:aws:iam::1:role/path/admin\n  username: a\n").arn_with_path, 1);
+        assert_eq!(counts(&format!("{good}- rolearn: arn:aws:iam::1:role/node\n  username: other\n")).conflicting, 1);
+        assert_eq!(counts("- rolearn: [unclosed\n").unparsable, 1);
+        assert_eq!(counts(""), AwsAuth::default());
+    }
+
+    #[test]
+    fn without_aws_auth_nothing_is_wrong() {
+        assert_eq!(AwsAuth::of(&healthy()), Ok(None));
+    }
+}

@@ -1,0 +1,227 @@
+//! What metrics-server's own `ServiceAccount` must be allowed, by version
+//! (kubernetes-sigs/metrics-server `manifests/base/rbac.yaml`, 0.3.6 to 0.9.0).
+
+use super::{account, object};
+use crate::{
+    catalogue::Cause,
+    check::{Context, Finding, Outcome},
+    metrics_server::{self, Owner},
+    rbac::{Attributes, Decision, User, decide},
+    snapshot::{NotSeen, Source, retrieval, version::Version},
+};
+
+/// A permission that metrics-server needs: a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Permission {
+    /// get `nodes/metrics` (0.6 and newer).
+    NodesMetrics,
+    /// get `nodes/stats` (up to 0.5).
+    NodesStats,
+    /// list nodes.
+    ListNodes,
+    /// list pods.
+    ListPods,
+    /// create `tokenreviews.authentication.k8s.io`.
+    TokenReviews,
+    /// create `subjectaccessreviews.authorization.k8s.io`.
+    SubjectAccessReviews,
+    /// get the `ConfigMap` `kube-system/extension-apiserver-authentication`.
+    AuthenticationConfigMap,
+}
+
+impl Permission {
+    /// As in labels.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NodesMetrics => "get_nodes_metrics",
+            Self::NodesStats => "get_nodes_stats",
+            Self::ListNodes => "list_nodes",
+            Self::ListPods => "list_pods",
+            Self::TokenReviews => "create_tokenreviews",
+            Self::SubjectAccessReviews => "create_subjectaccessreviews",
+            Self::AuthenticationConfigMap => "get_extension_apiserver_authentication",
+        }
+    }
+
+    fn attributes(self) -> Attributes<'static> {
+        let cluster = |verb, group, resource| Attributes { verb, group, resource, name: "", namespace: "" };
+        match self {
+            Self::NodesMetrics => cluster("get", "", "nodes/metrics"),
+            Self::NodesStats => cluster("get", "", "nodes/stats"),
+            Self::ListNodes => cluster("list", "", "nodes"),
+            Self::ListPods => cluster("list", "", "pods"),
+            Self::TokenReviews => cluster("create", "authentication.k8s.io", "tokenreviews"),
+            Self::SubjectAccessReviews => cluster("create", "authorization.k8s.io", "subjectaccessreviews"),
+            Self::AuthenticationConfigMap => Attributes {
+                verb: "get",
+                group: "",
+                resource: "configmaps",
+                name: "extension-apiserver-authentication",
+                namespace: "kube-system",
+            },
+        }
+    }
+
+    const fn cause(self) -> Cause {
+        match self {
+            Self::NodesMetrics | Self::NodesStats => Cause::KubeletPermissionMissing,
+            Self::ListNodes | Self::ListPods => Cause::ListPermissionMissing,
+            Self::TokenReviews | Self::SubjectAccessReviews => Cause::AuthDelegatorMissing,
+            Self::AuthenticationConfigMap => Cause::AuthReaderMissing,
+        }
+    }
+
+    /// What a version needs; without a version neither of the two kubelet permissions is asked for.
+    fn needed(version: Option<Version>) -> Vec<Self> {
+        let kubelet =
+            version.map(|version| if version < Version::new(0, 6, 0) { Self::NodesStats } else { Self::NodesMetrics });
+        let always = [
+            Self::ListNodes,
+            Self::ListPods,
+            Self::TokenReviews,
+            Self::SubjectAccessReviews,
+            Self::AuthenticationConfigMap,
+        ];
+        kubelet.into_iter().chain(always).collect()
+    }
+}
+
+/// Every needed permission with the answer of the RBAC objects; empty where metrics-server does not serve the API.
+pub fn granted(context: &Context<'_>) -> Vec<(Permission, Decision)> {
+    let Some((namespace, name)) = account(context).filter(|_| context.chain.owner() == Some(Owner::MetricsServer))
+    else {
+        return Vec::new();
+    };
+    let user = User::service_account(namespace, name);
+    let version = context.chain.container().and_then(|container| metrics_server::version(&container.image));
+    let snapshot = context.snapshot;
+    Permission::needed(version)
+        .into_iter()
+        .map(|permission| {
+            (permission, decide(&snapshot.roles, &snapshot.role_bindings, &user, &permission.attributes()))
+        })
+        .collect()
+}
+
+/// Whether what is seen to work proves that the permission is there, whoever grants it: other authorizers than RBAC may.
+fn proven_by_success(context: &Context<'_>, permission: Permission) -> bool {
+    let chain = context.chain;
+    let sampled = context.snapshot.top_nodes.seen().is_some_and(|retrieval| {
+        matches!(&retrieval.outcome, retrieval::Outcome::Samples(samples) if samples.iter().any(|sample| !sample.unknown))
+    });
+    match permission {
+        Permission::NodesMetrics | Permission::NodesStats => sampled,
+        // It reads nodes, pods and the ConfigMap before it serves.
+        Permission::ListNodes | Permission::ListPods | Permission::AuthenticationConfigMap => chain.has_ready_pod(),
+        // Whoever wrote a bundle may be in system:masters, whom it never asks about; the doctor is not.
+        Permission::TokenReviews | Permission::SubjectAccessReviews => {
+            sampled && context.snapshot.source == Source::Cluster
+        }
+    }
+}
+
+/// Every permission is there.
+pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
+    let Some((namespace, name)) = account(context) else {
+        context.chain.workload.clone().known()?;
+        return Ok(Outcome::skipped("There is no workload that needs permissions."));
+    };
+    let answers = granted(context);
+    if answers.is_empty() {
+        return Ok(Outcome::skipped("metrics-server does not serve the API."));
+    }
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut unseen = None;
+    for (permission, decision) in answers {
+        let asked = permission.attributes();
+        let told = format!("system:serviceaccount:{namespace}:{name} may not {} {}", asked.verb, asked.resource);
+        match decision {
+            Decision::Allowed(_) => {}
+            Decision::NotSeen(reason) => unseen = unseen.or(Some(reason)),
+            Decision::Denied if proven_by_success(context, permission) => {}
+            Decision::Denied => match findings.iter_mut().find(|finding| finding.cause == permission.cause()) {
+                Some(finding) => finding.evidence.push(format!("by the RBAC objects {told}")),
+                None => findings.push(
+                    Finding::outage(
+                        permission.cause(),
+                        object("ServiceAccount", namespace, name),
+                        format!("{} ({namespace}/{name})", permission.cause().entry().title.trim_end_matches('.')),
+                    )
+                    .evidence(format!("by the RBAC objects {told}")),
+                ),
+            },
+        }
+    }
+    match (findings.is_empty(), unseen) {
+        (false, _) => Ok(Outcome::fail_all(findings)),
+        (true, Some(reason)) => Err(reason),
+        (true, None) => Ok(Outcome::pass(format!("ServiceAccount {namespace}/{name} has every permission."))
+            .evidence("evaluated from the RBAC objects")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        check::Status,
+        snapshot::{Collection, Observed, RoleBinding, Snapshot},
+        steps::Step,
+        testing::{healthy, run},
+    };
+
+    /// Without one binding, and before anything was seen to work.
+    fn without(binding: &str) -> Snapshot {
+        let mut snapshot = healthy();
+        let bindings: Vec<RoleBinding> =
+            snapshot.role_bindings.iter().filter(|known| known.metadata.name != binding).cloned().collect();
+        snapshot.role_bindings = Collection::complete(bindings);
+        let mut pod =
+            snapshot.pods.get("kube-system", "metrics-server-5d8f-abcde").seen().map(|pod| (*pod).clone()).expect("it");
+        pod.status.conditions.clear();
+        snapshot.pods = Collection::complete([pod]);
+        snapshot.top_nodes = Observed::default();
+        snapshot
+    }
+
+    #[test]
+    fn each_missing_binding_names_its_cause() {
+        for (binding, cause) in [
+            ("metrics-server:system:auth-delegator", Cause::AuthDelegatorMissing),
+            ("metrics-server-auth-reader", Cause::AuthReaderMissing),
+        ] {
+            let causes: Vec<Cause> = run(Step::Forbidden, "permissions", &without(binding))
+                .findings
+                .iter()
+                .map(|finding| finding.cause)
+                .collect();
+            assert_eq!(causes, [cause], "{binding}");
+        }
+        let causes: Vec<Cause> = run(Step::Forbidden, "permissions", &without("system:metrics-server"))
+            .findings
+            .iter()
+            .map(|finding| finding.cause)
+            .collect();
+        assert_eq!(causes, [Cause::KubeletPermissionMissing, Cause::ListPermissionMissing]);
+    }
+
+    #[test]
+    fn what_works_is_not_blamed_and_what_was_not_seen_is_unknown() {
+        assert_eq!(run(Step::Forbidden, "permissions", &healthy()).status, Status::Pass);
+        let mut snapshot = without("system:metrics-server");
+        snapshot.role_bindings = Collection::unseen(NotSeen::NotInBundle("clusterrolebindings"));
+        assert_eq!(run(Step::Forbidden, "permissions", &snapshot).status, Status::Unknown);
+        let snapshot = Snapshot { role_bindings: Collection::complete([]), ..healthy() };
+        assert_eq!(
+            run(Step::Forbidden, "permissions", &snapshot).status,
+            Status::Pass,
+            "samples prove the permissions"
+        );
+    }
+
+    #[test]
+    fn version_0_5_needs_nodes_stats() {
+        assert!(Permission::needed(Some(Version::new(0, 5, 2))).contains(&Permission::NodesStats));
+        assert!(Permission::needed(Some(Version::new(0, 6, 0))).contains(&Permission::NodesMetrics));
+    }
+}

@@ -1,0 +1,233 @@
+//! Which nodes and pods have a sample, and how old the samples are.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    catalogue::Cause,
+    chain::Chain,
+    check::{Context, Finding, ObjectReference, Outcome},
+    metrics_server,
+    snapshot::{
+        Named, Node, NotSeen, Observed, Retrieval, Snapshot,
+        retrieval::{self, Sample},
+    },
+};
+
+/// A node or pod may be without a sample until two scrapes after its start.
+const START_TIME: SignedDuration = SignedDuration::from_secs(150);
+
+fn samples(retrieval: &Observed<Retrieval>) -> Result<&[Sample], NotSeen> {
+    match retrieval.as_ref().known()?.map(|retrieval| &retrieval.outcome) {
+        Some(retrieval::Outcome::Samples(samples)) => Ok(samples),
+        Some(retrieval::Outcome::Failed { .. }) | None => {
+            Err(NotSeen::Unreachable("the metrics API does not answer".to_owned()))
+        }
+    }
+}
+
+/// Ready nodes that should have a sample, and those that have none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeCoverage {
+    /// How many Ready nodes should have a sample.
+    pub expected: usize,
+    /// The nodes without one.
+    pub missing: Vec<String>,
+}
+
+/// Compares nodes and samples; `Err` when either was not seen.
+pub fn node_coverage(snapshot: &Snapshot, chain: &Chain<'_>) -> Result<NodeCoverage, NotSeen> {
+    let sampled: BTreeSet<&str> = samples(&snapshot.top_nodes)?
+        .iter()
+        .filter(|sample| !sample.unknown)
+        .map(|sample| sample.name.as_str())
+        .collect();
+    let listing = snapshot.nodes.all();
+    if listing.objects.is_empty()
+        && let Some(gap) = listing.gap
+    {
+        return Err(gap);
+    }
+    // metrics-server on Fargate cannot scrape its own micro-VM, and a node selector leaves nodes out on purpose.
+    let own_nodes: BTreeSet<&str> = chain.pods().iter().map(|pod| pod.spec.node_name.as_str()).collect();
+    let selects = chain.container().and_then(|container| metrics_server::flag(container, "node-selector")).is_some();
+    let expected: Vec<&&Node> = listing
+        .objects
+        .iter()
+        .filter(|node| node.is_ready() && !(node.is_fargate() && own_nodes.contains(node.name())))
+        .filter(|node| {
+            let since = node.ready_since().or(node.metadata.creation_timestamp);
+            since.is_none_or(|since| snapshot.observed_at.duration_since(since) > START_TIME)
+        })
+        .filter(|node| !selects || sampled.contains(node.name()))
+        .collect();
+    let missing =
+        expected.iter().filter(|node| !sampled.contains(node.name())).map(|node| node.name().to_owned()).collect();
+    Ok(NodeCoverage { expected: expected.len(), missing })
+}
+
+/// Running pods of the namespaces that were asked for, older than two scrapes, without a sample.
+fn pods_without_samples(snapshot: &Snapshot) -> Result<Vec<ObjectReference>, NotSeen> {
+    let samples = samples(&snapshot.top_pods)?;
+    let namespaces: BTreeSet<&str> = samples.iter().map(|sample| sample.namespace.as_str()).collect();
+    let sampled: BTreeSet<(&str, &str)> =
+        samples.iter().map(|sample| (sample.namespace.as_str(), sample.name.as_str())).collect();
+    let now = snapshot.observed_at;
+    Ok(snapshot
+        .pods
+        .iter()
+        .filter(|pod| namespaces.contains(pod.namespace()) && pod.status.phase == "Running" && !pod.is_terminating())
+        .filter(|pod| {
+            pod.is_ready() && pod.status.start_time.is_some_and(|started| now.duration_since(started) > START_TIME)
+        })
+        .filter(|pod| !sampled.contains(&(pod.namespace(), pod.name())))
+        .map(|pod| ObjectReference::new("Pod", pod.namespace(), pod.name()))
+        .collect())
+}
+
+/// Every Ready node and every running pod has a sample.
+pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
+    if let Some(young) = just_started(context) {
+        return Err(young);
+    }
+    let nodes = node_coverage(context.snapshot, context.chain);
+    let pods = pods_without_samples(context.snapshot);
+    let mut findings = Vec::new();
+    if let Ok(coverage) = &nodes
+        && !coverage.missing.is_empty()
+    {
+        let object = ObjectReference::new("Node", "", &coverage.missing[0]);
+        let count = coverage.missing.len();
+        let summary = format!("{count} of {} Ready nodes have no sample.", coverage.expected);
+        let all = count == coverage.expected;
+        let finding = if all { Finding::outage } else { Finding::partial }(Cause::NodesWithoutSamples, object, summary);
+        findings.push(finding.evidence(format!("without a sample: {}", some(&coverage.missing))));
+    }
+    if let Ok(missing) = &pods
+        && let Some(first) = missing.first()
+    {
+        let names: Vec<String> = missing.iter().map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
+        let summary = format!("{} running pods have no sample.", missing.len());
+        let finding = Finding::partial(Cause::PodsWithoutSamples, first.clone(), summary);
+        findings.push(finding.evidence(format!("without a sample: {}", some(&names))));
+    }
+    match (findings.is_empty(), nodes, pods) {
+        (false, ..) => Ok(Outcome::fail_all(findings)),
+        (true, Err(reason), Err(_)) => Err(reason),
+        (true, Ok(coverage), _) => Ok(Outcome::pass(format!("All {} Ready nodes have a sample.", coverage.expected))),
+        (true, Err(_), Ok(_)) => Ok(Outcome::pass("Every pod that was seen has a sample.")),
+    }
+}
+
+/// The first few names.
+fn some(names: &[String]) -> String {
+    let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > 5 { format!("{shown} and {} more", names.len() - 5) } else { shown }
+}
+
+/// While every pod of metrics-server is young, missing samples prove nothing.
+fn just_started(context: &Context<'_>) -> Option<NotSeen> {
+    let now = context.snapshot.observed_at;
+    let pods = context.chain.pods();
+    let young = |since: Option<Timestamp>| since.is_some_and(|since| now.duration_since(since) < START_TIME);
+    let all_young =
+        !pods.is_empty() && pods.iter().all(|pod| young(pod.status.start_time.or(pod.metadata.creation_timestamp)));
+    all_young.then(|| NotSeen::TooEarly("metrics-server has just started".to_owned()))
+}
+
+/// Ages of the newest and the oldest sample; `None` where the answers have no timestamps.
+pub fn sample_ages(snapshot: &Snapshot) -> Option<(SignedDuration, SignedDuration)> {
+    let stamps: Vec<Timestamp> = [&snapshot.top_nodes, &snapshot.top_pods]
+        .into_iter()
+        .filter_map(|retrieval| samples(retrieval).ok())
+        .flatten()
+        .filter_map(|sample| sample.timestamp)
+        .collect();
+    let (newest, oldest) = (stamps.iter().max()?, stamps.iter().min()?);
+    Some((snapshot.observed_at.duration_since(*newest), snapshot.observed_at.duration_since(*oldest)))
+}
+
+/// The newest sample is not older than two and a half scrapes and the kubelet's own interval.
+pub(super) fn freshness(context: &Context<'_>) -> Result<Outcome, NotSeen> {
+    samples(&context.snapshot.top_nodes).or_else(|_| samples(&context.snapshot.top_pods))?;
+    let Some((newest, oldest)) = sample_ages(context.snapshot) else {
+        return Ok(Outcome::skipped("The answer has no timestamps: kubectl top does not print them."));
+    };
+    let resolution = context
+        .chain
+        .container()
+        .and_then(|container| metrics_server::flag(container, "metric-resolution"))
+        .and_then(metrics_server::duration_seconds)
+        .unwrap_or(60.0);
+    let limit = resolution * 2.5 + 30.0;
+    let told = format!(
+        "newest sample {} s old, oldest {} s, metric resolution {resolution} s",
+        newest.as_secs(),
+        oldest.as_secs()
+    );
+    if newest.as_secs_f64() > limit {
+        let finding = Finding::outage(
+            Cause::SamplesStale,
+            context.chain.workload_object(),
+            format!("The newest sample is {} s old.", newest.as_secs()),
+        );
+        return Ok(Outcome::fail(finding.evidence(told)));
+    }
+    Ok(Outcome::pass("The samples are fresh.").evidence(told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        check::{Impact, Status},
+        snapshot::Collection,
+        steps::Step,
+        testing::{at, healthy, run},
+    };
+
+    fn with_nodes(change: impl Fn(&mut Vec<Sample>)) -> Snapshot {
+        let mut snapshot = healthy();
+        if let Observed::Present(Retrieval { outcome: retrieval::Outcome::Samples(samples), .. }) =
+            &mut snapshot.top_nodes
+        {
+            change(samples);
+        }
+        snapshot
+    }
+
+    #[test]
+    fn a_ready_node_without_a_sample_is_found() {
+        let one = run(Step::Retrieve, "coverage", &with_nodes(|samples| samples.truncate(1)));
+        assert_eq!((one.findings[0].cause, one.findings[0].impact), (Cause::NodesWithoutSamples, Impact::Partial));
+        let unknown = with_nodes(|samples| samples.iter_mut().for_each(|sample| sample.unknown = true));
+        assert_eq!(run(Step::Retrieve, "coverage", &unknown).findings[0].impact, Impact::Outage);
+        assert_eq!(run(Step::Retrieve, "coverage", &healthy()).status, Status::Pass);
+    }
+
+    #[test]
+    fn young_nodes_fargate_and_a_young_metrics_server_are_no_fault() {
+        let mut snapshot = with_nodes(|samples| samples.retain(|sample| sample.name == "node-2"));
+        let mut nodes: Vec<Node> = snapshot.nodes.iter().cloned().collect();
+        nodes[0].metadata.labels.insert("eks.amazonaws.com/compute-type".to_owned(), "fargate".to_owned());
+        snapshot.nodes = Collection::complete(nodes.clone());
+        assert_eq!(
+            run(Step::Retrieve, "coverage", &snapshot).status,
+            Status::Pass,
+            "metrics-server's own Fargate node"
+        );
+        nodes[0].metadata.labels.clear();
+        nodes[0].status.conditions[0].last_transition_time = at(-60).parse().ok();
+        snapshot.nodes = Collection::complete(nodes);
+        assert_eq!(run(Step::Retrieve, "coverage", &snapshot).status, Status::Pass, "a young node");
+    }
+
+    #[test]
+    fn old_samples_are_stale() {
+        let old = with_nodes(|samples| samples.iter_mut().for_each(|sample| sample.timestamp = at(-900).parse().ok()));
+        let both = Snapshot { top_pods: Observed::default(), ..old };
+        assert_eq!(run(Step::Retrieve, "freshness", &both).findings[0].cause, Cause::SamplesStale);
+        assert_eq!(run(Step::Retrieve, "freshness", &healthy()).status, Status::Pass);
+    }
+}
