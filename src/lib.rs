@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod chain;
 pub mod check;
 pub mod metrics_server;
+pub mod observe;
 pub mod report;
 pub mod snapshot;
 pub mod steps;

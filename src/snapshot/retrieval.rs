@@ -1,6 +1,10 @@
 //! What the two calls of `kubectl top` got.
 
+mod classify;
+
 use std::time::Duration;
+
+pub use self::classify::classify;
 
 /// One sample of the metrics API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,0 +1,3 @@
+//! Observers fill a [`Snapshot`](crate::snapshot::Snapshot): the only code that does input and output and reads a clock.
+
+pub mod cluster;
