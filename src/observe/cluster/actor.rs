@@ -171,7 +171,11 @@ impl Actor {
             Message::Permissions(permissions) => self.store.permissions = permissions,
         }
         let timings = self.options.timings;
-        let soon = (now + timings.debounce).max(self.published_at + timings.publish_at_most_every);
+        let mut soon = now + timings.debounce;
+        // The first look is waited for.
+        if self.store.first_complete_look {
+            soon = soon.max(self.published_at + timings.publish_at_most_every);
+        }
         self.publish_at = self.publish_at.min(soon);
     }
 

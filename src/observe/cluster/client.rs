@@ -103,6 +103,8 @@ impl Clients {
 pub struct RequestClass {
     /// `list`, `watch`, `get` or `create`, as RBAC has it; `other` for what is no resource.
     pub verb: &'static str,
+    /// The API group, empty for the core group and for what is no resource.
+    pub group: String,
     /// The plural with the subresource, for example `deployments/scale`; the path for what is no resource.
     pub resource: String,
     /// The code of the answer, 0 where none came.
@@ -174,7 +176,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (verb, resource) = classify(request.method() == hyper::Method::POST, request.uri());
+        let (verb, group, resource) = classify(request.method() == hyper::Method::POST, request.uri());
         let requests = self.requests.clone();
         let answer = self.inner.call(request);
         Box::pin(async move {
@@ -184,7 +186,7 @@ where
                 Ok(Ok(response)) => response.status().as_u16(),
                 Ok(Err(_)) | Err(_) => 0,
             };
-            requests.record(RequestClass { verb, resource, code }, started.elapsed());
+            requests.record(RequestClass { verb, group, resource, code }, started.elapsed());
             match answer {
                 Ok(answer) => answer.map_err(Into::into),
                 Err(_) => Err(format!("no response headers within {} s", HEADER_TIMEOUT.as_secs()).into()),
@@ -193,19 +195,22 @@ where
     }
 }
 
-/// Verb and resource of a request.
-fn classify(create: bool, uri: &Uri) -> (&'static str, String) {
+/// Verb, group and resource of a request.
+fn classify(create: bool, uri: &Uri) -> (&'static str, String, String) {
     let path = uri.path();
-    let mut parts = path.split('/').filter(|part| !part.is_empty());
-    let found = match parts.next() {
-        Some("api") => parts.next().is_some(),
-        Some("apis") => parts.next().is_some() && parts.next().is_some(),
-        _ => false,
+    let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let group = match parts.as_slice() {
+        ["api", _, _, ..] => {
+            parts.drain(..2);
+            ""
+        }
+        ["apis", group, _, _, ..] => {
+            let group = *group;
+            parts.drain(..3);
+            group
+        }
+        _ => return ("other", String::new(), path.to_owned()),
     };
-    let mut parts: Vec<&str> = parts.collect();
-    if !found || parts.is_empty() {
-        return ("other", path.to_owned());
-    }
     if parts.first() == Some(&"namespaces") && parts.len() > 2 {
         parts.drain(..2);
     }
@@ -220,7 +225,7 @@ fn classify(create: bool, uri: &Uri) -> (&'static str, String) {
         (_, _, 1) => "list",
         _ => "get",
     };
-    (verb, resource)
+    (verb, group.to_owned(), resource)
 }
 
 #[cfg(test)]
@@ -229,17 +234,17 @@ mod tests {
 
     #[test]
     fn paths_are_told_apart_by_verb_and_resource_and_never_by_name() {
-        for (path, verb, resource) in [
-            ("/api/v1/nodes?limit=500", "list", "nodes"),
-            ("/api/v1/namespaces/kube-system/pods?&watch=true&labelSelector=a", "watch", "pods"),
-            ("/api/v1/namespaces/kube-system/pods/p/log?container=c", "get", "pods/log"),
-            ("/apis/apps/v1/namespaces/shop/deployments/web/scale", "get", "deployments/scale"),
-            ("/apis/metrics.k8s.io/v1beta1/nodes", "list", "nodes"),
-            ("/version", "other", "/version"),
-            ("/apis/apps/v1", "other", "/apis/apps/v1"),
+        for (path, verb, group, resource) in [
+            ("/api/v1/nodes?limit=500", "list", "", "nodes"),
+            ("/api/v1/namespaces/kube-system/pods?&watch=true&labelSelector=a", "watch", "", "pods"),
+            ("/api/v1/namespaces/kube-system/pods/p/log?container=c", "get", "", "pods/log"),
+            ("/apis/apps/v1/namespaces/shop/deployments/web/scale", "get", "apps", "deployments/scale"),
+            ("/apis/metrics.k8s.io/v1beta1/nodes", "list", "metrics.k8s.io", "nodes"),
+            ("/version", "other", "", "/version"),
+            ("/apis/apps/v1", "other", "", "/apis/apps/v1"),
         ] {
             let uri: Uri = path.parse().expect("a path");
-            assert_eq!(classify(false, &uri), (verb, resource.to_owned()), "{path}");
+            assert_eq!(classify(false, &uri), (verb, group.to_owned(), resource.to_owned()), "{path}");
         }
         let uri = Uri::from_static("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
         assert_eq!(classify(true, &uri).0, "create");

@@ -64,6 +64,10 @@ pub(super) fn one_line(error: &(dyn Error + 'static)) -> String {
     if let Some(kube::Error::SerdeError(error)) = error.downcast_ref() {
         return format!("the answer cannot be read: {:?} error", error.classify());
     }
+    let error = match error.downcast_ref() {
+        Some(kube::Error::Service(inner)) => inner.as_ref(),
+        _ => error,
+    };
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -2,10 +2,11 @@
 
 use std::{
     future::Future,
+    mem::{self, Discriminant},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::StreamExt;
@@ -36,6 +37,9 @@ use crate::snapshot::{
 /// After so many refusals in a row to go on from a resource version (a restored etcd knows none of the later ones),
 /// the list is read again.
 const REFUSALS_BEFORE_RELIST: u32 = 3;
+/// A failure so long after the last try does not belong to the ones before. A quiet watch that goes on after a failure
+/// tells nothing: time is the only sign that it went well.
+const CALM: Duration = Duration::from_secs(10);
 
 /// Runs a watch until the task is aborted.
 pub(super) async fn run(
@@ -79,13 +83,27 @@ enum Restart {
     Stop,
 }
 
-/// Failures in a row, over all streams of a watch.
+/// Failures of the same kind in a row, over all streams of a watch: a server that comes back refuses everything for a
+/// moment, until it has read its RBAC objects, and that must not wait as long as the outage made it.
 #[derive(Default)]
 struct Failures {
+    kind: Option<Discriminant<Trouble>>,
     in_a_row: u32,
-    refusals: u32,
-    not_found: u32,
-    last: Option<Instant>,
+    tried_again: Option<Instant>,
+}
+
+impl Failures {
+    /// Counts a failure; the first of its kind is 1.
+    fn count(&mut self, trouble: &Trouble) -> u32 {
+        let kind = Some(mem::discriminant(trouble));
+        let was_calm = self.tried_again.is_some_and(|tried_again| tried_again.elapsed() > CALM);
+        if was_calm || self.kind != kind {
+            self.in_a_row = 0;
+        }
+        self.kind = kind;
+        self.in_a_row += 1;
+        self.in_a_row
+    }
 }
 
 impl Watch {
@@ -154,32 +172,25 @@ impl Watch {
     /// Tells of a failure, waits, and says whether the stream must be given up.
     async fn recover(&self, error: &watcher::Error, failures: &mut Failures) -> Option<Restart> {
         let (trouble, verb) = Trouble::of_watch(error);
-        // A quiet watch that goes on after a failure tells nothing: time is the only sign that it went well.
-        if failures.last.is_some_and(|last| last.elapsed() > self.timings.retry.longest * 2) {
-            *failures = Failures::default();
+        let in_a_row = failures.count(&trouble);
+        tracing::debug!(kind = %self.request.kind, verb, ?trouble, in_a_row, "a watch failed");
+        let versions = self.request.kind.versions().len();
+        if trouble == Trouble::NotFound && usize::try_from(in_a_row).is_ok_and(|count| count < versions) {
+            return Some(Restart::NextVersion);
         }
-        failures.in_a_row += 1;
-        failures.last = Some(Instant::now());
-        failures.not_found = if trouble == Trouble::NotFound { failures.not_found + 1 } else { 0 };
-        let versions = u32::try_from(self.request.kind.versions().len()).unwrap_or(1);
-        let other_version_left = (1..versions).contains(&failures.not_found);
-        if !other_version_left && !self.teller.tell(WatchEvent::Failed { verb, trouble: trouble.clone() }).await {
+        if !self.teller.tell(WatchEvent::Failed { verb, trouble: trouble.clone() }).await {
             return Some(Restart::Stop);
         }
-        tracing::debug!(kind = %self.request.kind, verb, ?trouble, failures = failures.in_a_row, "a watch failed");
         let lasting = matches!(trouble, Trouble::Forbidden | Trouble::NotFound);
         let backoff = if lasting { self.timings.retry_refused } else { self.timings.retry };
-        if !other_version_left {
-            tokio::time::sleep(backoff.delay(failures.in_a_row)).await;
-        }
-        let refused_to_go_on = matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(_)))
-            && !matches!(trouble, Trouble::Forbidden | Trouble::NotFound);
-        failures.refusals = if refused_to_go_on { failures.refusals + 1 } else { 0 };
+        tokio::time::sleep(backoff.delay(in_a_row)).await;
+        failures.tried_again = Some(Instant::now());
+        let refused_to_go_on = matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(_)));
         match trouble {
             Trouble::NotFound => Some(Restart::NextVersion),
             Trouble::Gone => Some(Restart::Relist),
-            _ if failures.refusals >= REFUSALS_BEFORE_RELIST => Some(Restart::Relist),
-            _ => None,
+            Trouble::Unreachable(_) if refused_to_go_on && in_a_row >= REFUSALS_BEFORE_RELIST => Some(Restart::Relist),
+            Trouble::Unreachable(_) | Trouble::Forbidden => None,
         }
     }
 
