@@ -1,4 +1,5 @@
-//! Observers: the only part of the project that reads a cluster, a disk or a clock. Each fills the same snapshot.
+//! Observers fill a [`Snapshot`](crate::snapshot::Snapshot): the only code that does input and output and reads a clock.
 
 pub mod bundle;
+pub mod cluster;
 pub mod demo;

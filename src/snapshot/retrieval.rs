@@ -1,6 +1,10 @@
 //! What the two calls of `kubectl top` got.
 
+mod classify;
+
 use std::time::Duration;
+
+pub use self::classify::classify_response;
 
 /// One sample of the metrics API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -142,33 +146,6 @@ pub fn classify_kubectl(text: &str) -> Option<ErrorClass> {
     class.or_else(|| error.then_some(ErrorClass::Other))
 }
 
-/// Reads the error class of an answer through the aggregator: code and body together, since most causes stand only in
-/// the body (kubernetes/kube-aggregator `pkg/apiserver/handler_proxy.go`).
-pub fn classify_response(code: u16, body: &str) -> ErrorClass {
-    let has = |text: &str| body.contains(text);
-    match code {
-        401 => ErrorClass::Unauthorized,
-        403 => ErrorClass::Forbidden,
-        404 => ErrorClass::NotFound,
-        429 => ErrorClass::Throttled,
-        504 => ErrorClass::Timeout,
-        500 | 502 | 503 if has("error trying to reach service") || has("Error trying to reach service") => {
-            if has("connection refused") {
-                ErrorClass::ConnectionRefused
-            } else if has("x509:") || has("tls:") {
-                ErrorClass::Tls
-            } else if has("timeout") || has("deadline exceeded") || has("Timeout") {
-                ErrorClass::Timeout
-            } else {
-                ErrorClass::ServiceUnavailable
-            }
-        }
-        503 => ErrorClass::ServiceUnavailable,
-        500 => ErrorClass::InternalError,
-        _ => ErrorClass::Other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,33 +176,6 @@ mod tests {
             ("NAME   CPU(cores)\nerror-page   10m", None),
         ] {
             assert_eq!(classify_kubectl(text), class, "{text}");
-        }
-    }
-
-    #[test]
-    fn answers_of_the_aggregator() {
-        for (code, body, class) in [
-            (503, "service unavailable\n", ErrorClass::ServiceUnavailable),
-            (
-                503,
-                "error trying to reach service: dial tcp 10.0.0.1:10250: connect: connection refused",
-                ErrorClass::ConnectionRefused,
-            ),
-            (500, "Error trying to reach service: 'dial tcp 10.0.0.1:443: i/o timeout'", ErrorClass::Timeout),
-            (
-                503,
-                "error trying to reach service: tls: failed to verify certificate: x509: certificate signed by unknown authority",
-                ErrorClass::Tls,
-            ),
-            (
-                500,
-                "Internal Server Error: \"/apis\": subjectaccessreviews.authorization.k8s.io is forbidden",
-                ErrorClass::InternalError,
-            ),
-            (404, "404 page not found", ErrorClass::NotFound),
-            (418, "", ErrorClass::Other),
-        ] {
-            assert_eq!(classify_response(code, body), class, "{code} {body}");
         }
     }
 }

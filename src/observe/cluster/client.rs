@@ -1,0 +1,259 @@
+//! The connection to the API server: configuration, time limits, and a record of what was asked.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::Path,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use hyper::{Request, Response, Uri};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tower::{BoxError, Layer, Service};
+
+use super::trouble::one_line;
+
+/// The server ends every watch after this time, so that a watch that lives answers anew at least as often.
+pub(super) const WATCH_SECONDS: u32 = 60;
+/// Above the longest silence of a watch, so that only a dead connection runs into it.
+const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A request that has no response headers by then is given up: kube itself waits for ever.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Shorter than a probe may take as a whole, so that an API server that cannot be dialled is told apart from one that
+/// does not answer.
+const PROBE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection to a cluster: {0}")]
+pub struct ConnectError(String);
+
+/// Two clients for one cluster. Neither tries again by itself: callers back off, and a 503 is what probes look for.
+#[derive(Clone)]
+pub struct Clients {
+    /// For lists, watches and single objects.
+    pub objects: Client,
+    /// For calls through the aggregator, with connections of its own.
+    pub probes: Client,
+    /// What both have asked.
+    pub requests: RequestLog,
+}
+
+impl Clients {
+    /// Connects with a kubeconfig where one is named, else with the pod's own `ServiceAccount`, else with the kubeconfig
+    /// of the environment. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// When there is no configuration, or one that cannot be read; the text is one line with the whole chain of causes.
+    pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, ConnectError> {
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let config = match kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|error| ConnectError(one_line(&error)))?;
+                Config::from_custom_kubeconfig(file, &options).await.map_err(|error| ConnectError(one_line(&error)))?
+            }
+            // `Config::infer` would take a kubeconfig first.
+            None => match (context, Config::incluster()) {
+                (None, Ok(config)) => config,
+                (_, in_cluster) => Config::from_kubeconfig(&options).await.map_err(|error| {
+                    let in_cluster = in_cluster.err().map_or_else(String::new, |error| {
+                        format!("; and this is not a pod of a cluster: {}", one_line(&error))
+                    });
+                    ConnectError(format!("{}{in_cluster}", one_line(&error)))
+                })?,
+            },
+        };
+        Self::new(config)
+    }
+
+    /// Both clients for a configuration.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration's certificates, keys or proxy cannot be used.
+    pub fn new(mut config: Config) -> Result<Self, ConnectError> {
+        let requests = RequestLog::default();
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(READ_TIMEOUT);
+        // Otherwise the time that a pooled connection was idle counts against its next answer.
+        config.reset_reader_on_write = true;
+        // Fifteen tries of kube's own would hide a 503 for minutes.
+        config.default_retry = false;
+        let mut probe_config = config.clone();
+        probe_config.connect_timeout = Some(PROBE_CONNECT_TIMEOUT);
+        let build = |config: Config| -> Result<Client, ConnectError> {
+            let builder = ClientBuilder::try_from(config).map_err(|error| ConnectError(one_line(&error)))?;
+            Ok(builder.with_layer(&Timed { requests: requests.clone() }).build())
+        };
+        Ok(Self { objects: build(config)?, probes: build(probe_config)?, requests })
+    }
+}
+
+/// What a request asked for: a closed set of small size for one run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestClass {
+    /// `list`, `watch`, `get` or `create`, as RBAC has it; `other` for what is no resource.
+    pub verb: &'static str,
+    /// The API group, empty for the core group and for what is no resource.
+    pub group: String,
+    /// The plural with the subresource, for example `deployments/scale`; the path for what is no resource.
+    pub resource: String,
+    /// The code of the answer, 0 where none came.
+    pub code: u16,
+}
+
+/// How requests of one class went.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RequestCount {
+    /// How many.
+    pub count: u64,
+    /// The time until the response headers, summed up.
+    pub total: Duration,
+    /// When the last one was answered.
+    pub last: Instant,
+}
+
+/// Counts of all requests, shared by the clients.
+#[derive(Debug, Clone, Default)]
+pub struct RequestLog(Arc<Mutex<BTreeMap<RequestClass, RequestCount>>>);
+
+impl RequestLog {
+    fn record(&self, class: RequestClass, took: Duration) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count =
+            counts.entry(class).or_insert(RequestCount { count: 0, total: Duration::ZERO, last: Instant::now() });
+        count.count += 1;
+        count.total += took;
+        count.last = Instant::now();
+    }
+
+    /// The counts as they are now.
+    pub fn counts(&self) -> BTreeMap<RequestClass, RequestCount> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Sets a limit on the time until response headers, and counts.
+struct Timed {
+    requests: RequestLog,
+}
+
+impl<S> Layer<S> for Timed {
+    type Service = TimedService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        TimedService { inner, requests: self.requests.clone() }
+    }
+}
+
+struct TimedService<S> {
+    inner: S,
+    requests: RequestLog,
+}
+
+impl<S, B> Service<Request<Body>> for TimedService<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: 'static,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (verb, group, resource) = classify(request.method() == hyper::Method::POST, request.uri());
+        let requests = self.requests.clone();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let started = Instant::now();
+            let answer = tokio::time::timeout(HEADER_TIMEOUT, answer).await;
+            let code = match &answer {
+                Ok(Ok(response)) => response.status().as_u16(),
+                Ok(Err(_)) | Err(_) => 0,
+            };
+            requests.record(RequestClass { verb, group, resource, code }, started.elapsed());
+            match answer {
+                Ok(answer) => answer.map_err(Into::into),
+                Err(_) => Err(format!("no response headers within {} s", HEADER_TIMEOUT.as_secs()).into()),
+            }
+        })
+    }
+}
+
+/// Verb, group and resource of a request.
+fn classify(create: bool, uri: &Uri) -> (&'static str, String, String) {
+    let path = uri.path();
+    let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let group = match parts.as_slice() {
+        ["api", _, _, ..] => {
+            parts.drain(..2);
+            ""
+        }
+        ["apis", group, _, _, ..] => {
+            let group = *group;
+            parts.drain(..3);
+            group
+        }
+        _ => return ("other", String::new(), path.to_owned()),
+    };
+    if parts.first() == Some(&"namespaces") && parts.len() > 2 {
+        parts.drain(..2);
+    }
+    let resource = match parts.get(2) {
+        Some(subresource) => format!("{}/{subresource}", parts[0]),
+        None => parts[0].to_owned(),
+    };
+    let watch = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
+    let verb = match (create, watch, parts.len()) {
+        (true, ..) => "create",
+        (_, true, _) => "watch",
+        (_, _, 1) => "list",
+        _ => "get",
+    };
+    (verb, group.to_owned(), resource)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_apart_by_verb_and_resource_and_never_by_name() {
+        for (path, verb, group, resource) in [
+            ("/api/v1/nodes?limit=500", "list", "", "nodes"),
+            ("/api/v1/namespaces/kube-system/pods?&watch=true&labelSelector=a", "watch", "", "pods"),
+            ("/api/v1/namespaces/kube-system/pods/p/log?container=c", "get", "", "pods/log"),
+            ("/apis/apps/v1/namespaces/shop/deployments/web/scale", "get", "apps", "deployments/scale"),
+            ("/apis/metrics.k8s.io/v1beta1/nodes", "list", "metrics.k8s.io", "nodes"),
+            ("/version", "other", "", "/version"),
+            ("/apis/apps/v1", "other", "", "/apis/apps/v1"),
+        ] {
+            let uri: Uri = path.parse().expect("a path");
+            assert_eq!(classify(false, &uri), (verb, group.to_owned(), resource.to_owned()), "{path}");
+        }
+        let uri = Uri::from_static("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
+        assert_eq!(classify(true, &uri).0, "create");
+    }
+
+    #[tokio::test]
+    async fn a_missing_kubeconfig_is_one_clear_line() {
+        let missing = Path::new("/does/not/exist");
+        let error = Clients::connect(Some(missing), None).await.err().expect("an error").to_string();
+        assert!(error.contains("/does/not/exist") && !error.contains('\n'), "{error}");
+    }
+}

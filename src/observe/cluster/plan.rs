@@ -1,0 +1,319 @@
+//! What to watch, given what is known so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::kinds::WatchKind;
+use crate::{
+    chain::Chain,
+    snapshot::{ApiService, Named, NotSeen, Observed, Scope, Snapshot, api_service::ServiceReference},
+};
+
+/// Where metrics-server is looked for while nothing says where it is.
+const HOME: &str = "kube-system";
+
+/// One watch: one connection to the API server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchRequest {
+    /// The kind.
+    pub kind: WatchKind,
+    /// Only this namespace; `None` for the whole cluster and for cluster-scoped kinds.
+    pub namespace: Option<String>,
+    /// Only the object with this name: a field selector, which is what lets RBAC `resourceNames` allow lists and watches.
+    pub name: Option<String>,
+    /// Only objects with these labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl WatchRequest {
+    /// All objects of a kind.
+    pub fn everywhere(kind: WatchKind) -> Self {
+        Self { kind, namespace: None, name: None, labels: BTreeMap::new() }
+    }
+
+    /// All objects of a kind in one namespace.
+    pub fn within(kind: WatchKind, namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), ..Self::everywhere(kind) }
+    }
+
+    fn named(self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self }
+    }
+
+    fn labelled(self, labels: &BTreeMap<String, String>) -> Self {
+        Self { labels: labels.clone(), ..self }
+    }
+
+    /// The part of the cluster that the watch shows once its first list is complete.
+    pub fn scope(&self) -> Scope {
+        let cluster_scoped_among_namespaced =
+            matches!(self.kind, WatchKind::ClusterRole | WatchKind::ClusterRoleBinding);
+        let namespace = if cluster_scoped_among_namespaced { Some(String::new()) } else { self.namespace.clone() };
+        Scope {
+            namespace,
+            name: self.name.clone(),
+            labels: (!self.labels.is_empty()).then(|| self.labels.clone()),
+            discriminator: self.kind.workload().map(crate::snapshot::workload::WorkloadKind::name),
+            gap: None,
+        }
+    }
+
+    /// The labels as the API server takes them.
+    pub(super) fn label_selector(&self) -> Option<String> {
+        let pairs: Vec<String> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        (!pairs.is_empty()).then(|| pairs.join(","))
+    }
+}
+
+/// What may be looked at, so that permissions can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct Features {
+    /// Roles and bindings: cluster-wide ones, and those of kube-system and of metrics-server's namespace.
+    pub rbac: bool,
+    /// `ConfigMap` `kube-system/aws-auth`.
+    pub aws_auth: bool,
+    /// Nodes.
+    pub nodes: bool,
+    /// `NetworkPolicies` of metrics-server's namespace.
+    pub network_policies: bool,
+    /// Logs of metrics-server's pods.
+    pub logs: bool,
+    /// Calls through the aggregator.
+    pub probes: bool,
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self { rbac: true, aws_auth: true, nodes: true, network_policies: true, logs: true, probes: true }
+    }
+}
+
+/// What to watch. Starts with what is always needed and follows the chain `APIService` -> Service -> pods as it becomes
+/// known; where the chain is broken, Deployments and Services of the whole cluster are looked at until it is whole again.
+///
+/// With metrics-server in kube-system and every feature on these are 14 watches: three of the whole cluster
+/// (`APIServices`, autoscalers, nodes), six in kube-system (Services, `EndpointSlices`, Deployments, `ServiceAccounts`,
+/// `NetworkPolicies`, metrics-server's pods), four for RBAC, one for aws-auth. Another namespace adds two for its roles, a broken
+/// chain two. Pods are never watched without a selector.
+pub fn plan(snapshot: &Snapshot, features: Features) -> BTreeSet<WatchRequest> {
+    let mut requests = fixed(features);
+    if snapshot.api_services.all().gap == Some(NotSeen::NotSynced) {
+        return requests;
+    }
+    let chain = Chain::resolve(snapshot);
+    let references = references(&chain.api_services);
+    let mut namespaces: BTreeSet<&str> = references.iter().map(|reference| reference.namespace.as_str()).collect();
+    if namespaces.is_empty() {
+        namespaces.insert(HOME);
+    }
+    for namespace in &namespaces {
+        for kind in [WatchKind::Service, WatchKind::EndpointSlice, WatchKind::Deployment] {
+            requests.insert(WatchRequest::within(kind, namespace));
+        }
+    }
+    let workload = chain.workload.seen().copied();
+    namespaces.extend(workload.map(Named::namespace));
+    for namespace in &namespaces {
+        requests.insert(WatchRequest::within(WatchKind::ServiceAccount, namespace));
+        if features.network_policies {
+            requests.insert(WatchRequest::within(WatchKind::NetworkPolicy, namespace));
+        }
+        if features.rbac {
+            requests.insert(WatchRequest::within(WatchKind::Role, namespace));
+            requests.insert(WatchRequest::within(WatchKind::RoleBinding, namespace));
+        }
+    }
+    for reference in &references {
+        if let Some(service) = snapshot.services.get(&reference.namespace, &reference.name).seen() {
+            add_pods(&mut requests, &reference.namespace, &service.spec.selector);
+        }
+    }
+    if let Some(workload) = workload {
+        add_pods(&mut requests, workload.namespace(), &workload.spec.selector.match_labels);
+    }
+    for pod in &chain.selected_pods.objects {
+        match pod.controller().map(|owner| owner.kind.as_str()) {
+            Some("DaemonSet") => requests.insert(WatchRequest::within(WatchKind::DaemonSet, pod.namespace())),
+            Some("StatefulSet") => requests.insert(WatchRequest::within(WatchKind::StatefulSet, pod.namespace())),
+            _ => false,
+        };
+    }
+    if is_broken(snapshot, &chain, &references) {
+        requests.insert(WatchRequest::everywhere(WatchKind::Deployment));
+        requests.insert(WatchRequest::everywhere(WatchKind::Service));
+    }
+    requests
+}
+
+/// What is watched whatever is known.
+fn fixed(features: Features) -> BTreeSet<WatchRequest> {
+    let mut requests = BTreeSet::from([
+        WatchRequest::everywhere(WatchKind::ApiService),
+        WatchRequest::everywhere(WatchKind::HorizontalPodAutoscaler),
+    ]);
+    if features.nodes {
+        requests.insert(WatchRequest::everywhere(WatchKind::Node));
+    }
+    if features.rbac {
+        requests.insert(WatchRequest::everywhere(WatchKind::ClusterRole));
+        requests.insert(WatchRequest::everywhere(WatchKind::ClusterRoleBinding));
+        requests.insert(WatchRequest::within(WatchKind::Role, HOME));
+        requests.insert(WatchRequest::within(WatchKind::RoleBinding, HOME));
+    }
+    if features.aws_auth {
+        requests.insert(WatchRequest::within(WatchKind::ConfigMap, HOME).named("aws-auth"));
+    }
+    requests
+}
+
+/// The Services that `APIServices` of the metrics API name, each once.
+fn references<'s>(api_services: &[&'s ApiService]) -> Vec<&'s ServiceReference> {
+    let mut references: Vec<&ServiceReference> = Vec::new();
+    for reference in api_services.iter().filter_map(|api_service| api_service.spec.service.as_ref()) {
+        if !references.iter().any(|known| known.namespace == reference.namespace && known.name == reference.name) {
+            references.push(reference);
+        }
+    }
+    references
+}
+
+/// Adds a watch of pods, unless the selector is empty or another watch shows these pods already.
+fn add_pods(requests: &mut BTreeSet<WatchRequest>, namespace: &str, labels: &BTreeMap<String, String>) {
+    let shown = requests.iter().any(|request| {
+        request.kind == WatchKind::Pod
+            && request.namespace.as_deref() == Some(namespace)
+            && request.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    });
+    if !labels.is_empty() && !shown {
+        requests.insert(WatchRequest::within(WatchKind::Pod, namespace).labelled(labels));
+    }
+}
+
+/// Whether the chain certainly ends before metrics-server. Depends only on what is watched in any case, so that what is
+/// found by the wider look cannot end it.
+fn is_broken(snapshot: &Snapshot, chain: &Chain<'_>, references: &[&ServiceReference]) -> bool {
+    if references.is_empty() {
+        return snapshot.api_services.all().gap.is_none();
+    }
+    let service_absent =
+        references.iter().any(|reference| snapshot.services.get(&reference.namespace, &reference.name).is_absent());
+    let nothing_selected = matches!(chain.service, Observed::Present(_))
+        && chain.selected_pods.is_certainly_empty()
+        && !chain.workload_is_selected;
+    service_absent || nothing_selected
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        snapshot::{Collection, Pod, Service},
+        testing::{healthy, object},
+    };
+
+    fn labels(value: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([("k8s-app".to_owned(), value.to_owned())])
+    }
+
+    fn everything(snapshot: &Snapshot) -> BTreeSet<WatchRequest> {
+        plan(snapshot, Features::default())
+    }
+
+    #[test]
+    fn a_healthy_cluster_needs_fourteen_watches() {
+        let requests = everything(&healthy());
+        assert_eq!(requests.len(), 14, "{requests:#?}");
+        let pods = WatchRequest::within(WatchKind::Pod, "kube-system").labelled(&labels("metrics-server"));
+        assert!(requests.contains(&pods));
+        assert!(!requests.contains(&WatchRequest::everywhere(WatchKind::Deployment)));
+    }
+
+    #[test]
+    fn nothing_is_guessed_before_api_services_are_known() {
+        let unsynced = Snapshot { api_services: Collection::unseen(NotSeen::NotSynced), ..Snapshot::default() };
+        assert_eq!(everything(&unsynced), fixed(Features::default()));
+    }
+
+    #[test]
+    fn without_the_right_to_list_api_services_kube_system_is_looked_at_and_nothing_counts_as_broken() {
+        let reason = NotSeen::Forbidden { verb: "list", resource: "apiservices" };
+        let requests = everything(&Snapshot { api_services: Collection::unseen(reason), ..healthy() });
+        assert!(requests.contains(&WatchRequest::within(WatchKind::Deployment, "kube-system")));
+        assert!(!requests.contains(&WatchRequest::everywhere(WatchKind::Deployment)));
+    }
+
+    #[test]
+    fn a_broken_chain_is_looked_for_in_the_whole_cluster() {
+        let no_api_service = Snapshot { api_services: Collection::complete([]), ..healthy() };
+        let no_service = Snapshot { services: Collection::complete([]), ..healthy() };
+        let other: Service = object(json!({
+            "metadata": {"name": "metrics-server", "namespace": "kube-system"}, "spec": {"selector": {"k8s-app": "typo"}, "ports": [{"port": 443}]}
+        }));
+        let wrong_selector = Snapshot { services: Collection::complete([other]), ..healthy() };
+        for (case, snapshot) in
+            [("no APIService", no_api_service), ("no Service", no_service), ("wrong selector", wrong_selector)]
+        {
+            let requests = everything(&snapshot);
+            assert!(requests.contains(&WatchRequest::everywhere(WatchKind::Deployment)), "{case}");
+            assert!(requests.contains(&WatchRequest::everywhere(WatchKind::Service)), "{case}");
+            let pods = WatchRequest::within(WatchKind::Pod, "kube-system").labelled(&labels("metrics-server"));
+            assert!(requests.contains(&pods), "{case}: the workload's own pods are watched");
+        }
+    }
+
+    #[test]
+    fn a_deployment_scaled_to_zero_is_not_a_broken_chain() {
+        let requests = everything(&Snapshot { pods: Collection::complete([]), ..healthy() });
+        assert!(!requests.contains(&WatchRequest::everywhere(WatchKind::Deployment)));
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_not_broken() {
+        let services = Collection::unseen(NotSeen::NotSynced);
+        let requests = everything(&Snapshot { services, ..healthy() });
+        assert!(!requests.contains(&WatchRequest::everywhere(WatchKind::Service)));
+    }
+
+    #[test]
+    fn pods_are_never_watched_without_labels() {
+        let open: Service = object(
+            json!({"metadata": {"name": "metrics-server", "namespace": "kube-system"}, "spec": {"ports": [{"port": 443}]}}),
+        );
+        let snapshot =
+            Snapshot { services: Collection::complete([open]), workloads: Collection::complete([]), ..healthy() };
+        assert!(everything(&snapshot).iter().all(|request| request.kind != WatchKind::Pod));
+    }
+
+    #[test]
+    fn a_daemon_set_behind_the_service_is_watched() {
+        let pod: Pod = object(
+            json!({"metadata": {"name": "p", "namespace": "kube-system", "labels": {"k8s-app": "metrics-server"},
+            "ownerReferences": [{"kind": "DaemonSet", "name": "metrics-server", "controller": true}]}}),
+        );
+        let snapshot = Snapshot { pods: Collection::complete([pod]), workloads: Collection::complete([]), ..healthy() };
+        assert!(everything(&snapshot).contains(&WatchRequest::within(WatchKind::DaemonSet, "kube-system")));
+    }
+
+    #[test]
+    fn features_that_are_off_ask_for_nothing() {
+        let none = Features {
+            rbac: false,
+            aws_auth: false,
+            nodes: false,
+            network_policies: false,
+            logs: false,
+            probes: false,
+        };
+        assert_eq!(plan(&healthy(), none).len(), 7);
+    }
+
+    #[test]
+    fn cluster_roles_and_roles_do_not_vouch_for_each_other() {
+        let cluster_roles = WatchRequest::everywhere(WatchKind::ClusterRole).scope();
+        assert_eq!(cluster_roles.namespace.as_deref(), Some(""));
+        let deployments = WatchRequest::everywhere(WatchKind::Deployment).scope();
+        assert_eq!((deployments.namespace, deployments.discriminator), (None, Some("Deployment")));
+    }
+}

@@ -1,0 +1,218 @@
+//! Everything that the observer has heard, merged into snapshots. Pure: time is given.
+
+use std::{
+    collections::{BTreeMap, btree_map},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    access::Permission,
+    entry::{Entry, WatchEvent},
+    health::{ObserverHealth, WatchHealth, WatchState},
+    kinds::{Object, WatchKind},
+    lookups::Looked,
+    plan::WatchRequest,
+};
+use crate::snapshot::{
+    Collection, ContainerLog, KubernetesVersion, Metadata, NotSeen, Observed, Retrieval, Scope, Snapshot,
+};
+
+/// Everything that the observer has heard.
+#[derive(Debug)]
+pub(super) struct Store {
+    entries: BTreeMap<WatchRequest, Entry>,
+    stale_after: Duration,
+    pub(super) server_version: Observed<KubernetesVersion>,
+    pub(super) looked: Arc<Looked>,
+    pub(super) top_nodes: Observed<Retrieval>,
+    pub(super) top_pods: Observed<Retrieval>,
+    pub(super) logs: Collection<ContainerLog>,
+    pub(super) permissions: BTreeMap<Permission, bool>,
+    pub(super) first_complete_look: bool,
+}
+
+/// Which objects a snapshot is made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    /// Only what may be relied on now.
+    Reliable,
+    /// Also what was seen before a watch was interrupted.
+    Remembered,
+}
+
+impl Store {
+    pub(super) fn new(stale_after: Duration) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            stale_after,
+            server_version: Observed::NotSeen(NotSeen::NotSynced),
+            looked: Arc::default(),
+            top_nodes: Observed::default(),
+            top_pods: Observed::default(),
+            logs: Collection::default(),
+            permissions: BTreeMap::new(),
+            first_complete_look: false,
+        }
+    }
+
+    /// A watch begins; without it, its events are dropped.
+    pub(super) fn start(&mut self, request: &WatchRequest) {
+        self.entries.entry(request.clone()).or_insert_with(|| Entry::new(request.clone()));
+    }
+
+    /// A watch ends, and what it has shown is forgotten.
+    pub(super) fn stop(&mut self, request: &WatchRequest) {
+        self.entries.remove(request);
+    }
+
+    /// Something happened to a watch.
+    pub(super) fn apply(&mut self, request: &WatchRequest, event: WatchEvent, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(request) {
+            entry.apply(event, now);
+        }
+    }
+
+    /// Whether all these watches have left [`WatchState::Starting`].
+    pub(super) fn have_started<'r>(&self, mut requests: impl Iterator<Item = &'r WatchRequest>, now: Instant) -> bool {
+        requests.all(|request| {
+            let state = self.entries.get(request).map(|entry| entry.state(now, self.stale_after));
+            state.is_some_and(|state| state != WatchState::Starting)
+        })
+    }
+
+    /// What is known now.
+    pub(super) fn snapshot(&self, observed_at: Timestamp, now: Instant) -> Snapshot {
+        let mut snapshot = self.collect(Memory::Reliable, now, |_| true);
+        snapshot.observed_at = observed_at;
+        snapshot.server_version = self.server_version.clone();
+        snapshot.top_nodes = self.top_nodes.clone();
+        snapshot.top_pods = self.top_pods.clone();
+        snapshot.logs = self.logs.clone();
+        self.looked.add_to(&mut snapshot);
+        snapshot.notices = self.entries.values().filter_map(Entry::unreadable_text).collect();
+        snapshot
+    }
+
+    /// What [`plan`](super::plan::plan) goes by: objects of the chain, as they were last seen.
+    pub(super) fn remembered(&self, now: Instant) -> Snapshot {
+        self.collect(Memory::Remembered, now, decides_plan)
+    }
+
+    fn collect(&self, memory: Memory, now: Instant, wanted: impl Fn(WatchKind) -> bool) -> Snapshot {
+        let mut snapshot = self.unseen();
+        let mut objects: BTreeMap<(WatchKind, &str, &str), &Object> = BTreeMap::new();
+        for (request, entry) in self.entries.iter().filter(|(request, _)| wanted(request.kind)) {
+            let (gap, shown): (_, Box<dyn Iterator<Item = &Object>>) = match memory {
+                Memory::Reliable => (entry.gap(now, self.stale_after), Box::new(entry.objects(now, self.stale_after))),
+                Memory::Remembered => (entry.remembered_gap(now), Box::new(entry.remembered_objects())),
+            };
+            add_scope(&mut snapshot, request.kind, Scope { gap, ..request.scope() });
+            for object in shown {
+                let metadata = object.metadata();
+                match objects.entry((request.kind, &metadata.namespace, &metadata.name)) {
+                    btree_map::Entry::Vacant(vacant) => {
+                        vacant.insert(object);
+                    }
+                    btree_map::Entry::Occupied(mut occupied) => {
+                        if is_newer(metadata, occupied.get().metadata()) {
+                            occupied.insert(object);
+                        }
+                    }
+                }
+            }
+        }
+        for object in objects.into_values() {
+            insert(&mut snapshot, object);
+        }
+        snapshot
+    }
+
+    /// A snapshot in which nothing was seen, and why.
+    fn unseen(&self) -> Snapshot {
+        // Before the first complete look, what no watch covers may only not be planned yet.
+        let reason = if self.first_complete_look { NotSeen::NotLooked } else { NotSeen::NotSynced };
+        Snapshot {
+            api_services: Collection::unseen(reason.clone()),
+            services: Collection::unseen(reason.clone()),
+            endpoint_slices: Collection::unseen(reason.clone()),
+            pods: Collection::unseen(reason.clone()),
+            workloads: Collection::unseen(reason.clone()),
+            nodes: Collection::unseen(reason.clone()),
+            autoscalers: Collection::unseen(reason.clone()),
+            scales: Collection::unseen(reason.clone()),
+            service_accounts: Collection::unseen(reason.clone()),
+            roles: Collection::unseen(reason.clone()),
+            role_bindings: Collection::unseen(reason.clone()),
+            config_maps: Collection::unseen(reason.clone()),
+            network_policies: Collection::unseen(reason),
+            ..Snapshot::default()
+        }
+    }
+
+    /// How the observer is doing.
+    pub(super) fn health(&self, at: Timestamp, now: Instant) -> ObserverHealth {
+        let health = |entry: &Entry| WatchHealth {
+            state: entry.state(now, self.stale_after),
+            last_success: entry.last_success.map(|last| {
+                let ago = SignedDuration::try_from(now.saturating_duration_since(last)).unwrap_or(SignedDuration::MAX);
+                at.saturating_sub(ago).unwrap_or(at)
+            }),
+            errors: entry.errors,
+            objects: entry.len(),
+            trouble: entry.trouble_text().or_else(|| entry.unreadable_text()),
+        };
+        ObserverHealth {
+            watches: self.entries.iter().map(|(request, entry)| (request.clone(), health(entry))).collect(),
+            first_complete_look: self.first_complete_look,
+            permissions: self.permissions.clone(),
+        }
+    }
+}
+
+/// Whether objects of this kind decide what is watched.
+pub(super) fn decides_plan(kind: WatchKind) -> bool {
+    matches!(kind, WatchKind::ApiService | WatchKind::Service | WatchKind::Pod) || kind.workload().is_some()
+}
+
+/// Whether `one` is a later state of the same object: resource versions are numbers in every API server that exists.
+pub(super) fn is_newer(one: &Metadata, other: &Metadata) -> bool {
+    let number = |metadata: &Metadata| metadata.resource_version.parse::<u64>().unwrap_or(0);
+    number(one) > number(other)
+}
+
+fn add_scope(snapshot: &mut Snapshot, kind: WatchKind, scope: Scope) {
+    match kind {
+        WatchKind::ApiService => snapshot.api_services.add_scope(scope),
+        WatchKind::HorizontalPodAutoscaler => snapshot.autoscalers.add_scope(scope),
+        WatchKind::Node => snapshot.nodes.add_scope(scope),
+        WatchKind::Service => snapshot.services.add_scope(scope),
+        WatchKind::EndpointSlice => snapshot.endpoint_slices.add_scope(scope),
+        WatchKind::Deployment | WatchKind::DaemonSet | WatchKind::StatefulSet => snapshot.workloads.add_scope(scope),
+        WatchKind::Pod => snapshot.pods.add_scope(scope),
+        WatchKind::NetworkPolicy => snapshot.network_policies.add_scope(scope),
+        WatchKind::ServiceAccount => snapshot.service_accounts.add_scope(scope),
+        WatchKind::ClusterRole | WatchKind::Role => snapshot.roles.add_scope(scope),
+        WatchKind::ClusterRoleBinding | WatchKind::RoleBinding => snapshot.role_bindings.add_scope(scope),
+        WatchKind::ConfigMap => snapshot.config_maps.add_scope(scope),
+    }
+}
+
+fn insert(snapshot: &mut Snapshot, object: &Object) {
+    match object {
+        Object::ApiService(object) => snapshot.api_services.insert(Arc::clone(object)),
+        Object::HorizontalPodAutoscaler(object) => snapshot.autoscalers.insert(Arc::clone(object)),
+        Object::Node(object) => snapshot.nodes.insert(Arc::clone(object)),
+        Object::Service(object) => snapshot.services.insert(Arc::clone(object)),
+        Object::EndpointSlice(object) => snapshot.endpoint_slices.insert(Arc::clone(object)),
+        Object::Workload(object) => snapshot.workloads.insert(Arc::clone(object)),
+        Object::Pod(object) => snapshot.pods.insert(Arc::clone(object)),
+        Object::NetworkPolicy(object) => snapshot.network_policies.insert(Arc::clone(object)),
+        Object::ServiceAccount(object) => snapshot.service_accounts.insert(Arc::clone(object)),
+        Object::Role(object) => snapshot.roles.insert(Arc::clone(object)),
+        Object::RoleBinding(object) => snapshot.role_bindings.insert(Arc::clone(object)),
+        Object::ConfigMap(object) => snapshot.config_maps.insert(Arc::clone(object)),
+    }
+}
