@@ -17,6 +17,7 @@ pub mod log_lines;
 pub mod metrics_server;
 pub mod observe;
 pub mod rbac;
+pub mod render;
 pub mod report;
 pub mod snapshot;
 pub mod steps;

@@ -142,8 +142,12 @@ fn decides_health(answers: &[Answer]) -> bool {
 }
 
 /// Checks without whose answer nothing is called healthy.
-pub const DECISIVE: [(Step, &str); 3] =
-    [(Step::Apiservice, "available"), (Step::OtherReasons, "endpoints"), (Step::Hpa, "targets")];
+pub const DECISIVE: [(Step, &str); 4] = [
+    (Step::Apiservice, "available"),
+    (Step::OtherReasons, "service"),
+    (Step::OtherReasons, "endpoints"),
+    (Step::Hpa, "targets"),
+];
 
 /// Whether a finding hurts everybody; for renderers that colour by impact.
 pub fn is_outage(finding: &Finding) -> bool {
