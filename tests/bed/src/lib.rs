@@ -6,6 +6,7 @@
 pub mod certificates;
 pub mod components;
 mod control_plane;
+pub mod doctor;
 pub mod firewall;
 pub mod isolation;
 pub mod kubectl;
@@ -13,8 +14,10 @@ pub mod kubelet;
 pub mod load;
 pub mod log;
 mod nodes;
+pub mod page;
 pub mod pods;
 mod probe;
+pub mod prometheus;
 pub mod wait;
 
 use std::{
