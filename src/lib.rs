@@ -10,14 +10,18 @@
 //! no clock; *not seen* and *absent* are different types ([`snapshot::Observed`]); the page that Prometheus scrapes is
 //! encoded from an immutable report and never computed during a scrape.
 
+pub mod args;
 pub mod catalogue;
 pub mod chain;
 pub mod check;
+pub mod http;
 pub mod log_lines;
 pub mod metrics_server;
 pub mod observe;
 pub mod rbac;
+pub mod render;
 pub mod report;
+pub mod run;
 pub mod snapshot;
 pub mod steps;
 pub mod verdict;

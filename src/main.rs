@@ -1,3 +1,7 @@
-//! The command `metrics-server-doctor`.
+//! The program; everything that it does stands in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    metrics_server_doctor::run::main()
+}

@@ -23,6 +23,23 @@ pub(crate) fn object<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a valid object")
 }
 
+/// [`healthy`] without the Service that the `APIService` names, as the API server then says.
+pub(crate) fn without_service() -> Snapshot {
+    let api_service: ApiService = object(json!({
+        "metadata": {"name": "v1beta1.metrics.k8s.io"},
+        "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "insecureSkipTLSVerify": true,
+            "service": {"namespace": "kube-system", "name": "metrics-server", "port": 443}},
+        "status": {"conditions": [{"type": "Available", "status": "False", "reason": "ServiceNotFound",
+            "message": "service/metrics-server in \"kube-system\" is not present", "lastTransitionTime": at(-60)}]}
+    }));
+    Snapshot {
+        api_services: Collection::complete([api_service]),
+        services: Collection::complete([]),
+        endpoint_slices: Collection::complete([]),
+        ..healthy()
+    }
+}
+
 /// A moment before (negative) or after [`NOW`], as text.
 pub(crate) fn at(seconds: i64) -> String {
     let now: Timestamp = NOW.parse().expect("a timestamp");

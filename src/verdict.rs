@@ -75,8 +75,12 @@ fn is_local(finding: &Finding) -> bool {
 pub fn judge(answers: &[Answer]) -> Judgement {
     let mut findings: Vec<Finding> = Vec::new();
     for finding in answers.iter().flat_map(|answer| &answer.outcome.findings) {
-        match findings.iter_mut().find(|known| known.cause == finding.cause && known.object == finding.object) {
-            // Two checks may see the same fault; it is told once, with the evidence of both.
+        // Several checks may see the same fault, on different objects along the way; it is told once, with the evidence of
+        // all. Only autoscalers have faults of their own.
+        let same = |known: &&mut Finding| {
+            known.cause == finding.cause && (known.object == finding.object || !is_local(finding))
+        };
+        match findings.iter_mut().find(same) {
             Some(known) => {
                 known.impact = known.impact.min(finding.impact);
                 let new: Vec<_> =
@@ -142,8 +146,12 @@ fn decides_health(answers: &[Answer]) -> bool {
 }
 
 /// Checks without whose answer nothing is called healthy.
-pub const DECISIVE: [(Step, &str); 3] =
-    [(Step::Apiservice, "available"), (Step::OtherReasons, "endpoints"), (Step::Hpa, "targets")];
+pub const DECISIVE: [(Step, &str); 4] = [
+    (Step::Apiservice, "available"),
+    (Step::OtherReasons, "service"),
+    (Step::OtherReasons, "endpoints"),
+    (Step::Hpa, "targets"),
+];
 
 /// Whether a finding hurts everybody; for renderers that colour by impact.
 pub fn is_outage(finding: &Finding) -> bool {

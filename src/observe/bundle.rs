@@ -69,6 +69,19 @@ pub fn read(path: &Path) -> Result<Snapshot, BundleError> {
     Ok(reader.finish())
 }
 
+/// A snapshot of objects that are already parsed; what they do not hold is not in the bundle.
+pub(super) fn of_objects(objects: &[serde_json::Value], observed_at: Timestamp) -> Snapshot {
+    let mut read = Objects::default();
+    let mut notices = Vec::new();
+    for object in objects {
+        read.add(Path::new("objects"), object, &mut notices);
+    }
+    let mut snapshot = Snapshot { observed_at, source: Source::Bundle, ..Snapshot::default() };
+    read.fill(&mut snapshot);
+    snapshot.notices.extend(notices);
+    snapshot
+}
+
 /// Files below a folder; links are not followed, so that a bundle cannot lead out of itself.
 fn list(folder: &Path, files: &mut Vec<PathBuf>, depth: usize) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {

@@ -92,6 +92,9 @@ pub enum ConditionStatus {
 }
 
 impl ConditionStatus {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::True, Self::False, Self::Unknown];
+
     /// As kube-state-metrics spells it in labels.
     pub const fn label(self) -> &'static str {
         match self {

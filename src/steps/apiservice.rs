@@ -4,7 +4,7 @@ mod ca_bundle;
 mod condition;
 mod message;
 
-pub use self::{condition::Reason, message::MessageClass};
+pub use self::{ca_bundle::earliest_expiry, condition::Reason, message::MessageClass};
 
 use crate::{
     catalogue::Cause,

@@ -40,7 +40,8 @@ impl Objects {
         found
     }
 
-    fn add(&mut self, name: &Path, value: &Value, notices: &mut Vec<String>) -> bool {
+    /// Adds one object, or the items of a list; `true` when it is an object of Kubernetes.
+    pub(super) fn add(&mut self, name: &Path, value: &Value, notices: &mut Vec<String>) -> bool {
         let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("");
         let (kind, api_version) = (text("kind"), text("apiVersion"));
         if kind.ends_with("List") || (kind.is_empty() && value.get("items").is_some()) {

@@ -4,6 +4,7 @@
 //! on a bundle that does not fit makes the condition False (kubernetes/kube-aggregator, `remote_available_controller.go`).
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
 use x509_parser::pem::Pem;
 
 use super::MessageClass;
@@ -11,7 +12,7 @@ use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
     snapshot::{
-        Named, NotSeen,
+        ApiService, Named, NotSeen,
         retrieval::{self, ErrorClass},
     },
 };
@@ -26,6 +27,12 @@ fn expiries(bundle: &str) -> Option<Vec<i64>> {
         expiries.push(certificate.validity().not_after.timestamp());
     }
     Some(expiries)
+}
+
+/// When the first certificate of an `APIService`'s bundle expires; `None` without a bundle that can be read.
+pub fn earliest_expiry(api_service: &ApiService) -> Option<Timestamp> {
+    let expiries = expiries(api_service.spec.ca_bundle.as_deref()?)?;
+    Timestamp::from_second(*expiries.iter().min()?).ok()
 }
 
 /// The bundle fits.

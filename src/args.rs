@@ -1,0 +1,237 @@
+//! Flags, each also an environment variable.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{observe::cluster::Features, report::DEFAULT_RUNBOOK_URL};
+
+/// Walks the Kubernetes metrics-server troubleshooting guide without rest: every step as gauges on /metrics, the first
+/// failing step and its cause as one verdict.
+#[derive(Debug, Parser)]
+#[command(name = "metrics-server-doctor", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do; `serve` where nothing is named.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `serve`.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch a cluster and serve what is wrong with it (the default)
+    Serve(Serve),
+    /// Look once, print a report; exit code 0 healthy, 1 fault, 2 could not tell, 64 and above wrong usage or input
+    Check(Check),
+    /// Serve an embedded sample cluster that walks through the guide's failures; needs no cluster
+    Demo(Demo),
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// What to look at.
+    #[command(flatten)]
+    pub source: Source,
+    /// Where to listen.
+    #[command(flatten)]
+    pub listen: Listen,
+    /// How to log.
+    #[command(flatten)]
+    pub log: Log,
+    /// Where runbooks are.
+    #[command(flatten)]
+    pub runbooks: Runbooks,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Clone, Args)]
+pub struct Check {
+    /// What to look at.
+    #[command(flatten)]
+    pub source: Source,
+    /// Form of the report
+    #[arg(long, short, value_enum, default_value_t, env = "METRICS_SERVER_DOCTOR_OUTPUT")]
+    pub output: Output,
+    /// Longest time that the look at a cluster may take, in seconds; what was not seen by then is unknown
+    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = seconds, env = "METRICS_SERVER_DOCTOR_TIMEOUT")]
+    pub timeout: Duration,
+    /// How to log.
+    #[command(flatten)]
+    pub log: Log,
+    /// Where runbooks are.
+    #[command(flatten)]
+    pub runbooks: Runbooks,
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// Time for which each scene is shown, in seconds
+    #[arg(long, default_value = "15", value_name = "SECONDS", value_parser = seconds, env = "METRICS_SERVER_DOCTOR_INTERVAL")]
+    pub interval: Duration,
+    /// Where to listen.
+    #[command(flatten)]
+    pub listen: Listen,
+    /// How to log.
+    #[command(flatten)]
+    pub log: Log,
+    /// Where runbooks are.
+    #[command(flatten)]
+    pub runbooks: Runbooks,
+}
+
+/// What to look at.
+#[derive(Debug, Clone, Args)]
+pub struct Source {
+    /// Read a support bundle (a folder, or one file) instead of a cluster
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"], env = "METRICS_SERVER_DOCTOR_FROM")]
+    pub from: Option<PathBuf>,
+    /// Kubeconfig file; without it the pod's own ServiceAccount, else $KUBECONFIG or ~/.kube/config
+    #[arg(long, value_name = "FILE", env = "METRICS_SERVER_DOCTOR_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME", env = "METRICS_SERVER_DOCTOR_CONTEXT")]
+    pub context: Option<String>,
+    /// Looks to leave out, separated by commas; their checks become unknown
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LOOKS", env = "METRICS_SERVER_DOCTOR_WITHOUT")]
+    pub without: Vec<Look>,
+    /// Namespaces whose pods' metrics are asked for, separated by commas; metrics-server's own where none is named
+    #[arg(long, value_delimiter = ',', value_name = "NAMESPACES", env = "METRICS_SERVER_DOCTOR_PROBE_NAMESPACES")]
+    pub probe_namespaces: Vec<String>,
+}
+
+impl Source {
+    /// What may be looked at.
+    pub fn features(&self) -> Features {
+        let has = |look| !self.without.contains(&look);
+        Features {
+            rbac: has(Look::Rbac),
+            aws_auth: has(Look::AwsAuth),
+            nodes: has(Look::Nodes),
+            network_policies: has(Look::NetworkPolicies),
+            logs: has(Look::Logs),
+            probes: has(Look::Probes),
+        }
+    }
+}
+
+/// A look that can be left out, with the permission that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Look {
+    /// Roles and bindings
+    Rbac,
+    /// ConfigMap kube-system/aws-auth
+    AwsAuth,
+    /// Nodes
+    Nodes,
+    /// NetworkPolicies of metrics-server's namespace
+    NetworkPolicies,
+    /// Logs of metrics-server's pods
+    Logs,
+    /// Calls of the metrics API
+    Probes,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, Args)]
+pub struct Listen {
+    /// Address and port of the HTTP server
+    #[arg(
+        long,
+        default_value = "[::]:19102",
+        value_name = "ADDRESS:PORT",
+        env = "METRICS_SERVER_DOCTOR_LISTEN_ADDRESS"
+    )]
+    pub listen_address: SocketAddr,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Args)]
+pub struct Log {
+    /// What is logged: a level, or filters such as `metrics_server_doctor=debug`
+    #[arg(long, default_value = "info", value_name = "FILTER", env = "METRICS_SERVER_DOCTOR_LOG_LEVEL")]
+    pub log_level: String,
+    /// Form of the log
+    #[arg(long, value_enum, default_value_t, env = "METRICS_SERVER_DOCTOR_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// Where runbooks are.
+#[derive(Debug, Clone, Args)]
+pub struct Runbooks {
+    /// Address or folder that links to runbooks begin with
+    #[arg(long, default_value = DEFAULT_RUNBOOK_URL, value_name = "URL", env = "METRICS_SERVER_DOCTOR_RUNBOOK_URL")]
+    pub runbook_url: String,
+}
+
+/// Form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// A line an event
+    #[default]
+    Text,
+    /// A JSON object an event
+    Json,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text);
+    match number.parse::<f64>() {
+        Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("expected a number of seconds between 0.1 and 86400".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn flags_and_help_fit_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_also_an_environment_variable_of_the_same_name() {
+        let command = Arguments::command();
+        for subcommand in command.get_subcommands().chain([&command]) {
+            for flag in subcommand.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()))
+            {
+                let variable = format!(
+                    "METRICS_SERVER_DOCTOR_{}",
+                    flag.get_long().expect("a long flag").to_uppercase().replace('-', "_")
+                );
+                assert_eq!(flag.get_env().map(|name| name.to_string_lossy().into_owned()), Some(variable));
+            }
+        }
+    }
+
+    #[test]
+    fn serve_is_the_default_and_takes_its_flags_without_being_named() {
+        let arguments = Arguments::try_parse_from(["doctor", "--from", "bundle"]).expect("arguments");
+        assert!(arguments.command.is_none() && arguments.serve.source.from.is_some());
+    }
+
+    #[test]
+    fn a_look_that_is_left_out_is_off() {
+        let arguments = Arguments::try_parse_from(["doctor", "--without", "logs,aws-auth"]).expect("arguments");
+        let features = arguments.serve.source.features();
+        assert!(!features.logs && !features.aws_auth && features.nodes && features.probes);
+    }
+}

@@ -1,0 +1,50 @@
+//! Renderers: pure functions from a [`View`] to what people and Prometheus read.
+
+pub mod html;
+pub mod metrics;
+pub mod text;
+
+use jiff::Timestamp;
+
+use crate::{
+    chain::Chain,
+    observe::cluster::{ObserverHealth, RequestClass},
+    report::Report,
+    snapshot::Snapshot,
+};
+
+/// Everything that a renderer may show: what was seen, what it means, and how the doctor itself is doing.
+#[derive(Debug)]
+pub struct View<'v> {
+    /// What was seen.
+    pub snapshot: &'v Snapshot,
+    /// The chain of `snapshot`.
+    pub chain: Chain<'v>,
+    /// What it means.
+    pub report: &'v Report,
+    /// Since when the verdict holds.
+    pub verdict_since: Timestamp,
+    /// How the observer is doing; `None` where there is no cluster to watch.
+    pub health: Option<&'v ObserverHealth>,
+    /// How many requests of each class were sent to the API server.
+    pub requests: &'v [(RequestClass, u64)],
+}
+
+impl<'v> View<'v> {
+    /// A view of a report without an observer behind it.
+    pub fn new(snapshot: &'v Snapshot, report: &'v Report) -> Self {
+        Self {
+            snapshot,
+            chain: Chain::resolve(snapshot),
+            report,
+            verdict_since: snapshot.observed_at,
+            health: None,
+            requests: &[],
+        }
+    }
+
+    /// What a check reads.
+    pub(crate) fn context(&self) -> crate::check::Context<'_> {
+        crate::check::Context { snapshot: self.snapshot, chain: &self.chain }
+    }
+}

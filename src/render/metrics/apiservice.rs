@@ -1,0 +1,88 @@
+//! Step `apiservice`: conditions of the aggregated APIs that autoscalers use.
+
+use super::{Family, Page};
+use crate::{
+    render::View,
+    snapshot::{ApiService, ConditionStatus, Named, api_service::METRICS_GROUP},
+    steps::apiservice::{MessageClass, Reason, earliest_expiry},
+};
+
+const AVAILABLE: Family = Family::gauge(
+    "apiservice_available",
+    &["apiservice"],
+    "1 when condition Available of the APIService is True, 0 when it is False or Unknown or v1beta1.metrics.k8s.io does not exist",
+);
+const STATUS: Family = Family::gauge(
+    "apiservice_condition_status",
+    &["apiservice", "status"],
+    "1 for the status of condition Available of the APIService, 0 for the others; Unknown also where there is no condition",
+);
+const REASON: Family = Family::gauge(
+    "apiservice_condition_reason",
+    &["apiservice", "reason"],
+    "1 for the reason of condition Available of the APIService, 0 for the others",
+);
+const TRANSITION: Family = Family::gauge(
+    "apiservice_condition_last_transition_timestamp_seconds",
+    &["apiservice"],
+    "Unix time of lastTransitionTime of condition Available of the APIService",
+);
+const MESSAGE: Family = Family::gauge(
+    "apiservice_condition_message_class",
+    &["apiservice", "class"],
+    "1 for the class of the message of condition Available of the APIService while it is not True, 0 for the others",
+);
+const INSECURE: Family = Family::gauge(
+    "apiservice_insecure_skip_tls_verify",
+    &["apiservice"],
+    "1 when spec.insecureSkipTLSVerify of the APIService is true, else 0",
+);
+const EXPIRY: Family = Family::gauge(
+    "apiservice_ca_bundle_not_after_timestamp_seconds",
+    &["apiservice"],
+    "Unix time at which the first certificate in spec.caBundle of the APIService expires",
+);
+
+/// The families of this module.
+pub(super) const FAMILIES: &[Family] = &[AVAILABLE, STATUS, REASON, TRANSITION, MESSAGE, INSECURE, EXPIRY];
+
+/// Where a missing `APIService` is counted although there is no object.
+const EXPECTED: &str = "v1beta1.metrics.k8s.io";
+
+pub(super) fn write(view: &View<'_>, page: &mut Page) {
+    let api_services = &view.snapshot.api_services;
+    if api_services.get("", EXPECTED).is_absent() {
+        page.set(&AVAILABLE, [EXPECTED], false);
+        page.set_one_of(&REASON, &[EXPECTED], Reason::ALL.map(Reason::label), Reason::NotRegistered.label());
+    }
+    for api_service in api_services.iter().filter(|api_service| feeds_autoscalers(api_service)) {
+        write_one(api_service, page);
+    }
+}
+
+/// metrics.k8s.io, and the APIs of custom and external metrics.
+fn feeds_autoscalers(api_service: &ApiService) -> bool {
+    [METRICS_GROUP, "custom.metrics.k8s.io", "external.metrics.k8s.io"].contains(&api_service.spec.group.as_str())
+}
+
+fn write_one(api_service: &ApiService, page: &mut Page) {
+    let name = api_service.name();
+    let condition = api_service.available();
+    let status = condition.map_or(ConditionStatus::Unknown, |condition| condition.status);
+    let available = status == ConditionStatus::True;
+    let owned = [name.to_owned()];
+    page.set(&AVAILABLE, owned.clone(), available);
+    page.set_one_of(&STATUS, &[name], ConditionStatus::ALL.map(ConditionStatus::label), status.label());
+    page.set_one_of(&REASON, &[name], Reason::ALL.map(Reason::label), Reason::of(api_service).label());
+    if let Some(transition) = condition.and_then(|condition| condition.last_transition_time) {
+        page.set(&TRANSITION, owned.clone(), transition);
+    }
+    let class = condition.filter(|_| !available).map(|condition| MessageClass::of(&condition.message));
+    for known in MessageClass::ALL {
+        page.set(&MESSAGE, [name.to_owned(), known.label().to_owned()], class == Some(known));
+    }
+    page.set(&INSECURE, owned.clone(), api_service.spec.insecure_skip_tls_verify == Some(true));
+    if let Some(expiry) = earliest_expiry(api_service) {
+        page.set(&EXPIRY, owned, expiry);
+    }
+}

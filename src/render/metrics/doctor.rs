@@ -1,0 +1,168 @@
+//! What speaks of the doctor itself, and what sums up over all steps.
+
+use std::collections::BTreeMap;
+
+use super::{Family, Page};
+use crate::{
+    catalogue::{self, Cause},
+    check::Status,
+    observe::cluster::WatchState,
+    render::View,
+    snapshot::{NotSeen, api_service::METRICS_GROUP},
+    verdict::Verdict,
+};
+
+const BUILD_INFO: Family =
+    Family::gauge("metrics_server_doctor_build_info", &["version"], "1, with the version of metrics-server-doctor");
+const CHECK_STATUS: Family = Family::gauge(
+    "metrics_server_doctor_check_status",
+    &["step", "check", "status"],
+    "1 for the state that a check of the guide is in, 0 for the other three; unknown means that it could not look",
+);
+const VERDICT: Family = Family::gauge(
+    "metrics_server_doctor_verdict",
+    &["step", "cause"],
+    "1 for the one cause that explains most of what the checks see, 0 for all others",
+);
+const VERDICT_SINCE: Family = Family::gauge(
+    "metrics_server_doctor_verdict_since_timestamp_seconds",
+    &[],
+    "Unix time since when the verdict holds, or since when the doctor has watched if that is later",
+);
+const CANDIDATE: Family = Family::gauge(
+    "metrics_server_doctor_candidate",
+    &["step", "cause"],
+    "1 for each cause that fits the evidence while the verdict is undetermined",
+);
+const FINDINGS: Family = Family::gauge(
+    "metrics_server_doctor_findings",
+    &["step", "cause"],
+    "Objects with this cause, without those that the verdict explains; 0 for causes that were not found",
+);
+const OBSERVED: Family = Family::gauge(
+    "metrics_server_doctor_observed_timestamp_seconds",
+    &[],
+    "Unix time of the newest look that this page tells of",
+);
+const FIRST_LOOK: Family = Family::gauge(
+    "metrics_server_doctor_first_look_complete",
+    &[],
+    "1 once every planned look was tried at least once; before that most checks are unknown",
+);
+const PERMISSION_MISSING: Family = Family::gauge(
+    "metrics_server_doctor_permission_missing",
+    &["verb", "resource"],
+    "1 where the API server refuses a look of the doctor itself, 0 where it allows it",
+);
+const WATCH_STATE: Family = Family::gauge(
+    "metrics_server_doctor_watch_state",
+    &["resource", "state"],
+    "1 for the state that the doctor's watch of a resource is in (the worst, where there are several), 0 for the others",
+);
+const WATCH_OBJECTS: Family =
+    Family::gauge("metrics_server_doctor_watch_objects", &["resource"], "Objects that the doctor holds of a resource");
+const REQUESTS: Family = Family::counter(
+    "metrics_server_doctor_api_requests",
+    &["verb", "resource", "code"],
+    "Requests of the doctor to the API server by verb, resource and HTTP code; code 0 means no answer",
+);
+
+/// The families of this module.
+pub(super) const FAMILIES: &[Family] = &[
+    BUILD_INFO,
+    VERDICT,
+    VERDICT_SINCE,
+    CANDIDATE,
+    FINDINGS,
+    CHECK_STATUS,
+    OBSERVED,
+    FIRST_LOOK,
+    PERMISSION_MISSING,
+    WATCH_STATE,
+    WATCH_OBJECTS,
+    REQUESTS,
+];
+
+pub(super) fn write(view: &View<'_>, page: &mut Page) {
+    page.set(&BUILD_INFO, [env!("CARGO_PKG_VERSION")], true);
+    page.set_single(&OBSERVED, view.snapshot.observed_at);
+    page.set_single(&FIRST_LOOK, view.health.is_none_or(|health| health.first_complete_look));
+    write_judgement(view, page);
+    for answer in &view.report.answers {
+        let labels = [answer.step.id(), answer.check];
+        page.set_one_of(&CHECK_STATUS, &labels, Status::ALL.map(Status::label), answer.outcome.status.label());
+    }
+    write_permissions(view, page);
+    write_watches(view, page);
+    for (class, count) in view.requests {
+        let resource = qualified(&class.group, &class.resource);
+        page.set(&REQUESTS, [class.verb.to_owned(), resource, class.code.to_string()], *count);
+    }
+}
+
+fn write_judgement(view: &View<'_>, page: &mut Page) {
+    let judgement = &view.report.judgement;
+    page.set_single(&VERDICT_SINCE, view.verdict_since);
+    for verdict in [Verdict::Healthy, Verdict::Undetermined] {
+        page.set(&VERDICT, [verdict.step_id(), verdict.id()], judgement.verdict == verdict);
+    }
+    let undetermined = judgement.verdict == Verdict::Undetermined;
+    for entry in catalogue::all() {
+        let labels = [entry.step.id(), entry.id];
+        page.set(&VERDICT, labels, judgement.verdict == Verdict::Cause(entry.cause));
+        if undetermined && judgement.candidates.contains(&entry.cause) {
+            page.set(&CANDIDATE, labels, true);
+        }
+    }
+    let mut findings: BTreeMap<Cause, usize> = catalogue::all().iter().map(|entry| (entry.cause, 0)).collect();
+    // Of a finding with several candidates none is found yet.
+    for finding in judgement.findings.iter().filter(|finding| finding.candidates.len() < 2) {
+        *findings.entry(finding.candidates.first().copied().unwrap_or(finding.cause)).or_default() += 1;
+    }
+    for (cause, count) in findings {
+        page.set(&FINDINGS, [cause.step().id(), cause.id()], count);
+    }
+}
+
+/// A resource with its group, for those that share a name with one of the core group.
+fn qualified(group: &str, resource: &str) -> String {
+    if group == METRICS_GROUP { format!("{resource}.{group}") } else { resource.to_owned() }
+}
+
+/// What the API server says about the doctor's rights, and on top what it refused in fact.
+fn write_permissions(view: &View<'_>, page: &mut Page) {
+    let mut missing: BTreeMap<(&str, String), bool> = BTreeMap::new();
+    if let Some(health) = view.health {
+        for (permission, allowed) in &health.permissions {
+            let key = (permission.verb, qualified(permission.group, permission.resource));
+            *missing.entry(key).or_default() |= !allowed;
+        }
+        for (request, watch) in &health.watches {
+            if watch.state == WatchState::Forbidden {
+                missing.insert(("list", request.kind.resource().to_owned()), true);
+            }
+        }
+    }
+    for answer in &view.report.answers {
+        if let Some(NotSeen::Forbidden { verb, resource }) = &answer.outcome.not_seen {
+            missing.insert((verb, (*resource).to_owned()), true);
+        }
+    }
+    for ((verb, resource), missing) in missing {
+        page.set(&PERMISSION_MISSING, [verb.to_owned(), resource], missing);
+    }
+}
+
+fn write_watches(view: &View<'_>, page: &mut Page) {
+    let Some(health) = view.health else { return };
+    for (kind, state) in health.by_kind() {
+        page.set_one_of(&WATCH_STATE, &[kind.resource()], WatchState::ALL.map(WatchState::label), state.label());
+    }
+    let mut totals: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for (request, watch) in &health.watches {
+        *totals.entry(request.kind.resource()).or_default() += watch.objects;
+    }
+    for (resource, objects) in totals {
+        page.set(&WATCH_OBJECTS, [resource], objects);
+    }
+}

@@ -1,0 +1,45 @@
+//! Step `forbidden`: metrics-server's own permissions, and aws-auth.
+
+use super::{Family, Page};
+use crate::{
+    rbac::Decision,
+    render::View,
+    steps::forbidden::{AwsAuth, granted},
+};
+
+const GRANTED: Family = Family::gauge(
+    "rbac_permission_granted",
+    &["permission"],
+    "1 when RBAC grants metrics-server's ServiceAccount a permission that its version needs, 0 when no binding does",
+);
+const AWS_AUTH_ENTRIES: Family =
+    Family::gauge("aws_auth_entries_count", &[], "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth");
+const AWS_AUTH_MALFORMED: Family = Family::gauge(
+    "aws_auth_malformed_count",
+    &["problem"],
+    "Entries of ConfigMap kube-system/aws-auth that map nobody, by what is wrong with them",
+);
+
+/// The families of this module.
+pub(super) const FAMILIES: &[Family] = &[GRANTED, AWS_AUTH_ENTRIES, AWS_AUTH_MALFORMED];
+
+pub(super) fn write(view: &View<'_>, page: &mut Page) {
+    for (permission, decision) in granted(&view.context()) {
+        match decision {
+            Decision::Allowed(_) => page.set(&GRANTED, [permission.label()], true),
+            Decision::Denied => page.set(&GRANTED, [permission.label()], false),
+            Decision::NotSeen(_) => {}
+        }
+    }
+    if let Ok(Some(aws_auth)) = AwsAuth::of(view.snapshot) {
+        page.set_single(&AWS_AUTH_ENTRIES, aws_auth.entries);
+        for (problem, count) in [
+            ("without_username", aws_auth.without_username),
+            ("arn_with_path", aws_auth.arn_with_path),
+            ("conflicting_username", aws_auth.conflicting),
+            ("unparsable", aws_auth.unparsable),
+        ] {
+            page.set(&AWS_AUTH_MALFORMED, [problem], count);
+        }
+    }
+}

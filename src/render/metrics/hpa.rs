@@ -1,0 +1,88 @@
+//! Step `hpa`: autoscalers that do not know a target, and why.
+
+use super::{Family, Page};
+use crate::{
+    render::View,
+    snapshot::{Condition, ConditionStatus, Named, metadata::condition},
+    steps::hpa::diagnose,
+};
+
+const UNKNOWN_TARGETS: Family = Family::gauge(
+    "hpa_unknown_targets",
+    &["namespace", "hpa"],
+    "Metric targets of the HorizontalPodAutoscaler that kubectl get hpa prints as <unknown>",
+);
+const TARGETS: Family = Family::gauge(
+    "hpa_targets_count",
+    &["namespace", "hpa"],
+    "Metric targets in spec.metrics of the HorizontalPodAutoscaler",
+);
+const UNKNOWN_CAUSE: Family = Family::gauge(
+    "hpa_unknown_cause",
+    &["namespace", "hpa", "cause"],
+    "1 for the cause why the HorizontalPodAutoscaler does not know its targets; without series where it knows them",
+);
+const CONDITION: Family = Family::gauge(
+    "hpa_condition",
+    &["namespace", "hpa", "condition", "reason"],
+    "Conditions AbleToScale and ScalingActive of the HorizontalPodAutoscaler with their reason: 1 when True, else 0",
+);
+
+/// The families of this module.
+pub(super) const FAMILIES: &[Family] = &[UNKNOWN_TARGETS, TARGETS, UNKNOWN_CAUSE, CONDITION];
+
+/// Reasons that the controller writes (kubernetes/kubernetes `pkg/controller/podautoscaler/horizontal.go`).
+const REASONS: [&str; 27] = [
+    "SucceededGetScale",
+    "FailedGetScale",
+    "SucceededRescale",
+    "FailedUpdateScale",
+    "FailedRescale",
+    "ReadyForNewScale",
+    "ScaleUpStabilized",
+    "ScaleDownStabilized",
+    "BackoffBoth",
+    "BackoffDownscale",
+    "BackoffUpscale",
+    "ValidMetricFound",
+    "FailedGetResourceMetric",
+    "FailedGetContainerResourceMetric",
+    "FailedGetPodsMetric",
+    "FailedGetObjectMetric",
+    "FailedGetExternalMetric",
+    "FailedComputeMetricsReplicas",
+    "InvalidMetricSourceType",
+    "InvalidSelector",
+    "AmbiguousSelector",
+    "ScalingDisabled",
+    "FailedGetObjectMetricReplicas",
+    "FailedUpdateStatus",
+    "FailedConvertHPA",
+    "SelectorRequired",
+    "DesiredWithinRange",
+];
+
+pub(super) fn write(view: &View<'_>, page: &mut Page) {
+    let context = view.context();
+    for autoscaler in view.snapshot.autoscalers.iter() {
+        let labels = [autoscaler.namespace().to_owned(), autoscaler.name().to_owned()];
+        let diagnosis = diagnose(&context, autoscaler);
+        page.set(&UNKNOWN_TARGETS, labels.clone(), diagnosis.unknown_targets);
+        page.set(&TARGETS, labels.clone(), autoscaler.spec.metrics.len());
+        if diagnosis.unknown_targets > 0 {
+            let [namespace, hpa] = labels.clone();
+            page.set(&UNKNOWN_CAUSE, [namespace, hpa, diagnosis.cause.label().to_owned()], true);
+        }
+        for kind in ["AbleToScale", "ScalingActive"] {
+            if let Some(condition) = condition(&autoscaler.status.conditions, kind) {
+                let [namespace, hpa] = labels.clone();
+                let labels = [namespace, hpa, kind.to_owned(), reason(condition).to_owned()];
+                page.set(&CONDITION, labels, condition.status == ConditionStatus::True);
+            }
+        }
+    }
+}
+
+fn reason(condition: &Condition) -> &'static str {
+    REASONS.into_iter().find(|known| *known == condition.reason).unwrap_or("other")
+}

@@ -1,0 +1,44 @@
+//! Step `installed`: what stands behind the metrics API.
+
+use super::{Family, Page};
+use crate::{
+    metrics_server::{self, Owner},
+    render::View,
+    snapshot::Named,
+};
+
+const OWNER: Family = Family::gauge(
+    "metrics_api_owner",
+    &["owner"],
+    "1 for what serves metrics.k8s.io, by the image behind its Service, 0 for the others",
+);
+const DEPLOYMENT_INFO: Family = Family::gauge(
+    "deployment_info",
+    &["namespace", "deployment", "version", "packaging"],
+    "1 for the workload that serves metrics.k8s.io, with the version in its image's tag and how it was packaged",
+);
+const METRICS_SERVERS: Family = Family::gauge(
+    "deployment_metrics_servers_count",
+    &[],
+    "Workloads of the whole cluster that run an image of metrics-server; more than one is a finding",
+);
+
+/// The families of this module.
+pub(super) const FAMILIES: &[Family] = &[OWNER, DEPLOYMENT_INFO, METRICS_SERVERS];
+
+pub(super) fn write(view: &View<'_>, page: &mut Page) {
+    let chain = &view.chain;
+    if let Some(owner) = chain.owner() {
+        page.set_one_of(&OWNER, &[], Owner::ALL.map(Owner::label), owner.label());
+    }
+    if let Some(workload) = chain.workload.seen() {
+        let version = chain.container().and_then(|container| metrics_server::version(&container.image));
+        let version = version.map_or_else(|| "other".to_owned(), |version| version.to_string());
+        let packaging = metrics_server::packaging(workload).label().to_owned();
+        let labels = [workload.namespace().to_owned(), workload.name().to_owned(), version, packaging];
+        page.set(&DEPLOYMENT_INFO, labels, true);
+    }
+    if chain.metrics_servers.gap.is_none() {
+        page.set_single(&METRICS_SERVERS, chain.metrics_servers.objects.len());
+    }
+}

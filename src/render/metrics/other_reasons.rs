@@ -1,0 +1,64 @@
+//! Step `other_reasons`: the Service, its endpoints, the Deployment.
+
+use super::{Family, Page};
+use crate::{
+    render::View,
+    snapshot::{Named, Observed},
+    steps::other_reasons::EndpointCounts,
+};
+
+const SERVICE_EXISTS: Family = Family::gauge(
+    "service_exists",
+    &["namespace", "service"],
+    "1 when the Service that the APIService names exists in that namespace, else 0",
+);
+const READY: Family = Family::gauge(
+    "endpoints_count",
+    &["namespace", "service"],
+    "Ready addresses behind the Service that the APIService names, over all EndpointSlices and address families, each once",
+);
+const NOT_READY: Family = Family::gauge(
+    "endpoints_not_ready_count",
+    &["namespace", "service"],
+    "Addresses behind the Service that the APIService names whose pods are not Ready, each once",
+);
+const SELECTED_PODS: Family = Family::gauge(
+    "service_selected_pods_count",
+    &["namespace", "service"],
+    "Pods that the Service's selector matches and that have not ended, Ready or not",
+);
+const WANTED: Family = Family::gauge(
+    "deployment_replicas_wanted_count",
+    &["namespace", "deployment"],
+    "spec.replicas of the workload that serves metrics.k8s.io",
+);
+const AVAILABLE: Family = Family::gauge(
+    "deployment_replicas_available_count",
+    &["namespace", "deployment"],
+    "status.availableReplicas of the workload that serves metrics.k8s.io",
+);
+
+/// The families of this module.
+pub(super) const FAMILIES: &[Family] = &[SERVICE_EXISTS, READY, NOT_READY, SELECTED_PODS, WANTED, AVAILABLE];
+
+pub(super) fn write(view: &View<'_>, page: &mut Page) {
+    let chain = &view.chain;
+    if let Some(reference) = chain.service_reference() {
+        let labels = [reference.namespace.clone(), reference.name.clone()];
+        if !matches!(chain.service, Observed::NotSeen(_)) {
+            page.set(&SERVICE_EXISTS, labels.clone(), chain.service.seen().is_some());
+        }
+        if let Ok(counts) = EndpointCounts::of(chain) {
+            page.set(&READY, labels.clone(), counts.ready);
+            page.set(&NOT_READY, labels.clone(), counts.not_ready);
+        }
+        if chain.service.seen().is_some() && chain.selected_pods.gap.is_none() {
+            page.set(&SELECTED_PODS, labels, chain.selected_pods.objects.len());
+        }
+    }
+    if let Some(workload) = chain.workload.seen() {
+        let labels = [workload.namespace().to_owned(), workload.name().to_owned()];
+        page.set(&WANTED, labels.clone(), workload.wanted());
+        page.set(&AVAILABLE, labels, workload.available());
+    }
+}

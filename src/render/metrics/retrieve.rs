@@ -1,0 +1,73 @@
+//! Step `retrieve`: the two calls of `kubectl top`.
+
+use super::{Family, Page};
+use crate::{
+    render::View,
+    snapshot::{
+        Observed, Retrieval,
+        retrieval::{ErrorClass, Outcome},
+    },
+    steps::retrieve::{node_coverage, sample_ages},
+};
+
+const UP: Family = Family::gauge(
+    "metrics_api_up",
+    &["resource"],
+    "1 when the metrics API answered the doctor's last call for this resource with samples, else 0",
+);
+const ERROR: Family = Family::gauge(
+    "metrics_api_error",
+    &["resource", "class"],
+    "1 for the class of error that the last call ended with, by code and body, 0 for the others",
+);
+const LATENCY: Family = Family::gauge(
+    "metrics_api_latency_seconds",
+    &["resource"],
+    "Seconds that the last call of the metrics API took, through the aggregator",
+);
+const NODES_EXPECTED: Family =
+    Family::gauge("metrics_api_nodes_expected_count", &[], "Ready nodes that should have a sample");
+const NODES_MISSING: Family = Family::gauge(
+    "metrics_api_nodes_without_sample_count",
+    &[],
+    "Ready nodes that should have a sample in the metrics API and have none",
+);
+const SAMPLE_AGE: Family = Family::gauge(
+    "metrics_api_sample_age_seconds",
+    &["sample"],
+    "Age of the newest and of the oldest sample in the answers of the metrics API",
+);
+
+/// The families of this module.
+pub(super) const FAMILIES: &[Family] = &[UP, ERROR, LATENCY, NODES_EXPECTED, NODES_MISSING, SAMPLE_AGE];
+
+pub(super) fn write(view: &View<'_>, page: &mut Page) {
+    let snapshot = view.snapshot;
+    for (resource, retrieval) in [("nodes", &snapshot.top_nodes), ("pods", &snapshot.top_pods)] {
+        if let Observed::Present(retrieval) = retrieval {
+            write_call(resource, retrieval, page);
+        }
+    }
+    if let Ok(coverage) = node_coverage(snapshot, &view.chain) {
+        page.set_single(&NODES_EXPECTED, coverage.expected);
+        page.set_single(&NODES_MISSING, coverage.missing.len());
+    }
+    if let Some((newest, oldest)) = sample_ages(snapshot) {
+        page.set(&SAMPLE_AGE, ["newest"], newest.as_secs_f64());
+        page.set(&SAMPLE_AGE, ["oldest"], oldest.as_secs_f64());
+    }
+}
+
+fn write_call(resource: &'static str, retrieval: &Retrieval, page: &mut Page) {
+    let class = match &retrieval.outcome {
+        Outcome::Samples(_) => None,
+        Outcome::Failed { class, .. } => Some(*class),
+    };
+    page.set(&UP, [resource], class.is_none());
+    for known in ErrorClass::ALL {
+        page.set(&ERROR, [resource, known.label()], class == Some(known));
+    }
+    if let Some(latency) = retrieval.latency {
+        page.set(&LATENCY, [resource], latency.as_secs_f64());
+    }
+}

@@ -1,0 +1,109 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{
+    check::Status,
+    report::Report,
+    snapshot::{Collection, NotSeen, Snapshot},
+    steps::Step,
+    testing::{healthy, without_service},
+};
+
+fn page(snapshot: &Snapshot) -> Page {
+    let report = Report::new(snapshot);
+    Page::of(&View::new(snapshot, &report))
+}
+
+#[test]
+fn the_four_gauges_of_a_healthy_cluster() {
+    let page = page(&healthy());
+    assert_eq!(page.get("apiservice_available", &["v1beta1.metrics.k8s.io"]), Some(1.0));
+    assert_eq!(page.get("endpoints_count", &["kube-system", "metrics-server"]), Some(1.0));
+    for hop in ["container_port", "target_port", "service_port", "endpoint_port"] {
+        assert_eq!(page.get("port_mismatch", &["kube-system", "metrics-server", hop]), Some(0.0), "{hop}");
+    }
+    assert_eq!(page.get("hpa_unknown_targets", &["shop", "web"]), Some(0.0));
+    assert_eq!(page.get("metrics_server_doctor_verdict", &["none", "healthy"]), Some(1.0));
+}
+
+#[test]
+fn a_missing_api_service_is_unavailable_and_an_unseen_one_absent() {
+    let absent = Snapshot { api_services: Collection::complete([]), ..healthy() };
+    assert_eq!(page(&absent).get("apiservice_available", &["v1beta1.metrics.k8s.io"]), Some(0.0));
+    let unseen = Snapshot { api_services: Collection::unseen(NotSeen::NotSynced), ..healthy() };
+    assert_eq!(page(&unseen).len_of("apiservice_available"), 0);
+}
+
+#[test]
+fn what_was_not_seen_has_no_series_and_every_check_has_four_states() {
+    let page = page(&Snapshot::default());
+    for family in ["apiservice_available", "endpoints_count", "port_mismatch", "hpa_unknown_targets", "metrics_api_up"]
+    {
+        assert_eq!(page.len_of(family), 0, "{family}");
+    }
+    let checks: usize = Step::ALL.into_iter().map(|step| step.checks().len()).sum();
+    assert_eq!(page.len_of("metrics_server_doctor_check_status"), 4 * checks);
+    assert_eq!(page.get("metrics_server_doctor_verdict", &["none", "undetermined"]), Some(1.0));
+    assert_eq!(page.get("metrics_server_doctor_verdict", &["none", "healthy"]), Some(0.0));
+}
+
+#[test]
+fn exactly_one_verdict_and_one_state_of_each_check_hold() {
+    let page = page(&without_service());
+    let verdicts = &page.series["metrics_server_doctor_verdict"];
+    assert_eq!(verdicts.values().filter(|value| **value > 0.0).count(), 1);
+    assert_eq!(page.get("metrics_server_doctor_verdict", &["other_reasons", "service_not_found"]), Some(1.0));
+    for step in Step::ALL {
+        for check in step.checks() {
+            let holding = Status::ALL.into_iter().filter(|status| {
+                let labels = [step.id(), check.id, status.label()];
+                page.get("metrics_server_doctor_check_status", &labels) == Some(1.0)
+            });
+            assert_eq!(holding.count(), 1, "{} {}", step.id(), check.id);
+        }
+    }
+}
+
+#[test]
+fn names_help_and_labels_follow_the_rules_of_the_field() {
+    let mut names = BTreeSet::new();
+    for family in families() {
+        assert!(names.insert(family.name), "{} is declared twice", family.name);
+        assert!(!family.help.is_empty() && !family.help.contains('\n'), "{}", family.name);
+        assert!(!family.name.ends_with("_total"), "{}: _total is added to counters", family.name);
+        for letters in [&[family.name], family.labels].concat() {
+            assert!(
+                letters.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_' || letter.is_ascii_digit())
+            );
+        }
+    }
+}
+
+#[test]
+fn every_family_is_on_the_page_even_without_series() {
+    let text = page(&Snapshot::default()).to_open_metrics().expect("text");
+    for family in families() {
+        assert!(text.contains(&format!("# HELP {} ", family.name)), "{}", family.name);
+    }
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn the_classic_form_names_counters_in_full_and_has_no_end_mark() {
+    let classic = to_classic(
+        "# HELP metrics_server_doctor_api_requests x\n# TYPE metrics_server_doctor_api_requests counter\nmetrics_server_doctor_api_requests_total{a=\"b\"} 1\n# EOF\n",
+    );
+    assert_eq!(
+        classic,
+        "# HELP metrics_server_doctor_api_requests_total x\n# TYPE metrics_server_doctor_api_requests_total counter\nmetrics_server_doctor_api_requests_total{a=\"b\"} 1\n"
+    );
+}
+
+#[test]
+fn label_values_are_escaped() {
+    let mut page = Page::default();
+    let family = families().find(|family| family.labels.len() == 1).expect("a family with a label");
+    page.set(family, ["a\"b\\c\nd"], true);
+    let text = page.to_open_metrics().expect("text");
+    assert!(text.contains(r#"="a\"b\\c\nd""#), "{text}");
+}

@@ -1,0 +1,111 @@
+//! The ways to run: each fills snapshots from another observer, and all else is the same.
+
+mod check;
+mod demo;
+mod publisher;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, error::ErrorKind};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    args::{Arguments, Command, Log, LogFormat},
+    observe::{bundle::BundleError, cluster::ConnectError},
+};
+
+/// Wrong usage, as in BSD's `sysexits.h`.
+const USAGE: u8 = 64;
+/// Input that cannot be read.
+const NO_INPUT: u8 = 66;
+/// A port that cannot be had.
+const UNAVAILABLE: u8 = 69;
+/// A defect of the doctor itself.
+const SOFTWARE: u8 = 70;
+
+/// Why a run could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("--kubeconfig {} does not exist", .0.display())]
+    NoKubeconfig(PathBuf),
+    #[error("cannot listen on {address}: {source}; name another with --listen-address")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("--log-level {filter}: {reason}")]
+    LogLevel { filter: String, reason: String },
+    #[error("cannot start: {0}")]
+    Start(std::io::Error),
+    #[error("{0}")]
+    Defect(String),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Bundle(_) | Self::Connect(_) | Self::NoKubeconfig(_) => NO_INPUT,
+            Self::Listen { .. } => UNAVAILABLE,
+            Self::LogLevel { .. } => USAGE,
+            Self::Start(_) | Self::Defect(_) => SOFTWARE,
+        }
+    }
+}
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing can be done about a closed terminal.
+            drop(error.print());
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+        }
+    };
+    let Arguments { command, serve } = arguments;
+    match run(command.unwrap_or(Command::Serve(serve))) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("metrics-server-doctor: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::Start)?;
+    let code = match command {
+        Command::Serve(arguments) => {
+            log_to_stderr(&arguments.log)?;
+            runtime.block_on(serve::serve(arguments)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Check(arguments) => {
+            log_to_stderr(&arguments.log)?;
+            runtime.block_on(check::check(arguments))
+        }
+        Command::Demo(arguments) => {
+            log_to_stderr(&arguments.log)?;
+            runtime.block_on(demo::demo(arguments)).map(|()| ExitCode::SUCCESS)
+        }
+    };
+    // A name server that does not answer must not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+fn log_to_stderr(log: &Log) -> Result<(), Failure> {
+    // kube logs whole bodies that it cannot parse, and every answer above 499 as an error; both are told by the observer.
+    let filters = format!("{},kube_client=off,kube_runtime=error", log.log_level);
+    let filter = EnvFilter::try_new(&filters)
+        .map_err(|error| Failure::LogLevel { filter: log.log_level.clone(), reason: error.to_string() })?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.log_format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}

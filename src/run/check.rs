@@ -1,0 +1,54 @@
+//! `check`: one look, one report.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use super::{Failure, serve::connect};
+use crate::{
+    args::{Check, Output},
+    observe::{
+        bundle,
+        cluster::{Options, observe_once},
+    },
+    render::text::text,
+    report::Report,
+    verdict::Verdict,
+};
+
+pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
+    let Check { source, output, timeout, runbooks, .. } = arguments;
+    let snapshot = match &source.from {
+        Some(path) => Arc::new(bundle::read(path)?),
+        None => {
+            let clients = connect(&source).await?;
+            let options = Options {
+                features: source.features(),
+                probe_namespaces: source.probe_namespaces.clone(),
+                ..Options::default()
+            };
+            observe_once(clients, options, timeout).await
+        }
+    };
+    let report = Report::new(&snapshot);
+    let shown = match output {
+        Output::Text => text(&report, &runbooks.runbook_url),
+        Output::Json => {
+            let json = report.to_json(&runbooks.runbook_url);
+            let json = serde_json::to_string_pretty(&json).map_err(|error| Failure::Defect(error.to_string()))?;
+            format!("{json}\n")
+        }
+    };
+    // A reader that has seen enough (`| head`) is no failure.
+    match io::stdout().lock().write_all(shown.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Failure::Defect(error.to_string())),
+        _ => {}
+    }
+    Ok(ExitCode::from(match report.judgement.verdict {
+        Verdict::Healthy => 0,
+        Verdict::Cause(_) => 1,
+        Verdict::Undetermined => 2,
+    }))
+}

@@ -1,0 +1,68 @@
+//! From a snapshot to what the server shows.
+
+use jiff::Timestamp;
+
+use super::Failure;
+use crate::{
+    http::{Content, Site},
+    observe::cluster::{ObserverHealth, RequestClass},
+    render::{View, html::html, metrics::Page},
+    report::Report,
+    snapshot::Snapshot,
+    verdict::Verdict,
+};
+
+/// Renders snapshots, remembers since when the verdict holds, and logs every change of it.
+pub(super) struct Publisher {
+    site: Site,
+    runbook_url: String,
+    verdict: Option<(Verdict, Timestamp)>,
+}
+
+impl Publisher {
+    pub(super) fn new(runbook_url: String) -> Self {
+        Self { site: Site::default(), runbook_url, verdict: None }
+    }
+
+    pub(super) fn site(&self) -> Site {
+        self.site.clone()
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        snapshot: &Snapshot,
+        health: Option<&ObserverHealth>,
+        requests: &[(RequestClass, u64)],
+    ) -> Result<(), Failure> {
+        let report = Report::new(snapshot);
+        let ready = health.is_none_or(|health| health.first_complete_look);
+        let verdict_since = self.since(&report, ready);
+        let view = View { verdict_since, health, requests, ..View::new(snapshot, &report) };
+        let page = Page::of(&view).to_open_metrics().map_err(|error| Failure::Defect(error.to_string()))?;
+        let mut json = serde_json::to_string_pretty(&report.to_json(&self.runbook_url))
+            .map_err(|error| Failure::Defect(error.to_string()))?;
+        json.push('\n');
+        let status_page = html(&report, verdict_since, &self.runbook_url);
+        self.site.replace(Content::new(page, json, status_page, ready));
+        Ok(())
+    }
+
+    fn since(&mut self, report: &Report, ready: bool) -> Timestamp {
+        let verdict = report.judgement.verdict;
+        if let Some((known, since)) = self.verdict
+            && known == verdict
+        {
+            return since;
+        }
+        self.verdict = Some((verdict, report.observed_at));
+        // Before the first complete look nothing can be told yet, which is no news.
+        if ready {
+            let (step, cause, summary) = (verdict.step_id(), verdict.id(), report.summary());
+            match verdict {
+                Verdict::Healthy => tracing::info!(step, cause, summary, "verdict"),
+                Verdict::Undetermined | Verdict::Cause(_) => tracing::warn!(step, cause, summary, "verdict"),
+            }
+        }
+        report.observed_at
+    }
+}

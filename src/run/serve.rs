@@ -1,0 +1,108 @@
+//! `serve`: watch one cluster, or show one bundle.
+
+use std::{path::Path, sync::Arc};
+
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::{Failure, publisher::Publisher};
+use crate::{
+    args::{Listen, Serve, Source},
+    http,
+    observe::{
+        bundle,
+        cluster::{Clients, Observation, Options, RequestClass, observe},
+    },
+};
+
+pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
+    let Serve { source, listen, runbooks, .. } = arguments;
+    let mut publisher = Publisher::new(runbooks.runbook_url);
+    if let Some(path) = &source.from {
+        publisher.publish(&bundle::read(path)?, None, &[])?;
+        let listener = listen_on(&listen).await?;
+        return serve_until_told(listener, &publisher, std::future::pending()).await;
+    }
+    let clients = connect(&source).await?;
+    let listener = listen_on(&listen).await?;
+    let requests = clients.requests.clone();
+    let options = Options {
+        features: source.features(),
+        probe_namespaces: source.probe_namespaces.clone(),
+        ..Options::default()
+    };
+    let mut observation = observe(clients, options);
+    let counts = move || -> Vec<(RequestClass, u64)> {
+        requests.counts().into_iter().map(|(class, count)| (class, count.count)).collect()
+    };
+    publish_newest(&mut publisher, &mut observation, &counts())?;
+    let site = publisher.site();
+    let publishing = async move {
+        loop {
+            // Health follows its snapshot, so that both are of the same moment.
+            if observation.health.changed().await.is_err() {
+                return Err(Failure::Defect("the observer has ended".to_owned()));
+            }
+            publish_newest(&mut publisher, &mut observation, &counts())?;
+        }
+    };
+    serve_site(listener, site, publishing).await
+}
+
+fn publish_newest(
+    publisher: &mut Publisher,
+    observation: &mut Observation,
+    requests: &[(RequestClass, u64)],
+) -> Result<(), Failure> {
+    let health = Arc::clone(&observation.health.borrow_and_update());
+    let snapshot = Arc::clone(&observation.snapshots.borrow_and_update());
+    publisher.publish(&snapshot, Some(&health), requests)
+}
+
+/// Clients for the cluster that the flags name.
+pub(super) async fn connect(source: &Source) -> Result<Clients, Failure> {
+    if let Some(path) = source.kubeconfig.as_deref().filter(|path| !path.exists()) {
+        return Err(Failure::NoKubeconfig(path.to_owned()));
+    }
+    let kubeconfig: Option<&Path> = source.kubeconfig.as_deref();
+    Ok(Clients::connect(kubeconfig, source.context.as_deref()).await?)
+}
+
+pub(super) async fn listen_on(listen: &Listen) -> Result<TcpListener, Failure> {
+    let address = listen.listen_address;
+    let listener = http::bind(address).await.map_err(|source| Failure::Listen { address, source })?;
+    let address = listener.local_addr().unwrap_or(address);
+    tracing::info!(%address, "listening");
+    Ok(listener)
+}
+
+pub(super) async fn serve_until_told(
+    listener: TcpListener,
+    publisher: &Publisher,
+    publishing: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    serve_site(listener, publisher.site(), publishing).await
+}
+
+/// Serves until SIGTERM or SIGINT, or until publishing fails: a page that no longer moves must not look alive.
+pub(super) async fn serve_site(
+    listener: TcpListener,
+    site: http::Site,
+    publishing: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Start)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Start)?;
+    let told = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending");
+    };
+    tokio::select! {
+        () = http::serve(listener, site, told) => Ok(()),
+        ended = publishing => ended,
+    }
+}
