@@ -38,7 +38,7 @@ cluster-down: ## End what `make cluster` started
 	@cargo run --locked --quiet -p testbed -- down
 
 requirements:
-	@deploy/../tests/bed/requirements.sh
+	@tests/bed/requirements.sh
 
 lint: deny docs ## Format, clippy, licences, documentation
 	cargo fmt --all -- --check

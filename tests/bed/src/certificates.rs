@@ -1,0 +1,127 @@
+//! Certificate authorities, certificates and kubeconfigs of one bed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+
+use crate::isolation::{API_SERVER_ADDRESS, KUBELET_ADDRESS};
+
+/// Files in PEM that the programs are started with.
+#[derive(Debug)]
+pub struct Certificates {
+    folder: PathBuf,
+}
+
+impl Certificates {
+    /// Makes all of them in a new folder.
+    pub fn create(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let made = Self { folder: folder.to_owned() };
+        let cluster = Authority::create("testbed")?;
+        made.write("ca.crt", &cluster.certificate)?;
+        let server_names =
+            [API_SERVER_ADDRESS, "127.0.0.1", "10.96.0.1", "kubernetes.default.svc", "kubernetes", "localhost"];
+        made.issue(&cluster, "apiserver", "kube-apiserver", None, &server_names)?;
+        made.issue(&cluster, "kubelet", "kubelet", None, &[KUBELET_ADDRESS])?;
+        made.issue(&cluster, "apiserver-kubelet-client", "kube-apiserver-kubelet-client", Some("system:masters"), &[])?;
+        made.issue(&cluster, "admin", "testbed-admin", Some("system:masters"), &[])?;
+        made.issue(&cluster, "controller-manager", "system:kube-controller-manager", None, &[])?;
+        let front_proxy = Authority::create("testbed-front-proxy")?;
+        made.write("front-proxy-ca.crt", &front_proxy.certificate)?;
+        made.issue(&front_proxy, "front-proxy-client", "front-proxy-client", None, &[])?;
+        let service_accounts = KeyPair::generate()?;
+        made.write("service-accounts.key", &service_accounts.serialize_pem())?;
+        made.write("service-accounts.pub", &service_accounts.public_key_pem())?;
+        Ok(made)
+    }
+
+    /// The path of a file of that name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A kubeconfig for the holder of one of the client certificates, whole in itself.
+    pub fn kubeconfig_for_certificate(&self, name: &str) -> Result<String> {
+        let certificate = fs::read_to_string(self.path(&format!("{name}.crt")))?;
+        let key = fs::read_to_string(self.path(&format!("{name}.key")))?;
+        let user = serde_json::json!({
+            "client-certificate-data": base64(&certificate),
+            "client-key-data": base64(&key),
+        });
+        self.kubeconfig(name, &user)
+    }
+
+    /// A kubeconfig for the bearer of a token, whole in itself.
+    pub fn kubeconfig_for_token(&self, name: &str, token: &str) -> Result<String> {
+        self.kubeconfig(name, &serde_json::json!({ "token": token }))
+    }
+
+    fn kubeconfig(&self, name: &str, user: &serde_json::Value) -> Result<String> {
+        let authority = fs::read_to_string(self.path("ca.crt"))?;
+        let server = format!("https://{API_SERVER_ADDRESS}:6443");
+        Ok(serde_json::to_string_pretty(&serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{
+                "name": "testbed",
+                "cluster": { "server": server, "certificate-authority-data": base64(&authority) },
+            }],
+            "users": [{ "name": name, "user": user }],
+            "contexts": [{ "name": "testbed", "context": { "cluster": "testbed", "user": name } }],
+            "current-context": "testbed",
+        }))?)
+    }
+
+    fn issue(
+        &self,
+        authority: &Authority,
+        file: &str,
+        common_name: &str,
+        organization: Option<&str>,
+        names: &[&str],
+    ) -> Result<()> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        if let Some(organization) = organization {
+            params.distinguished_name.push(DnType::OrganizationName, organization);
+        }
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.signed_by(&key, &authority.issuer)?;
+        self.write(&format!("{file}.crt"), &certificate.pem())?;
+        self.write(&format!("{file}.key"), &key.serialize_pem())
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        Ok(fs::write(self.path(name), text)?)
+    }
+}
+
+struct Authority {
+    certificate: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn create(name: &str) -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key)?.pem();
+        Ok(Self { certificate, issuer: Issuer::new(params, key) })
+    }
+}
+
+fn base64(text: &str) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.encode(text)
+}

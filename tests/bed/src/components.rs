@@ -1,0 +1,152 @@
+//! The real programs: found where they are, built once where they are not.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// A program that the bed runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Component {
+    /// File name of the program.
+    pub program: &'static str,
+    /// Folder below `tests/components/` (its Go module) and below `.components/` (what was built).
+    pub folder: &'static str,
+    /// The Go package of the command.
+    package: &'static str,
+    /// Values for `-X`: without them the server reports a version that version checks misread.
+    versions: &'static [&'static str],
+}
+
+const KUBERNETES: &str = "kubernetes-1.37.2";
+const PROMETHEUS: &str = "prometheus-3.16.0";
+const KUBERNETES_VERSIONS: &[&str] = &[
+    "k8s.io/component-base/version.gitVersion=v1.37.2",
+    "k8s.io/component-base/version.gitMajor=1",
+    "k8s.io/component-base/version.gitMinor=37",
+];
+
+/// Everything that can be built, the quick ones first.
+pub const ALL: &[Component] = &[
+    Component { program: "etcd", folder: "etcd-3.7.3", package: "go.etcd.io/etcd/server/v3", versions: &[] },
+    Component {
+        program: "kubectl",
+        folder: KUBERNETES,
+        package: "k8s.io/kubernetes/cmd/kubectl",
+        versions: KUBERNETES_VERSIONS,
+    },
+    Component {
+        program: "metrics-server",
+        folder: "metrics-server-0.9.0",
+        package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+        versions: &["sigs.k8s.io/metrics-server/pkg/version.gitVersion=v0.9.0"],
+    },
+    Component {
+        program: "kube-apiserver",
+        folder: KUBERNETES,
+        package: "k8s.io/kubernetes/cmd/kube-apiserver",
+        versions: KUBERNETES_VERSIONS,
+    },
+    Component {
+        program: "kube-controller-manager",
+        folder: KUBERNETES,
+        package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+        versions: KUBERNETES_VERSIONS,
+    },
+    Component {
+        program: "promtool",
+        folder: PROMETHEUS,
+        package: "github.com/prometheus/prometheus/cmd/promtool",
+        versions: &[],
+    },
+    Component {
+        program: "prometheus",
+        folder: PROMETHEUS,
+        package: "github.com/prometheus/prometheus/cmd/prometheus",
+        versions: &[],
+    },
+];
+
+/// The project's root folder.
+pub fn project_root() -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.ancestors().nth(2).unwrap_or(crate_folder).to_owned()
+}
+
+/// The component with that program name.
+pub fn named(program: &str) -> Result<Component> {
+    let found = ALL.iter().find(|component| component.program == program);
+    found.copied().with_context(|| {
+        let known: Vec<_> = ALL.iter().map(|component| component.program).collect();
+        format!("no component `{program}`; there are {}", known.join(", "))
+    })
+}
+
+impl Component {
+    fn built(&self) -> PathBuf {
+        project_root().join(".components").join(self.folder).join(self.program)
+    }
+
+    /// The program where it is already: in `KUBEBUILDER_ASSETS`, else where this project builds it.
+    pub fn find(&self) -> Option<PathBuf> {
+        let assets = env::var_os("KUBEBUILDER_ASSETS").map(|folder| Path::new(&folder).join(self.program));
+        assets.into_iter().chain([self.built()]).find(|path| path.is_file())
+    }
+
+    /// The program, built now if it is nowhere.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the component and what is missing.
+    pub fn find_or_build(&self) -> Result<PathBuf> {
+        match self.find() {
+            Some(path) => Ok(path),
+            None => self.build(),
+        }
+    }
+
+    fn build(&self) -> Result<PathBuf> {
+        let module = project_root().join("tests/components").join(self.folder);
+        let output = self.built();
+        let unfinished = output.with_extension("unfinished");
+        let mut flags = "-s -w".to_owned();
+        for version in self.versions {
+            flags.push_str(" -X ");
+            flags.push_str(version);
+        }
+        eprintln!("testbed: building {} of {} (minutes when it is the first time)", self.program, self.folder);
+        let begin = Instant::now();
+        let status = Command::new("go")
+            .current_dir(&module)
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "-mod=readonly")
+            .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
+            .arg(&unfinished)
+            .arg(self.package)
+            .stdin(Stdio::null())
+            .status();
+        match status {
+            Ok(status) if status.success() => {}
+            Ok(status) => bail!("cannot build {}: `go build {}` ended with {status}", self.program, self.package),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
+                "{} is neither in KUBEBUILDER_ASSETS nor in .components/{}, and there is no `go` to build it with",
+                self.program,
+                self.folder
+            ),
+            Err(error) => bail!("cannot build {}: `go` does not start: {error}", self.program),
+        }
+        // Renamed only when whole, so that an interrupted build is never taken for a program.
+        std::fs::rename(&unfinished, &output).with_context(|| format!("cannot move {}", unfinished.display()))?;
+        eprintln!("testbed: built {} in {} s", self.program, begin.elapsed().as_secs());
+        Ok(output)
+    }
+}
+
+/// The path of a program that [`Component::find_or_build`] gives.
+pub fn program(name: &str) -> Result<PathBuf> {
+    named(name)?.find_or_build()
+}

@@ -1,0 +1,180 @@
+//! etcd, kube-apiserver and kube-controller-manager.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    certificates::Certificates,
+    components,
+    isolation::{API_SERVER_ADDRESS, STATE},
+    kubectl::Kubectl,
+};
+
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// A program of the control plane, with its output in a file; ended when dropped.
+#[derive(Debug)]
+struct Server {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    fn start(name: &'static str, arguments: &[String]) -> Result<Self> {
+        let log = Path::new(STATE).join(format!("{name}.log"));
+        let output = File::create(&log)?;
+        let child = Command::new(components::program(name)?)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("{name} does not start"))?;
+        Ok(Self { name, child, log })
+    }
+
+    /// An error with the end of its log when it has ended.
+    fn check(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            bail!("{} ended with {status}:\n{}", self.name, lines[lines.len().saturating_sub(15)..].join("\n"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The running control plane, ended in this order when dropped.
+#[derive(Debug)]
+pub(crate) struct ControlPlane {
+    _controller_manager: Server,
+    _api_server: Server,
+    _etcd: Server,
+}
+
+impl ControlPlane {
+    /// Starts all three and waits until the API server and the first controllers work.
+    pub(crate) fn start(certificates: &Certificates) -> Result<Self> {
+        let state = Path::new(STATE);
+        fs::write(state.join("kubeconfig"), certificates.kubeconfig_for_certificate("admin")?)?;
+        let controllers = state.join("controller-manager.kubeconfig");
+        fs::write(&controllers, certificates.kubeconfig_for_certificate("controller-manager")?)?;
+        let audit = state.join("audit-policy.yaml");
+        fs::write(&audit, AUDIT_POLICY)?;
+
+        let mut etcd = Server::start("etcd", &etcd_flags(state))?;
+        let mut api_server = Server::start("kube-apiserver", &api_server_flags(certificates, state))?;
+        wait_until("the API server answers", "get --raw=/readyz", &mut [&mut etcd, &mut api_server])?;
+        let mut controller_manager =
+            Server::start("kube-controller-manager", &controller_manager_flags(certificates, &controllers))?;
+        wait_until(
+            "the controllers work",
+            "get serviceaccount default -n kube-system",
+            &mut [&mut etcd, &mut api_server, &mut controller_manager],
+        )?;
+        Ok(Self { _controller_manager: controller_manager, _api_server: api_server, _etcd: etcd })
+    }
+}
+
+const AUDIT_POLICY: &str =
+    "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
+
+fn wait_until(what: &str, words: &str, servers: &mut [&mut Server]) -> Result<()> {
+    let begin = Instant::now();
+    loop {
+        let Err(error) = Kubectl::admin().try_words(words) else { return Ok(()) };
+        for server in &mut *servers {
+            server.check()?;
+        }
+        if begin.elapsed() > START_LIMIT {
+            return Err(error).with_context(|| format!("waited {} s until {what}", START_LIMIT.as_secs()));
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn etcd_flags(state: &Path) -> Vec<String> {
+    let data = format!("--data-dir={}", state.join("etcd").display());
+    let fixed = [
+        "--listen-client-urls=http://127.0.0.1:2379",
+        "--advertise-client-urls=http://127.0.0.1:2379",
+        "--listen-peer-urls=http://127.0.0.1:2380",
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+    ];
+    [data].into_iter().chain(fixed.map(str::to_owned)).collect()
+}
+
+fn api_server_flags(certificates: &Certificates, state: &Path) -> Vec<String> {
+    let file = |flag: &str, name: &str| format!("--{flag}={}", certificates.path(name).display());
+    let mut flags = vec![
+        format!("--bind-address={API_SERVER_ADDRESS}"),
+        format!("--advertise-address={API_SERVER_ADDRESS}"),
+        format!("--audit-policy-file={}", state.join("audit-policy.yaml").display()),
+        format!("--audit-log-path={}", state.join("audit.log").display()),
+        file("client-ca-file", "ca.crt"),
+        file("tls-cert-file", "apiserver.crt"),
+        file("tls-private-key-file", "apiserver.key"),
+        file("service-account-key-file", "service-accounts.pub"),
+        file("service-account-signing-key-file", "service-accounts.key"),
+        file("requestheader-client-ca-file", "front-proxy-ca.crt"),
+        file("proxy-client-cert-file", "front-proxy-client.crt"),
+        file("proxy-client-key-file", "front-proxy-client.key"),
+        file("kubelet-client-certificate", "apiserver-kubelet-client.crt"),
+        file("kubelet-client-key", "apiserver-kubelet-client.key"),
+    ];
+    let fixed = [
+        "--etcd-servers=http://127.0.0.1:2379",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--authorization-mode=RBAC",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-username-headers=X-Remote-User",
+        // The aggregator dials pods itself: there is no kube-proxy for Service addresses.
+        "--enable-aggregator-routing=true",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--shutdown-delay-duration=0s",
+    ];
+    flags.extend(fixed.map(str::to_owned));
+    flags
+}
+
+fn controller_manager_flags(certificates: &Certificates, kubeconfig: &Path) -> Vec<String> {
+    let file = |flag: &str, name: &str| format!("--{flag}={}", certificates.path(name).display());
+    let mut flags = vec![
+        format!("--kubeconfig={}", kubeconfig.display()),
+        file("service-account-private-key-file", "service-accounts.key"),
+        file("root-ca-file", "ca.crt"),
+    ];
+    let fixed = [
+        "--leader-elect=false",
+        "--use-service-account-credentials=true",
+        // Nodes have no kubelet that keeps them alive.
+        "--controllers=*,-node-ipam-controller,-node-lifecycle-controller",
+        "--horizontal-pod-autoscaler-sync-period=5s",
+        "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
+        "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
+        "--bind-address=127.0.0.1",
+    ];
+    flags.extend(fixed.map(str::to_owned));
+    flags
+}

@@ -1,0 +1,121 @@
+//! Namespaces: everything that the bed starts lives in a network, mount and process namespace of its own, so that two
+//! runs never meet and nothing outlives a killed process.
+
+use std::{
+    env,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+const INSIDE: &str = "TESTBED_INSIDE";
+
+/// Where the bed keeps its files: memory that goes with the namespace.
+pub const STATE: &str = "/run/testbed";
+/// Address of the API server.
+pub const API_SERVER_ADDRESS: &str = "198.18.0.1";
+/// Address of the kubelet that plays all nodes; probes come from it.
+pub const KUBELET_ADDRESS: &str = "198.18.0.2";
+
+/// Runs this program again inside new namespaces unless it is inside already; returns only inside.
+///
+/// The process that was called becomes `unshare`; when it is killed, the kernel ends everything inside. Works as root
+/// and, by a user namespace, as an ordinary user.
+pub fn enter() -> Result<()> {
+    if env::var_os(INSIDE).is_some() {
+        return set_up();
+    }
+    let root = Path::new("/proc/self").metadata().context("/proc is not mounted")?.uid() == 0;
+    let mut unshare = Command::new("unshare");
+    if !root {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    unshare.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    unshare.arg(env::current_exe()?).args(env::args_os().skip(1)).env(INSIDE, "1");
+    Err(unshare.exec()).context("cannot run `unshare` (Debian package util-linux)")
+}
+
+/// Mounts the state folder and builds the bridge that stands for the pod network.
+fn set_up() -> Result<()> {
+    run("mount", &["-t", "tmpfs", "testbed", "/run"])?;
+    std::fs::create_dir_all("/run/netns")?;
+    std::fs::create_dir_all(STATE)?;
+    for command in [
+        "link set lo up",
+        "link add bed type bridge",
+        "address add 198.18.0.1/16 dev bed",
+        "address add 198.18.0.2/16 dev bed",
+        "link set bed up",
+    ] {
+        ip(command)?;
+    }
+    Ok(())
+}
+
+/// Runs `ip` with words separated by blanks.
+fn ip(words: &str) -> Result<()> {
+    run("ip", &words.split(' ').collect::<Vec<_>>())
+}
+
+/// Runs a command to its end; its standard error is the error's text.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("cannot run `{program}`; is it there?"))?;
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr);
+        bail!("`{program} {}` failed: {}", arguments.join(" "), error.trim());
+    }
+    Ok(())
+}
+
+/// Ends the process that holds a bed's namespaces; the kernel ends everything inside.
+pub fn end(holder: u32) -> Result<()> {
+    run("kill", &["-KILL", &holder.to_string()])
+}
+
+/// The network namespace of one pod, joined to the bridge; gone when dropped.
+#[derive(Debug)]
+pub struct PodNetwork {
+    name: String,
+    /// Its address on the bridge.
+    pub address: String,
+}
+
+impl PodNetwork {
+    /// A namespace with address `198.18.THIRD.FOURTH`.
+    pub fn create(name: &str, third: u8, fourth: u8) -> Result<Self> {
+        let address = format!("198.18.{third}.{fourth}");
+        let outer = format!("v{third}-{fourth}");
+        let network = Self { name: name.to_owned(), address };
+        ip(&format!("netns add {name}"))?;
+        ip(&format!("link add {outer} type veth peer name eth0 netns {name}"))?;
+        ip(&format!("link set {outer} master bed up"))?;
+        ip(&format!("-n {name} address add {}/16 dev eth0", network.address))?;
+        ip(&format!("-n {name} link set lo up"))?;
+        ip(&format!("-n {name} link set eth0 up"))?;
+        Ok(network)
+    }
+
+    /// The file that stands for the namespace.
+    pub fn path(&self) -> PathBuf {
+        Path::new("/run/netns").join(&self.name)
+    }
+
+    /// A command that runs inside the namespace.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
+        command
+    }
+}
+
+impl Drop for PodNetwork {
+    fn drop(&mut self) {
+        // Best effort: the whole of it goes with the outer namespace anyway.
+        let _ = ip(&format!("netns delete {}", self.name));
+    }
+}

@@ -1,0 +1,62 @@
+//! The command `testbed`: builds the components, keeps a cluster running in the background, ends it.
+
+mod background;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use testbed::{components, load::Load};
+
+/// A real Kubernetes control plane with metrics-server, in network namespaces of its own.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build what is in neither KUBEBUILDER_ASSETS nor .components
+    Build {
+        /// Programs such as promtool; all when none is named
+        programs: Vec<String>,
+    },
+    /// Start a cluster and keep it running
+    Up,
+    /// End the cluster that `up` started
+    Down,
+    /// Put many objects on the running cluster
+    Load {
+        /// Nodes in all
+        #[arg(long, default_value_t = 500)]
+        nodes: usize,
+        /// Pods, spread over the autoscalers' Deployments
+        #[arg(long, default_value_t = 4000)]
+        pods: usize,
+        /// Autoscalers, each with a Deployment
+        #[arg(long, default_value_t = 300)]
+        autoscalers: usize,
+    },
+    /// The cluster itself; what `up` runs
+    #[command(hide = true)]
+    Run,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Build { programs } => {
+            let wanted = if programs.is_empty() {
+                components::ALL.to_vec()
+            } else {
+                programs.iter().map(|name| components::named(name)).collect::<Result<_>>()?
+            };
+            for component in wanted {
+                component.find_or_build()?;
+            }
+            Ok(())
+        }
+        Command::Up => background::up(),
+        Command::Down => background::down(),
+        Command::Load { nodes, pods, autoscalers } => background::load(Load { nodes, pods, autoscalers }),
+        Command::Run => background::run(),
+    }
+}

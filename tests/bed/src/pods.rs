@@ -1,0 +1,238 @@
+//! Plays scheduler and kubelet for the pods of the bed: binds them, runs metrics-server's for real, and reports status.
+
+mod container;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+    runtime::{WatchStreamExt, watcher},
+};
+use serde_json::{Value, json};
+use tokio::{sync::watch, task::JoinHandle};
+
+use self::container::MetricsServer;
+use crate::{certificates::Certificates, isolation::KUBELET_ADDRESS, kubelet::Kubelet};
+
+/// Faults of metrics-server's pods that tests switch on and off.
+#[derive(Debug, Default)]
+pub struct PodFaults {
+    /// The process is killed, and again whenever it is started.
+    pub keep_killed: AtomicBool,
+    /// The readiness probe is reported as failing, though the process runs.
+    pub not_ready: AtomicBool,
+}
+
+/// Runs pods until the process ends.
+pub(crate) struct PodRunner {
+    pub(crate) client: Client,
+    pub(crate) kubelet: Arc<Kubelet>,
+    pub(crate) faults: Arc<PodFaults>,
+    pub(crate) certificates: Arc<Certificates>,
+    pub(crate) nodes: watch::Sender<Vec<String>>,
+    pub(crate) next_node: AtomicU16,
+    pub(crate) next_address: AtomicU16,
+}
+
+struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl PodRunner {
+    /// Follows all pods and nodes.
+    pub(crate) async fn run(self: Arc<Self>) {
+        tokio::spawn(Arc::clone(&self).follow_nodes());
+        let pods: Api<Pod> = Api::all(self.client.clone());
+        let mut events = watcher(pods, watcher::Config::default()).default_backoff().boxed();
+        let mut running: HashMap<String, Running> = HashMap::new();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) => self.reconcile(&pod, &mut running),
+                Ok(watcher::Event::Delete(pod)) => {
+                    if let Some(gone) = pod.uid().and_then(|uid| running.remove(&uid)) {
+                        self.stop(&pod, gone);
+                    }
+                }
+                Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+                Err(error) => eprintln!("testbed: watch of pods: {error}"),
+            }
+        }
+    }
+
+    async fn follow_nodes(self: Arc<Self>) {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let events = watcher(nodes, watcher::Config::default()).default_backoff().applied_objects();
+        let mut events = events.boxed();
+        while let Some(event) = events.next().await {
+            let Ok(node) = event else { continue };
+            self.nodes.send_if_modified(|known| {
+                let new = !known.contains(&node.name_any());
+                if new {
+                    known.push(node.name_any());
+                }
+                new
+            });
+        }
+    }
+
+    fn reconcile(self: &Arc<Self>, pod: &Pod, running: &mut HashMap<String, Running>) {
+        let Some(uid) = pod.uid() else { return };
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+        let runner = Arc::clone(self);
+        let pod = pod.clone();
+        match (pod.metadata.deletion_timestamp.is_some(), node) {
+            (true, _) => {
+                if let Some(gone) = running.remove(&uid) {
+                    self.stop(&pod, gone);
+                } else {
+                    tokio::spawn(async move { runner.delete(&pod).await });
+                }
+            }
+            (false, None) => {
+                tokio::spawn(async move { report(runner.bind(&pod).await, &pod) });
+            }
+            (false, Some(node)) if !running.contains_key(&uid) => {
+                let (stop, stopped) = watch::channel(false);
+                let task = tokio::spawn(async move { report(runner.run_pod(&pod, &node, stopped).await, &pod) });
+                running.insert(uid, Running { stop, task });
+            }
+            (false, Some(_)) => {}
+        }
+    }
+
+    fn stop(self: &Arc<Self>, pod: &Pod, gone: Running) {
+        let runner = Arc::clone(self);
+        let pod = pod.clone();
+        tokio::spawn(async move {
+            // The receiver is gone where the pod has no process.
+            let _ = gone.stop.send(true);
+            let _ = gone.task.await;
+            runner.kubelet.pod_is_gone(&pod.namespace().unwrap_or_default(), &pod.name_any());
+            runner.delete(&pod).await;
+        });
+    }
+
+    async fn delete(&self, pod: &Pod) {
+        // Gone already when the deletion was forced.
+        let _ = self.api(pod).delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await;
+    }
+
+    fn api(&self, pod: &Pod) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default())
+    }
+
+    async fn bind(&self, pod: &Pod) -> Result<()> {
+        let turn = usize::from(self.next_node.fetch_add(1, Ordering::Relaxed));
+        let node = {
+            let mut known = self.nodes.subscribe();
+            let nodes = known.wait_for(|nodes| !nodes.is_empty()).await?;
+            nodes.get(turn % nodes.len()).cloned().context("no node")?
+        };
+        let binding = json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": { "name": pod.name_any() },
+            "target": { "apiVersion": "v1", "kind": "Node", "name": node },
+        });
+        let params = PostParams::default();
+        let _: Value = self.api(pod).create_subresource("binding", &pod.name_any(), &params, &binding).await?;
+        Ok(())
+    }
+
+    async fn run_pod(self: Arc<Self>, pod: &Pod, node: &str, stopped: watch::Receiver<bool>) -> Result<()> {
+        let spec = pod.spec.as_ref().context("a pod without spec")?;
+        let is_metrics_server = spec
+            .containers
+            .iter()
+            .any(|container| container.image.as_deref().is_some_and(|image| image.contains("metrics-server:")));
+        let third_and_fourth = self.next_address.fetch_add(1, Ordering::Relaxed);
+        let namespace = pod.namespace().unwrap_or_default();
+        let containers = spec.containers.iter().map(|container| container.name.clone()).collect();
+        self.kubelet.pod_runs(&namespace, &pod.name_any(), node, containers);
+        if is_metrics_server {
+            return MetricsServer::new(&self, pod)?.run(stopped).await;
+        }
+        let started = Timestamp::now();
+        let statuses: Vec<_> = spec
+            .containers
+            .iter()
+            .map(|container| {
+                json!({
+                    "name": container.name, "image": container.image, "imageID": "", "ready": true, "started": true,
+                    "restartCount": 0, "state": { "running": { "startedAt": started } },
+                })
+            })
+            .collect();
+        // Nothing answers there: workloads only have to look alive to the controllers.
+        let address = format!("198.19.{}.{}", third_and_fourth / 250, third_and_fourth % 250 + 1);
+        self.patch_status(pod, &address, started, true, &json!(statuses)).await
+    }
+
+    /// Reports what a kubelet reports of a pod that runs.
+    async fn patch_status(
+        &self,
+        pod: &Pod,
+        address: &str,
+        started: Timestamp,
+        ready: bool,
+        container_statuses: &Value,
+    ) -> Result<()> {
+        let ready_status = if ready { "True" } else { "False" };
+        let now = Timestamp::now();
+        let condition = |kind: &str, status: &str, since: Timestamp| {
+            let reason = (status == "False").then_some("ContainersNotReady");
+            json!({ "type": kind, "status": status, "reason": reason, "lastTransitionTime": seconds(since) })
+        };
+        let patch = json!({ "status": {
+            "phase": "Running",
+            "hostIP": KUBELET_ADDRESS,
+            "podIP": address,
+            "podIPs": [{ "ip": address }],
+            "startTime": seconds(started),
+            "conditions": [
+                condition("PodScheduled", "True", started),
+                condition("Initialized", "True", started),
+                condition("ContainersReady", ready_status, now),
+                condition("Ready", ready_status, now),
+            ],
+            "containerStatuses": container_statuses,
+        }});
+        self.api(pod).patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        Ok(())
+    }
+}
+
+/// Kubernetes' `metav1.Time` has whole seconds.
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn report(result: Result<()>, pod: &Pod) {
+    if let Err(error) = result {
+        // A pod that was deleted meanwhile is no trouble.
+        let gone = error
+            .downcast_ref::<kube::Error>()
+            .is_some_and(|error| matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code)));
+        if !gone {
+            eprintln!("testbed: pod {}: {error:#}", pod.name_any());
+        }
+    }
+}
+
+/// How long a crashed container waits for its next start, after so many restarts.
+fn restart_delay(restarts: u32) -> Duration {
+    Duration::from_secs(u64::from(restarts.min(4)) * 2)
+}
