@@ -9,6 +9,26 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use crate::catalogue::Cause;
 
+/// Classes beside the causes of the catalogue that a line may tell of.
+pub const OTHER_CLASSES: [&str; 4] = ["scrape_failed", "probe_failed", "no_metrics_known", "other"];
+
+/// The class of a line, for counting: the id of the cause that it tells of, or one of [`OTHER_CLASSES`]. Severity decides
+/// nothing: `"Failed probe"` is written at level I, and errors about young pods are benign.
+pub fn class(line: &str) -> &'static str {
+    if let Some(cause) = scrape_failure(line).or_else(|| startup_failure(line)) {
+        return cause.id();
+    }
+    if is_scrape_failure(line) {
+        "scrape_failed"
+    } else if line.contains("Failed probe") {
+        "probe_failed"
+    } else if line.contains("no metrics known for") || line.contains("No metrics known for") {
+        "no_metrics_known"
+    } else {
+        "other"
+    }
+}
+
 /// A line that ends a start or explains why requests are refused.
 pub fn startup_failure(line: &str) -> Option<Cause> {
     const PATTERNS: [(&str, Cause); 20] = [
@@ -163,6 +183,28 @@ pub fn quoted(line: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn classes_tell_what_matters_apart_from_what_is_benign() {
+        for (line, expected) in [
+            (
+                r#"I0101 1 server.go:192] "Failed probe" probe="metric-storage-ready" err="no metrics to serve""#,
+                "probe_failed",
+            ),
+            (
+                r#"E0101 1 scraper.go:140] "Failed to scrape node" err="request failed, status: \"418\"" node="n""#,
+                "scrape_failed",
+            ),
+            (
+                "E0101 1 reststorage.go:160] unable to fetch pod metrics for pod a/b: no metrics known for pod",
+                "no_metrics_known",
+            ),
+            ("I0101 1 secure_serving.go:213] Serving securely on [::]:10250", "other"),
+            ("panic: listen tcp 0.0.0.0:10250: bind: address already in use", "port_conflict"),
+        ] {
+            assert_eq!(super::class(line), expected, "{line}");
+        }
+    }
+
     use proptest::prelude::*;
 
     use super::*;

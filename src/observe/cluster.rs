@@ -18,6 +18,7 @@ mod client;
 mod entry;
 mod health;
 mod kinds;
+mod logs;
 mod lookups;
 mod plan;
 mod probe;
@@ -41,6 +42,7 @@ pub use self::{
     client::{Clients, ConnectError, RequestClass, RequestCount, RequestLog},
     health::{ObserverHealth, WatchHealth, WatchState},
     kinds::WatchKind,
+    logs::LogLines,
     plan::{Features, WatchRequest, plan},
 };
 use crate::snapshot::Snapshot;

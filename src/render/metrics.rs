@@ -10,6 +10,7 @@ pub mod forbidden;
 pub mod hpa;
 pub mod installed;
 pub mod known_issues;
+pub mod logs;
 pub mod other_reasons;
 pub mod retrieve;
 
@@ -66,6 +67,7 @@ pub fn families() -> impl Iterator<Item = &'static Family> {
         apiservice::FAMILIES,
         connection_refused::FAMILIES,
         other_reasons::FAMILIES,
+        logs::FAMILIES,
         known_issues::FAMILIES,
         hpa::FAMILIES,
     ]
@@ -93,6 +95,7 @@ impl Page {
         apiservice::write(view, &mut page);
         connection_refused::write(view, &mut page);
         other_reasons::write(view, &mut page);
+        logs::write(view, &mut page);
         known_issues::write(view, &mut page);
         hpa::write(view, &mut page);
         page

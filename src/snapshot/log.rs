@@ -61,8 +61,9 @@ impl Named for ContainerLog {
         &self.metadata
     }
 
+    /// Of containers that have ended one log a pod is kept: metrics-server's.
     fn discriminator(&self) -> &str {
-        &self.container
+        if self.previous { "previous" } else { &self.container }
     }
 }
 

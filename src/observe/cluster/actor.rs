@@ -18,6 +18,7 @@ use super::{
     Clients, ObserverHealth, Options, Timings,
     access::{self, Permission},
     entry::WatchEvent,
+    logs::{self, LogEvent, LogKey},
     lookups::{self, Looked},
     plan::{Features, WatchRequest, plan},
     probe::{self, Probed},
@@ -43,6 +44,8 @@ pub(super) enum Message {
     Looked(Arc<Looked>),
     /// The metrics API was called.
     Probed(Probed),
+    /// Something happened to a log.
+    Log { key: LogKey, event: LogEvent },
     /// The permissions were asked for.
     Permissions(BTreeMap<Permission, bool>),
 }
@@ -83,7 +86,7 @@ impl Actor {
         options: Options,
     ) -> (Self, watch::Receiver<Arc<Snapshot>>, watch::Receiver<Arc<ObserverHealth>>) {
         let now = Instant::now();
-        let store = Store::new(options.timings.stale_after);
+        let store = Store::new(options.timings.stale_after, options.features.logs);
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (snapshots, snapshots_receiver) =
             watch::channel(Arc::new(store.snapshot(Timestamp::now(), now.into_std())));
@@ -118,6 +121,10 @@ impl Actor {
         self.tasks.spawn(versions(objects.clone(), timings, self.sender.clone()));
         self.tasks.spawn(permissions(objects.clone(), features, timings, self.needs.subscribe(), self.sender.clone()));
         self.tasks.spawn(lookups::run(objects, timings, self.snapshots.subscribe(), self.sender.clone()));
+        if features.logs {
+            let snapshots = self.snapshots.subscribe();
+            self.tasks.spawn(logs::run(self.clients.objects.clone(), timings, snapshots, self.sender.clone()));
+        }
         if features.probes {
             let snapshots = self.snapshots.subscribe();
             self.tasks.spawn(probe::run(probes, timings, probe_namespaces, snapshots, self.sender.clone()));
@@ -168,6 +175,7 @@ impl Actor {
                 self.store.top_nodes = nodes;
                 self.store.top_pods = pods;
             }
+            Message::Log { key, event } => self.store.logs.apply(key, event),
             Message::Permissions(permissions) => self.store.permissions = permissions,
         }
         let timings = self.options.timings;
@@ -229,6 +237,7 @@ impl Actor {
         let now = Instant::now();
         let at = Timestamp::now();
         let mut snapshot = self.store.snapshot(at, now.into_std());
+        self.store.logs.keep(&logs::wanted(&snapshot));
         if !self.store.first_complete_look && self.is_complete_look(&snapshot, now) {
             self.store.first_complete_look = true;
             snapshot = self.store.snapshot(at, now.into_std());
@@ -247,6 +256,7 @@ impl Actor {
             && (self.probed || !self.options.features.probes)
             && self.store.have_started(self.planned.iter(), now.into_std())
             && self.store.looked.is_complete_for(snapshot)
+            && (!self.options.features.logs || self.store.logs.were_tried(&logs::wanted(snapshot)))
     }
 }
 

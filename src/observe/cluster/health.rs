@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 
-use super::{access::Permission, kinds::WatchKind, plan::WatchRequest};
+use super::{access::Permission, kinds::WatchKind, logs::LogLines, plan::WatchRequest};
 
 /// How a watch is doing: a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +69,8 @@ pub struct ObserverHealth {
     /// What the API server answers to the question whether the observer may do what it does; without an entry where it
     /// did not answer.
     pub permissions: BTreeMap<Permission, bool>,
+    /// Lines of metrics-server's logs by class; empty where no log was read.
+    pub log_lines: BTreeMap<&'static str, LogLines>,
 }
 
 impl ObserverHealth {

@@ -13,12 +13,11 @@ use super::{
     entry::{Entry, WatchEvent},
     health::{ObserverHealth, WatchHealth, WatchState},
     kinds::{Object, WatchKind},
+    logs::{self, Logs},
     lookups::Looked,
     plan::WatchRequest,
 };
-use crate::snapshot::{
-    Collection, ContainerLog, KubernetesVersion, Metadata, NotSeen, Observed, Retrieval, Scope, Snapshot,
-};
+use crate::snapshot::{Collection, KubernetesVersion, Metadata, NotSeen, Observed, Retrieval, Scope, Snapshot};
 
 /// Everything that the observer has heard.
 #[derive(Debug)]
@@ -29,7 +28,8 @@ pub(super) struct Store {
     pub(super) looked: Arc<Looked>,
     pub(super) top_nodes: Observed<Retrieval>,
     pub(super) top_pods: Observed<Retrieval>,
-    pub(super) logs: Collection<ContainerLog>,
+    pub(super) logs: Logs,
+    follows_logs: bool,
     pub(super) permissions: BTreeMap<Permission, bool>,
     pub(super) first_complete_look: bool,
 }
@@ -44,7 +44,7 @@ enum Memory {
 }
 
 impl Store {
-    pub(super) fn new(stale_after: Duration) -> Self {
+    pub(super) fn new(stale_after: Duration, follows_logs: bool) -> Self {
         Self {
             entries: BTreeMap::new(),
             stale_after,
@@ -52,7 +52,8 @@ impl Store {
             looked: Arc::default(),
             top_nodes: Observed::default(),
             top_pods: Observed::default(),
-            logs: Collection::default(),
+            logs: Logs::default(),
+            follows_logs,
             permissions: BTreeMap::new(),
             first_complete_look: false,
         }
@@ -90,8 +91,10 @@ impl Store {
         snapshot.server_version = self.server_version.clone();
         snapshot.top_nodes = self.top_nodes.clone();
         snapshot.top_pods = self.top_pods.clone();
-        snapshot.logs = self.logs.clone();
         self.looked.add_to(&mut snapshot);
+        if self.follows_logs {
+            snapshot.logs = self.logs.collection(&logs::wanted(&snapshot));
+        }
         snapshot.notices = self.entries.values().filter_map(Entry::unreadable_text).collect();
         snapshot
     }
@@ -168,6 +171,7 @@ impl Store {
             watches: self.entries.iter().map(|(request, entry)| (request.clone(), health(entry))).collect(),
             first_complete_look: self.first_complete_look,
             permissions: self.permissions.clone(),
+            log_lines: self.logs.lines.clone(),
         }
     }
 }

@@ -1,0 +1,30 @@
+//! Step `logs`: lines of metrics-server's logs by class.
+
+use super::{Family, Page};
+use crate::{log_lines::OTHER_CLASSES, render::View, steps::Step};
+
+const LINES: Family = Family::counter(
+    "log_lines",
+    &["class"],
+    "Lines of the logs of metrics-server's containers since the doctor started, by the cause that they tell of",
+);
+const LAST: Family = Family::gauge(
+    "log_last_seen_timestamp_seconds",
+    &["class"],
+    "Unix time of the newest line of this class in the logs of metrics-server's containers",
+);
+
+/// The families of this module.
+pub(super) const FAMILIES: &[Family] = &[LINES, LAST];
+
+pub(super) fn write(view: &View<'_>, page: &mut Page) {
+    let Some(health) = view.health.filter(|health| !health.log_lines.is_empty()) else { return };
+    let causes = Step::Logs.checks().iter().flat_map(|check| check.causes).map(|cause| cause.id());
+    for class in causes.chain(OTHER_CLASSES) {
+        let lines = health.log_lines.get(class).copied().unwrap_or_default();
+        page.set(&LINES, [class], lines.count);
+        if let Some(last) = lines.last {
+            page.set(&LAST, [class], last);
+        }
+    }
+}
