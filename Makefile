@@ -4,7 +4,6 @@
 TOOLS := $(CURDIR)/.tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
-DOCTOR := target/debug/metrics-server-doctor
 
 .PHONY: help demo test test-fast test-cluster lint deny docs components cluster cluster-down requirements
 
@@ -16,17 +15,13 @@ demo: ## Serve the sample cluster's failures on http://localhost:19102 (no clust
 
 test: test-fast test-cluster ## All tests, the real cluster included
 
-test-fast: components-for-fast ## Tests that need no cluster
-	cargo test --locked --workspace --lib --bins --test architecture --test cases --test page --test http --test command_line --test bundle
-
-.PHONY: components-for-fast
-components-for-fast: requirements
+test-fast: ## Tests that need no cluster (promtool is built for them once)
 	@cargo run --locked --quiet -p testbed -- build promtool
+	cargo test --locked -p metrics-server-doctor --lib --bins --test architecture --test runbooks --test page --test command_line
 
 test-cluster: components ## Tests on a real control plane
-	cargo build --locked
-	cargo test --locked --test cluster
 	cargo test --locked -p testbed
+	cargo test --locked --test cluster
 
 components: requirements ## Build the real components that tests need (once, into .components)
 	@cargo run --locked --quiet -p testbed -- build

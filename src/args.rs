@@ -1,5 +1,7 @@
 //! Flags, each also an environment variable.
 
+#![allow(clippy::doc_markdown, reason = "these texts are what --help prints, where backticks only disturb")]
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -166,7 +166,7 @@ pub enum Cause {
     /// metrics-server does not trust the aggregator's client certificate.
     FrontProxyUntrusted,
     // Stage::OwnRights
-    /// metrics-server may not read the ConfigMap `extension-apiserver-authentication`.
+    /// metrics-server may not read the `ConfigMap` `extension-apiserver-authentication`.
     AuthReaderMissing,
     /// metrics-server may not ask the API server who is allowed what.
     AuthDelegatorMissing,

@@ -84,6 +84,30 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What repairs the cause, with the finding's own object in the commands.
+    pub fn remedy(&self) -> String {
+        let cause = match self.candidates.as_slice() {
+            [only] => *only,
+            _ => self.cause,
+        };
+        let ObjectReference { namespace, name, .. } = &self.object;
+        let remedy = cause.entry().remedy;
+        if namespace.is_empty() {
+            return remedy.to_owned();
+        }
+        // Placeholders are whole words, so that SERVICE.NAMESPACE.svc stays what it is.
+        let words = remedy.split_inclusive([' ', '`']).map(|word| {
+            let (text, end) = word.split_at(word.trim_end_matches([' ', '`']).len());
+            let filled = match text {
+                "NAMESPACE" => namespace,
+                "NAME" => name,
+                _ => text,
+            };
+            [filled, end].concat()
+        });
+        words.collect()
+    }
+
     /// A finding that takes metrics away from everybody.
     pub fn outage(cause: Cause, object: ObjectReference, summary: impl Into<String>) -> Self {
         Self {
@@ -239,5 +263,23 @@ impl Check {
     /// Runs the check; what it could not see becomes `Unknown`.
     pub fn run(&self, context: &Context<'_>) -> Outcome {
         (self.evaluate)(context).unwrap_or_else(Outcome::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_of_the_remedy_name_the_object() {
+        let object = ObjectReference::new("Service", "kube-system", "metrics-server");
+        let finding = Finding::outage(Cause::TargetPortMismatch, object, "wrong");
+        assert!(
+            finding.remedy().ends_with("`kubectl edit service -n kube-system metrics-server`."),
+            "{}",
+            finding.remedy()
+        );
+        let unnamed = Finding::outage(Cause::TargetPortMismatch, ObjectReference::default(), "wrong");
+        assert!(unnamed.remedy().ends_with("`kubectl edit service -n NAMESPACE NAME`."), "{}", unnamed.remedy());
     }
 }

@@ -10,6 +10,15 @@
 //! no clock; *not seen* and *absent* are different types ([`snapshot::Observed`]); the page that Prometheus scrapes is
 //! encoded from an immutable report and never computed during a scrape.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::needless_pass_by_value,
+        clippy::struct_field_names,
+        reason = "tables of tests hand over what json! makes"
+    )
+)]
+
 pub mod args;
 pub mod catalogue;
 pub mod chain;

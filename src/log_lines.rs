@@ -128,7 +128,7 @@ pub fn written_at(line: &str, now: Timestamp) -> Option<Timestamp> {
         return Some(stamp);
     }
     if let Some((_, number)) = line.split_once("\"ts\":") {
-        let number: String = number.chars().take_while(|character| character.is_ascii_digit()).collect();
+        let number: String = number.chars().take_while(char::is_ascii_digit).collect();
         return Timestamp::from_millisecond(number.parse().ok()?).ok();
     }
     let header = line.as_bytes();
@@ -171,7 +171,7 @@ mod tests {
     fn scrape_failures_of_every_version_are_told_apart() {
         for (line, cause) in [
             (
-                r#"E0610 23:13:28.247604       1 manager.go:111] unable to fully collect metrics: [unable to fully scrape metrics from source kubelet_summary:node-1: unable to fetch metrics from Kubelet node-1 (node-1): Get https://node-1:10250/stats/summary/: dial tcp: lookup node-1 on 172.20.0.10:53: no such host]"#,
+                r"E0610 23:13:28.247604       1 manager.go:111] unable to fully collect metrics: [unable to fully scrape metrics from source kubelet_summary:node-1: unable to fetch metrics from Kubelet node-1 (node-1): Get https://node-1:10250/stats/summary/: dial tcp: lookup node-1 on 172.20.0.10:53: no such host]",
                 Some(Cause::NodeNameUnresolvable),
             ),
             (

@@ -37,7 +37,7 @@ impl Report {
         let context = Context { snapshot, chain: &chain };
         let answers: Vec<Answer> = Step::ALL
             .into_iter()
-            .flat_map(|step| step.checks())
+            .flat_map(super::steps::Step::checks)
             .map(|check| Answer { step: check.step, check: check.id, outcome: check.run(&context) })
             .collect();
         let judgement = judge(&answers);
@@ -82,7 +82,7 @@ impl Report {
     pub fn remedy(&self) -> String {
         match self.judgement.verdict {
             Verdict::Healthy => String::new(),
-            Verdict::Cause(cause) => cause.entry().remedy.to_owned(),
+            Verdict::Cause(_) => self.judgement.findings.first().map_or_else(String::new, Finding::remedy),
             Verdict::Undetermined => {
                 let settles: Vec<&str> =
                     self.answers.iter().filter_map(|answer| answer.outcome.settle.as_deref()).collect();
@@ -177,7 +177,7 @@ struct JsonFinding {
     object: ObjectReference,
     summary: String,
     evidence: Vec<String>,
-    remedy: &'static str,
+    remedy: String,
     runbook: String,
     candidates: Vec<Cause>,
 }
@@ -191,7 +191,7 @@ impl JsonFinding {
             object: finding.object.clone(),
             summary: finding.summary.clone(),
             evidence: finding.evidence.clone(),
-            remedy: finding.cause.entry().remedy,
+            remedy: finding.remedy(),
             runbook: runbook(runbook_url, finding.cause),
             candidates: finding.candidates.clone(),
         }

@@ -48,6 +48,7 @@ pub(crate) fn at(seconds: i64) -> String {
 
 /// metrics-server 0.9.0 by its manifest on Kubernetes 1.37: two nodes, one pod of metrics-server, a Deployment `shop/web`
 /// with an autoscaler that knows its target. Every collection is complete.
+#[expect(clippy::too_many_lines, reason = "one object after another")]
 pub(crate) fn healthy() -> Snapshot {
     let labels = json!({"k8s-app": "metrics-server"});
     let container = json!({

@@ -123,8 +123,7 @@ fn explains(lead: &Finding, finding: &Finding) -> bool {
         // Autoscalers' own faults explain no outage, and no outage explains them; other autoscalers' symptoms stay too.
         return false;
     }
-    finding.cause.is_symptom() && lead.impact <= finding.impact
-        || lead.impact <= finding.impact && finding.cause.stage() > lead.cause.stage()
+    lead.impact <= finding.impact && (finding.cause.is_symptom() || finding.cause.stage() > lead.cause.stage())
 }
 
 /// Whether enough was looked at to call the cluster healthy: the metrics API was seen to work, and no look that was

@@ -48,7 +48,7 @@ pub(super) static CAUSES: &[Entry] = &[
         role: Role::Root,
         title: "Kubelets have no serving certificate.",
         recognised_by: "`remote error: tls: internal error` in a scrape's log line: the kubelet-serving CSR is pending or denied",
-        remedy: "`kubectl get csr`, then `kubectl certificate approve NAME`; on EKS check the node role's username in aws-auth and the DHCP options' domain.",
+        remedy: "`kubectl get csr`, then `kubectl certificate approve CSR`; on EKS check the node role's username in aws-auth and the DHCP options' domain.",
         guide: "Check the logs for lines that start with E.",
         issues: &["#914", "#1480"],
     },

@@ -144,7 +144,7 @@ impl Reader {
             ("observed-at", Some("txt")) => match text.trim().parse() {
                 Ok(moment) => self.observed_at = Some(moment),
                 Err(_) => {
-                    self.notices.push(format!("{shown}: not a moment in the form of RFC 3339 (2026-01-01T00:00:00Z)"))
+                    self.notices.push(format!("{shown}: not a moment in the form of RFC 3339 (2026-01-01T00:00:00Z)"));
                 }
             },
             ("server-version", Some("txt" | "json" | "yaml")) => match texts::server_version(&text) {

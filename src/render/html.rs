@@ -109,7 +109,7 @@ fn write_finding(page: &mut String, finding: &Finding, runbook_url: &str) -> std
     }
     if finding.candidates.len() < 2 {
         let link = runbook(runbook_url, cause);
-        write!(page, "<pre>{}</pre>", escape(cause.entry().remedy))?;
+        write!(page, "<pre>{}</pre>", escape(&finding.remedy()))?;
         // Only an address is a link; a path leads nowhere from here.
         if link.starts_with("https://") || link.starts_with("http://") {
             write!(page, "<p><a href=\"{0}\">{0}</a></p>", escape(&link))?;

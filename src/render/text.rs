@@ -103,7 +103,7 @@ fn write_finding(text: &mut String, finding: &Finding, leads: bool, runbook_url:
     if finding.candidates.len() < 2 {
         let cause = finding.candidates.first().copied().unwrap_or(finding.cause);
         writeln!(text, "What to do:")?;
-        for line in cause.entry().remedy.lines() {
+        for line in finding.remedy().lines() {
             writeln!(text, "  {line}")?;
         }
         writeln!(text, "Runbook: {}", runbook(runbook_url, cause))?;

@@ -20,17 +20,16 @@ use crate::{
 
 pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
     let Check { source, output, timeout, runbooks, .. } = arguments;
-    let snapshot = match &source.from {
-        Some(path) => Arc::new(bundle::read(path)?),
-        None => {
-            let clients = connect(&source).await?;
-            let options = Options {
-                features: source.features(),
-                probe_namespaces: source.probe_namespaces.clone(),
-                ..Options::default()
-            };
-            observe_once(clients, options, timeout).await
-        }
+    let snapshot = if let Some(path) = &source.from {
+        Arc::new(bundle::read(path)?)
+    } else {
+        let clients = connect(&source).await?;
+        let options = Options {
+            features: source.features(),
+            probe_namespaces: source.probe_namespaces.clone(),
+            ..Options::default()
+        };
+        observe_once(clients, options, timeout).await
     };
     let report = Report::new(&snapshot);
     let shown = match output {

@@ -20,6 +20,7 @@ pub trait Named {
     }
 
     /// What tells apart objects that share namespace and name within one collection (kinds, or containers).
+    #[expect(clippy::unnecessary_literal_bound, reason = "other kinds borrow from the object")]
     fn discriminator(&self) -> &str {
         ""
     }

@@ -206,10 +206,11 @@ pub fn from_json(value: serde_json::Value) -> Result<HorizontalPodAutoscaler, se
     let mut autoscaler: HorizontalPodAutoscaler = serde_json::from_value(value)?;
     autoscaler.expand_annotations()?;
     for metric in &mut autoscaler.spec.metrics {
-        for source in [&mut metric.resource, &mut metric.container_resource, &mut metric.pods, &mut metric.external] {
-            if let Some(source) = source {
-                source.upgrade();
-            }
+        for source in [&mut metric.resource, &mut metric.container_resource, &mut metric.pods, &mut metric.external]
+            .into_iter()
+            .flatten()
+        {
+            source.upgrade();
         }
         if let Some(object) = &mut metric.object {
             object.upgrade_object();
@@ -222,10 +223,11 @@ pub fn from_json(value: serde_json::Value) -> Result<HorizontalPodAutoscaler, se
             &mut metric.pods,
             &mut metric.object,
             &mut metric.external,
-        ] {
-            if let Some(current) = current {
-                current.upgrade();
-            }
+        ]
+        .into_iter()
+        .flatten()
+        {
+            current.upgrade();
         }
     }
     Ok(autoscaler)

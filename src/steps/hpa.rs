@@ -70,5 +70,5 @@ fn finding(autoscaler: &HorizontalPodAutoscaler, diagnosis: &Diagnosis, cause: C
         Cause::AuthDelegatorMissing | Cause::MetricsApiDown => Finding::outage(cause, object, summary),
         _ => Finding::partial(cause, object, summary),
     };
-    diagnosis.evidence.iter().fold(finding, |finding, line| finding.evidence(line))
+    diagnosis.evidence.iter().fold(finding, super::super::check::Finding::evidence)
 }

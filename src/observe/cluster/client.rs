@@ -58,8 +58,9 @@ impl Clients {
         let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
         let config = match kubeconfig {
             Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|error| ConnectError(one_line(&error)))?;
-                Config::from_custom_kubeconfig(file, &options).await.map_err(|error| ConnectError(one_line(&error)))?
+                let named = |text: String| ConnectError(format!("{}: {text}", path.display()));
+                let file = Kubeconfig::read_from(path).map_err(|error| named(without_excerpt(&one_line(&error))))?;
+                Config::from_custom_kubeconfig(file, &options).await.map_err(|error| named(one_line(&error)))?
             }
             // `Config::infer` would take a kubeconfig first.
             None => match (context, Config::incluster()) {
@@ -68,7 +69,7 @@ impl Clients {
                     let in_cluster = in_cluster.err().map_or_else(String::new, |error| {
                         format!("; and this is not a pod of a cluster: {}", one_line(&error))
                     });
-                    ConnectError(format!("{}{in_cluster}", one_line(&error)))
+                    ConnectError(format!("{}{in_cluster}", without_excerpt(&one_line(&error))))
                 })?,
             },
         };
@@ -96,6 +97,11 @@ impl Clients {
         };
         Ok(Self { objects: build(config)?, probes: build(probe_config)?, requests })
     }
+}
+
+/// Without the lines of the file that YAML's errors quote: a kubeconfig holds credentials.
+fn without_excerpt(text: &str) -> String {
+    text.split(" -->").next().unwrap_or(text).trim_end().to_owned()
 }
 
 /// What a request asked for: a closed set of small size for one run.

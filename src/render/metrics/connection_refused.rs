@@ -24,17 +24,17 @@ const NUMBER: Family = Family::gauge(
     "Port numbers along the chain: --secure-port, containerPort, resolved targetPort, Service port, APIService port",
 );
 const WAITING: Family = Family::gauge(
-    "deployment_container_waiting_count",
+    "deployment_containers_waiting",
     &["namespace", "deployment", "reason"],
     "Containers of metrics-server that wait, by state.waiting.reason in the status of their pods",
 );
 const TERMINATED: Family = Family::gauge(
-    "deployment_container_last_terminated_count",
+    "deployment_containers_last_terminated",
     &["namespace", "deployment", "reason"],
     "Containers of metrics-server by lastState.terminated.reason in the status of their pods",
 );
 const RESTARTS: Family = Family::gauge(
-    "deployment_container_restarts_count",
+    "deployment_container_restarts",
     &["namespace", "deployment"],
     "Sum of restartCount over the containers of metrics-server's pods that exist now",
 );

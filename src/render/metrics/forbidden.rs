@@ -13,9 +13,9 @@ const GRANTED: Family = Family::gauge(
     "1 when RBAC grants metrics-server's ServiceAccount a permission that its version needs, 0 when no binding does",
 );
 const AWS_AUTH_ENTRIES: Family =
-    Family::gauge("aws_auth_entries_count", &[], "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth");
+    Family::gauge("aws_auth_entries", &[], "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth");
 const AWS_AUTH_MALFORMED: Family = Family::gauge(
-    "aws_auth_malformed_count",
+    "aws_auth_malformed_entries",
     &["problem"],
     "Entries of ConfigMap kube-system/aws-auth that map nobody, by what is wrong with them",
 );

@@ -13,7 +13,7 @@ const UNKNOWN_TARGETS: Family = Family::gauge(
     "Metric targets of the HorizontalPodAutoscaler that kubectl get hpa prints as <unknown>",
 );
 const TARGETS: Family = Family::gauge(
-    "hpa_targets_count",
+    "hpa_targets",
     &["namespace", "hpa"],
     "Metric targets in spec.metrics of the HorizontalPodAutoscaler",
 );

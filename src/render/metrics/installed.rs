@@ -18,7 +18,7 @@ const DEPLOYMENT_INFO: Family = Family::gauge(
     "1 for the workload that serves metrics.k8s.io, with the version in its image's tag and how it was packaged",
 );
 const METRICS_SERVERS: Family = Family::gauge(
-    "deployment_metrics_servers_count",
+    "deployment_metrics_servers",
     &[],
     "Workloads of the whole cluster that run an image of metrics-server; more than one is a finding",
 );

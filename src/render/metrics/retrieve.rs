@@ -26,9 +26,9 @@ const LATENCY: Family = Family::gauge(
     "Seconds that the last call of the metrics API took, through the aggregator",
 );
 const NODES_EXPECTED: Family =
-    Family::gauge("metrics_api_nodes_expected_count", &[], "Ready nodes that should have a sample");
+    Family::gauge("metrics_api_nodes_expected", &[], "Ready nodes that should have a sample");
 const NODES_MISSING: Family = Family::gauge(
-    "metrics_api_nodes_without_sample_count",
+    "metrics_api_nodes_without_sample",
     &[],
     "Ready nodes that should have a sample in the metrics API and have none",
 );

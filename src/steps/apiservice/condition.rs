@@ -88,7 +88,7 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let since = condition.last_transition_time.map(|since| format!("lastTransitionTime: {since}"));
     let with_evidence = |finding: Finding| {
         let finding = finding.evidence(format!("APIService {} {told}", api_service.name()));
-        since.iter().fold(finding, |finding, since| finding.evidence(since))
+        since.iter().fold(finding, crate::check::Finding::evidence)
     };
     match condition.status {
         ConditionStatus::True => {

@@ -18,6 +18,7 @@ struct Broken<'s> {
 }
 
 /// What does not run, where nothing else serves. `Err(Ok(..))` is an outcome that ends the check early.
+#[expect(clippy::result_large_err, reason = "made once a look")]
 fn broken<'s>(context: &Context<'s>) -> Result<Vec<Broken<'s>>, Result<Outcome, NotSeen>> {
     let chain = context.chain;
     let pods = chain.pods();
@@ -259,7 +260,7 @@ pub(super) fn port_conflict(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let answered_by_kubelet = chain.unavailable().is_some_and(|condition| {
         ["404", "403", "401"].iter().any(|code| condition.message.contains(&format!(": {code}")))
     });
-    if port == 10250 && fargate && answered_by_kubelet || port == 10250 && spec.host_network && answered_by_kubelet {
+    if port == 10250 && answered_by_kubelet && (fargate || spec.host_network) {
         let place = if fargate { "on Fargate" } else { "with hostNetwork" };
         let finding = Finding::outage(
             Cause::PortConflict,

@@ -171,7 +171,7 @@ fn listen_port(snapshot: &Snapshot, chain: &Chain<'_>, spec: &PodSpec) -> Option
             .logs
             .iter()
             .filter(|log| !log.previous && log.namespace() == pod.namespace() && log.name() == pod.name());
-        logs.flat_map(|log| log.lines()).filter_map(log_lines::serving_port).last()
+        logs.flat_map(crate::snapshot::log::ContainerLog::lines).filter_map(log_lines::serving_port).last()
     });
     if let Some(port) = logged {
         return Some((port, "log line `Serving securely on`".to_owned()));
@@ -203,10 +203,10 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     }
     let ports = PortChain::of(context.snapshot, chain);
     let evidence = ports.evidence();
-    let told = |outcome: Outcome| evidence.iter().fold(outcome, |outcome, line| outcome.evidence(line));
+    let told = |outcome: Outcome| evidence.iter().fold(outcome, crate::check::Outcome::evidence);
     let findings: Vec<Finding> = mismatches(chain, &ports)
         .into_iter()
-        .map(|finding| evidence.iter().fold(finding, |finding, line| finding.evidence(line)))
+        .map(|finding| evidence.iter().fold(finding, crate::check::Finding::evidence))
         .collect();
     if !findings.is_empty() {
         if chain.is_available() {

@@ -1,4 +1,4 @@
-//! The ConfigMap `kube-system/aws-auth` of Amazon EKS: counts only, never what stands in it.
+//! The `ConfigMap` `kube-system/aws-auth` of Amazon EKS: counts only, never what stands in it.
 
 use std::collections::BTreeMap;
 

@@ -47,7 +47,7 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             .is_some_and(|scheduled| scheduled.status == ConditionStatus::False && scheduled.reason == "Unschedulable")
     };
     let pods: Vec<&&Pod> = chain.pods().iter().filter(|pod| !pod.is_terminating()).collect();
-    let waiting: Vec<&&Pod> = pods.iter().copied().filter(|pod| unschedulable(&pod)).collect();
+    let waiting: Vec<&&Pod> = pods.iter().copied().filter(|pod| unschedulable(pod)).collect();
     if !pods.is_empty() && waiting.len() == pods.len() {
         let message =
             condition(&waiting[0].status.conditions, "PodScheduled").map_or("", |scheduled| &scheduled.message);

@@ -8,7 +8,7 @@ use crate::{
     catalogue::Cause,
     chain::Chain,
     check::{Context, Finding, Outcome},
-    snapshot::{Named, NotSeen, Pod, Service, service::TargetPort},
+    snapshot::{Condition, Named, NotSeen, Pod, Service, service::TargetPort},
 };
 
 /// How long metrics-server may need until it is Ready: the readiness probe's delay and two scrapes of up to 60 seconds.
@@ -90,17 +90,17 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     if chain.is_available() {
         return Err(NotSeen::TooEarly("no ready address is left and the APIService is still available".to_owned()));
     }
-    why_none(context, counted, says_none.map(|condition| format!("{}: {}", condition.reason, condition.message)))
+    why_none(context, &counted, says_none)
 }
 
 /// Why the Service has no address that can be used.
-fn why_none(context: &Context<'_>, counted: String, condition: Option<String>) -> Result<Outcome, NotSeen> {
+fn why_none(context: &Context<'_>, counted: &str, condition: Option<&Condition>) -> Result<Outcome, NotSeen> {
     let chain = context.chain;
     let with_evidence = |finding: Finding| {
-        let finding = finding.evidence(counted.clone());
-        condition
-            .iter()
-            .fold(finding, |finding, condition| finding.evidence(format!("condition Available: {condition}")))
+        let finding = finding.evidence(counted);
+        condition.iter().fold(finding, |finding, condition| {
+            finding.evidence(format!("condition Available: {}: {}", condition.reason, condition.message))
+        })
     };
     let object = chain.service_object();
     let service = chain.service.seen().copied();

@@ -71,7 +71,7 @@ pub fn node_coverage(snapshot: &Snapshot, chain: &Chain<'_>) -> Result<NodeCover
 fn pods_without_samples(snapshot: &Snapshot) -> Result<Vec<ObjectReference>, NotSeen> {
     let samples = samples(&snapshot.top_pods)?;
     let namespaces: BTreeSet<&str> = samples.iter().map(|sample| sample.namespace.as_str()).collect();
-    let sampled: BTreeSet<(&str, &str)> =
+    let seen: BTreeSet<(&str, &str)> =
         samples.iter().map(|sample| (sample.namespace.as_str(), sample.name.as_str())).collect();
     let now = snapshot.observed_at;
     Ok(snapshot
@@ -81,7 +81,7 @@ fn pods_without_samples(snapshot: &Snapshot) -> Result<Vec<ObjectReference>, Not
         .filter(|pod| {
             pod.is_ready() && pod.status.start_time.is_some_and(|started| now.duration_since(started) > START_TIME)
         })
-        .filter(|pod| !sampled.contains(&(pod.namespace(), pod.name())))
+        .filter(|pod| !seen.contains(&(pod.namespace(), pod.name())))
         .map(|pod| ObjectReference::new("Pod", pod.namespace(), pod.name()))
         .collect())
 }
