@@ -366,10 +366,9 @@ impl HorizontalPodAutoscaler {
             "Resource" | "ContainerResource" if !average => {
                 current.is_none_or(|current| current.average_utilization.is_none())
             }
-            "Resource" | "ContainerResource" | "Object" | "External" if average => {
-                current.is_none_or(|current| current.average_value.is_none())
-            }
-            "Pods" | "Object" | "External" => current.is_none(),
+            "Object" | "External" if average => current.is_none_or(|current| current.average_value.is_none()),
+            // A Resource without its averageValue is printed as `<nil>` or 0, which is something else.
+            "Resource" | "ContainerResource" | "Pods" | "Object" | "External" => current.is_none(),
             // Printed as `<unknown type>`, which is something else.
             _ => false,
         }
@@ -426,7 +425,8 @@ mod tests {
                 json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 0}}}]),
                 0,
             ),
-            (memory.clone(), json!([{"type": "Resource", "resource": {"current": {"averageUtilization": 5}}}]), 1),
+            (memory.clone(), json!([{"type": "Resource"}]), 1),
+            (memory.clone(), json!([{"type": "Resource", "resource": {"current": {"averageUtilization": 5}}}]), 0),
             (memory, json!([{"type": "Resource", "resource": {"current": {"averageValue": "1"}}}]), 0),
             (container.clone(), json!([{"type": "Resource", "resource": {"current": {"averageUtilization": 5}}}]), 1),
             (

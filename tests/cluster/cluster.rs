@@ -171,6 +171,8 @@ impl Cluster {
         let kubectl = self.kubectl();
         kubectl.try_words("delete service metrics-server -n kube-system --ignore-not-found")?;
         kubectl.try_words("delete hpa -n shop --all")?;
+        kubectl.try_words("delete hpa -n printer --all --ignore-not-found")?;
+        kubectl.try_words("delete deployment sidecar -n shop --ignore-not-found")?;
         kubectl.run_with_input(&["apply", "-f", "-"], testbed::METRICS_SERVER_MANIFEST)?;
         kubectl.apply(include_str!("shop.yaml"));
         doctor::apply_base(&self.bed)?;

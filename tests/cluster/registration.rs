@@ -26,7 +26,7 @@ pub(crate) fn service_missing(cluster: &Cluster) {
     cluster.await_reason("ServiceNotFound");
     cluster.expect(&Expected {
         verdict: "other_reasons/service_not_found",
-        endpoints: None,
+        endpoints: Some(0.0),
         checks: &[
             ("other_reasons/service", "fail"),
             ("other_reasons/endpoints", "skipped"),
