@@ -17,11 +17,12 @@ pub(super) struct Publisher {
     site: Site,
     runbook_url: String,
     verdict: Option<(Verdict, Timestamp)>,
+    told: Option<Verdict>,
 }
 
 impl Publisher {
     pub(super) fn new(runbook_url: String) -> Self {
-        Self { site: Site::default(), runbook_url, verdict: None }
+        Self { site: Site::default(), runbook_url, verdict: None, told: None }
     }
 
     pub(super) fn site(&self) -> Site {
@@ -49,20 +50,21 @@ impl Publisher {
 
     fn since(&mut self, report: &Report, ready: bool) -> Timestamp {
         let verdict = report.judgement.verdict;
-        if let Some((known, since)) = self.verdict
-            && known == verdict
-        {
-            return since;
-        }
-        self.verdict = Some((verdict, report.observed_at));
         // Before the first complete look nothing can be told yet, which is no news.
-        if ready {
+        if ready && self.told != Some(verdict) {
+            self.told = Some(verdict);
             let (step, cause, summary) = (verdict.step_id(), verdict.id(), report.summary());
             match verdict {
                 Verdict::Healthy => tracing::info!(step, cause, summary, "verdict"),
                 Verdict::Undetermined | Verdict::Cause(_) => tracing::warn!(step, cause, summary, "verdict"),
             }
         }
-        report.observed_at
+        match self.verdict {
+            Some((known, since)) if known == verdict => since,
+            _ => {
+                self.verdict = Some((verdict, report.observed_at));
+                report.observed_at
+            }
+        }
     }
 }
