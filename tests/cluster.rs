@@ -28,8 +28,11 @@ use std::{
 
 use cluster::Cluster;
 
+/// A name, and what makes the fault, looks at the page and heals it.
+type Case = (&'static str, fn(&Cluster));
+
 /// Faults that leave the pods alone come first: a pod that is not Ready is blamed only when it had time to start.
-const CASES: &[(&str, fn(&Cluster))] = &[
+const CASES: &[Case] = &[
     ("a healthy cluster is called healthy", registration::healthy),
     ("a real Prometheus scrapes the page", reports::prometheus),
     ("check and check --from agree on a healthy cluster", reports::agree_when_healthy),

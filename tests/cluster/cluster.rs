@@ -103,7 +103,7 @@ impl Cluster {
         bed.kubectl().apply(include_str!("shop.yaml"));
         let doctor = Doctor::start(&bed, binary)?;
         let cluster = Self { bed, doctor, slowest: Cell::default() };
-        wait_for("the autoscaler to know its targets", Duration::from_secs(60), || {
+        wait_for("the autoscaler to know its targets", Duration::from_mins(1), || {
             let value = cluster.kubectl().try_words(
                 "get hpa web -n shop -o jsonpath={.status.currentMetrics[0].resource.current.averageUtilization}",
             )?;
@@ -137,7 +137,7 @@ impl Cluster {
     pub(crate) fn await_autoscaler(&self, name: &str, condition: &str, reason: &str) {
         let words =
             format!("get hpa {name} -n shop -o jsonpath={{.status.conditions[?(@.type==\"{condition}\")].reason}}");
-        let shown = wait_for(&format!("{condition} of {name}: {reason}"), Duration::from_secs(60), || {
+        let shown = wait_for(&format!("{condition} of {name}: {reason}"), Duration::from_mins(1), || {
             let seen = self.kubectl().try_words(&words)?;
             ensure!(seen == reason, "the reason is {seen}");
             Ok(())
@@ -180,7 +180,7 @@ impl Cluster {
         // What a fault has left behind in the doctor may take one round of its slowest look.
         let begin = Instant::now();
         while self.doctor.page().verdict()? != "none/healthy" {
-            ensure!(begin.elapsed() < Duration::from_secs(120), "{}", self.doctor.page().summary());
+            ensure!(begin.elapsed() < Duration::from_mins(2), "{}", self.doctor.page().summary());
             std::thread::sleep(Duration::from_millis(500));
         }
         Ok(())

@@ -131,7 +131,7 @@ pub(crate) fn agrees_with_kubectl(cluster: &Cluster) {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
     kubectl.apply(&list);
     // The controller writes its conditions once, and then has nothing more to write.
-    wait_for("the controller to have looked at all", Duration::from_secs(60), || {
+    wait_for("the controller to have looked at all", Duration::from_mins(1), || {
         let words = format!("get hpa -n {NAMESPACE} -o jsonpath={{.items[*].status.conditions[0].reason}}");
         let reasons = kubectl.try_words(&words)?.split_whitespace().count();
         anyhow::ensure!(reasons == patches.len(), "{reasons} of {} have a condition", patches.len());
@@ -142,13 +142,13 @@ pub(crate) fn agrees_with_kubectl(cluster: &Cluster) {
 
     let printed = printed(&kubectl);
     assert_eq!(printed.len(), patches.len(), "{printed:?}");
-    for count in [0.0, 1.0, 2.0] {
+    for count in [0_u32, 1, 2] {
         assert!(printed.values().any(|&seen| seen == count), "no autoscaler with {count} unknown targets: {printed:?}");
     }
     cluster.doctor.await_page("hpa_unknown_targets", Duration::from_secs(5), |page| {
         let differing = printed.iter().filter_map(|(name, &count)| {
             let seen = page.value("hpa_unknown_targets", &[("namespace", NAMESPACE), ("hpa", name)]);
-            (seen != Some(count)).then(|| format!("{name}: kubectl prints {count}, the page {seen:?}"))
+            (seen != Some(f64::from(count))).then(|| format!("{name}: kubectl prints {count}, the page {seen:?}"))
         });
         differing.collect()
     });
@@ -167,12 +167,12 @@ fn patch_statuses(kubectl: &Kubectl, patches: &[(String, Value)]) {
 }
 
 /// How often `<unknown>` stands in the TARGETS column, by autoscaler.
-fn printed(kubectl: &Kubectl) -> BTreeMap<String, f64> {
+fn printed(kubectl: &Kubectl) -> BTreeMap<String, u32> {
     let table = kubectl.words(&format!("get hpa -n {NAMESPACE} --no-headers"));
     let rows = table.lines().filter_map(|line| {
         let name = line.split_whitespace().next()?;
         let count = u32::try_from(line.matches("<unknown>").count()).ok()?;
-        Some((name.to_owned(), f64::from(count)))
+        Some((name.to_owned(), count))
     });
     rows.collect()
 }

@@ -1,4 +1,4 @@
-//! APIService, Service, ports and selector.
+//! `APIService`, Service, ports and selector.
 
 use crate::cluster::{Cluster, Expected, HEALTHY};
 

@@ -175,7 +175,7 @@ impl Actor {
                 self.store.top_nodes = nodes;
                 self.store.top_pods = pods;
             }
-            Message::Log { key, event } => self.store.logs.apply(key, event),
+            Message::Log { key, event } => self.store.logs.apply(&key, event),
             Message::Permissions(permissions) => self.store.permissions = permissions,
         }
         let timings = self.options.timings;

@@ -74,7 +74,7 @@ struct Followed {
 }
 
 impl Logs {
-    pub(super) fn apply(&mut self, key: LogKey, event: LogEvent) {
+    pub(super) fn apply(&mut self, key: &LogKey, event: LogEvent) {
         let fresh = || Arc::new(ContainerLog::new(&key.namespace, &key.pod, &key.container));
         let followed = self
             .by_container
@@ -118,13 +118,12 @@ impl Logs {
             Some(followed) if followed.is_open => None,
             Some(followed) => Some(followed.gap.clone().unwrap_or(NotSeen::NotSynced)),
         });
-        let mut logs = match gap {
-            Some(gap) => Collection::unseen(gap),
-            None => {
-                let mut logs = Collection::default();
-                logs.add_scope(Scope::cluster());
-                logs
-            }
+        let mut logs = if let Some(gap) = gap {
+            Collection::unseen(gap)
+        } else {
+            let mut logs = Collection::default();
+            logs.add_scope(Scope::cluster());
+            logs
         };
         for followed in wanted.keys().filter_map(|key| self.by_container.get(key)).filter(|followed| followed.is_open) {
             logs.insert(Arc::clone(&followed.current));
@@ -213,10 +212,10 @@ mod tests {
         assert!(!logs.were_tried(&wanted));
         assert_eq!(logs.collection(&wanted).all().gap, Some(NotSeen::NotSynced));
         let forbidden = NotSeen::Forbidden { verb: "get", resource: "pods/log" };
-        logs.apply(key(), LogEvent::Failed(forbidden.clone()));
+        logs.apply(&key(), LogEvent::Failed(forbidden.clone()));
         assert!(logs.were_tried(&wanted));
         assert_eq!(logs.collection(&wanted).all().gap, Some(forbidden));
-        logs.apply(key(), lines(&[]));
+        logs.apply(&key(), lines(&[]));
         assert_eq!(logs.collection(&wanted).all().gap, None);
     }
 
@@ -224,9 +223,9 @@ mod tests {
     fn after_a_restart_the_lines_before_it_are_the_previous_log() {
         let wanted = BTreeMap::from([(key(), 1)]);
         let mut logs = Logs::default();
-        logs.apply(key(), lines(&["2026-01-01T11:00:00Z panic: a"]));
-        logs.apply(key(), LogEvent::Restarted);
-        logs.apply(key(), lines(&["2026-01-01T11:01:00Z b"]));
+        logs.apply(&key(), lines(&["2026-01-01T11:00:00Z panic: a"]));
+        logs.apply(&key(), LogEvent::Restarted);
+        logs.apply(&key(), lines(&["2026-01-01T11:01:00Z b"]));
         let collection = logs.collection(&wanted);
         let mut seen: Vec<(bool, usize)> = collection.iter().map(|log| (log.previous, log.lines().count())).collect();
         seen.sort_unstable();
@@ -237,7 +236,7 @@ mod tests {
     #[test]
     fn logs_of_a_pod_that_is_gone_are_forgotten_and_their_counts_stay() {
         let mut logs = Logs::default();
-        logs.apply(key(), lines(&["2026-01-01T11:00:00Z a"]));
+        logs.apply(&key(), lines(&["2026-01-01T11:00:00Z a"]));
         logs.keep(&BTreeMap::new());
         assert!(logs.by_container.is_empty());
         assert_eq!(logs.lines.values().map(|class| class.count).sum::<u64>(), 1);

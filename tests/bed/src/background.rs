@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use testbed::{Bed, components, isolation, kubectl::Kubectl, load::Load};
 
-const START_LIMIT: Duration = Duration::from_secs(180);
+const START_LIMIT: Duration = Duration::from_mins(3);
 
 /// Where the running cluster is written down; git ignores it.
 fn folder() -> PathBuf {

@@ -80,7 +80,7 @@ impl ContainerLog {
 
     /// All lines of the current run.
     pub fn text(&self) -> String {
-        self.runs().current.iter().map(|line| format!("{}\n", line.text)).collect()
+        self.runs().current.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
     }
 
     /// Adds every line of a stream until it ends.

@@ -15,7 +15,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build what is in neither KUBEBUILDER_ASSETS nor .components
+    /// Build what is in neither `$KUBEBUILDER_ASSETS` nor `.components`
     Build {
         /// Programs such as promtool; all when none is named
         programs: Vec<String>,
