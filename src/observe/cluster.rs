@@ -5,6 +5,7 @@
 //!  lookups (blind autoscalers) ─┤                          ┌─▶ snapshots
 //!  probe (metrics API)         ─┼─▶ actor ─▶ store (pure) ─┤
 //!  access, version             ─┤     │                    └─▶ health
+//!  dial, reviews, sockets      ─┤     │
 //!  logs                        ─┘     └─▶ plan (pure): starts and stops watches
 //! ```
 //!
@@ -15,6 +16,7 @@ mod access;
 mod actor;
 mod backoff;
 mod client;
+mod dial;
 mod entry;
 mod health;
 mod kinds;
@@ -22,6 +24,8 @@ mod logs;
 mod lookups;
 mod plan;
 mod probe;
+mod reviews;
+mod sockets;
 mod store;
 mod trouble;
 mod watched;
@@ -40,6 +44,7 @@ pub use self::{
     access::Permission,
     backoff::Backoff,
     client::{Clients, ConnectError, RequestClass, RequestCount, RequestLog},
+    dial::KubeletRequests,
     health::{ObserverHealth, WatchHealth, WatchState},
     kinds::WatchKind,
     logs::LogLines,
@@ -54,6 +59,8 @@ pub struct Options {
     pub features: Features,
     /// Namespaces of which the pods' metrics are asked for; empty for metrics-server's own.
     pub probe_namespaces: Vec<String>,
+    /// The port on which the doctor itself listens.
+    pub own_port: Option<u16>,
     /// How often and how long.
     pub timings: Timings,
 }
@@ -83,10 +90,15 @@ pub struct Timings {
     pub version_interval: Duration,
     /// Between questions for the observer's permissions.
     pub access_interval: Duration,
+    /// Between questions for metrics-server's permissions.
+    pub review_interval: Duration,
     /// Between calls of the metrics API.
     pub probe_interval: Duration,
     /// From a change of an `APIService` until the next call of the metrics API.
     pub probe_soon: Duration,
+    /// How long a dial of an endpoint may take until it is connected, and as long again until it is answered: shorter than
+    /// the aggregator's five seconds.
+    pub dial_timeout: Duration,
     /// How long a call of the metrics API may take.
     pub probe_timeout: Duration,
 }
@@ -105,8 +117,10 @@ impl Default for Timings {
             lookup_interval: Duration::from_secs(30),
             version_interval: Duration::from_mins(5),
             access_interval: Duration::from_mins(5),
+            review_interval: Duration::from_mins(1),
             probe_interval: Duration::from_secs(30),
             probe_soon: Duration::from_secs(5),
+            dial_timeout: Duration::from_secs(2),
             probe_timeout: Duration::from_secs(10),
         }
     }
