@@ -88,17 +88,12 @@ pub struct Timings {
     pub lookup_interval: Duration,
     /// Between questions for the server's version.
     pub version_interval: Duration,
-    /// Between questions for the observer's permissions.
+    /// Between questions for the observer's permissions, and for metrics-server's.
     pub access_interval: Duration,
-    /// Between questions for metrics-server's permissions.
-    pub review_interval: Duration,
     /// Between calls of the metrics API.
     pub probe_interval: Duration,
     /// From a change of an `APIService` until the next call of the metrics API.
     pub probe_soon: Duration,
-    /// How long a dial of an endpoint may take until it is connected, and as long again until it is answered: shorter than
-    /// the aggregator's five seconds.
-    pub dial_timeout: Duration,
     /// How long a call of the metrics API may take.
     pub probe_timeout: Duration,
 }
@@ -117,10 +112,8 @@ impl Default for Timings {
             lookup_interval: Duration::from_secs(30),
             version_interval: Duration::from_mins(5),
             access_interval: Duration::from_mins(5),
-            review_interval: Duration::from_mins(1),
             probe_interval: Duration::from_secs(30),
             probe_soon: Duration::from_secs(5),
-            dial_timeout: Duration::from_secs(2),
             probe_timeout: Duration::from_secs(10),
         }
     }

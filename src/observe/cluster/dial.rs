@@ -20,6 +20,8 @@ use crate::{
     snapshot::{Dial, Named, NotSeen, Snapshot},
 };
 
+/// Until an endpoint is connected, and as long again until it has answered: shorter than the aggregator's five seconds.
+const LIMIT: Duration = Duration::from_secs(2);
 /// Endpoints that are dialled: more say nothing new.
 const ENDPOINTS: usize = 4;
 
@@ -47,7 +49,7 @@ pub(super) async fn run(
             cues(&snapshot)
         };
         if known.is_known {
-            let dialled = dial_all(&connector, &known.targets, timings.dial_timeout).await;
+            let dialled = dial_all(&connector, &known.targets, LIMIT).await;
             if messages.send(Message::Dialled(dialled)).await.is_err() {
                 return;
             }

@@ -33,7 +33,7 @@ pub(super) async fn run(
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(jitter(timings.review_interval)) => {}
+            () = tokio::time::sleep(jitter(timings.access_interval)) => {}
             changed = snapshots.wait_for(|snapshot| cues(snapshot) != known) => if changed.is_err() { return },
         }
     }
