@@ -3,6 +3,8 @@
 //! `cargo test --test cluster [WORD…]` tries only the cases whose name has one of the words in it.
 
 // A file with its own `main` has its modules beside it.
+#[path = "cluster/audit.rs"]
+mod audit;
 #[path = "cluster/autoscalers.rs"]
 mod autoscalers;
 #[path = "cluster/cluster.rs"]
@@ -52,6 +54,8 @@ const CASES: &[Case] = &[
     ("process dead", workload::process_dead),
     ("replicas 0", workload::replicas_zero),
     ("rights of the doctor revoked", rights::revoked_at_runtime),
+    // The last: it reads what the doctor asked for in all of them.
+    ("every right is used and none is missing", audit::every_right_is_used_and_none_is_missing),
 ];
 
 fn main() -> ExitCode {

@@ -211,6 +211,27 @@ fn nothing_is_written_and_no_secret_is_read() {
 }
 
 #[test]
+fn the_program_knows_every_flag_that_a_manifest_gives() {
+    let off = "features.rbac=false,features.awsAuth=false,features.nodes=false,features.networkPolicies=false,\
+               features.logs=false,features.probes=false,features.dial=false";
+    let on = "features.accessReviews=true,logFormat=text,logLevel=debug,runbookUrl=https://runbooks.example/,\
+              probeNamespaces[0]=shop,probeNamespaces[1]=web";
+    let mut seen = 0;
+    for text in [rendered(&[]), rendered(&["--set", off]), rendered(&["--set", on]), sidecar()]
+        .into_iter()
+        .chain(components().iter().map(|component| kustomized(&["deploy/base"], &[&component_path(component)])))
+    {
+        for container in containers(&text) {
+            let words = container["args"].as_array().expect("args").iter().map(|word| word.as_str().expect("text"));
+            let words: Vec<_> = [NAME].into_iter().chain(words).collect();
+            Arguments::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 7 + components().len(), "only {seen} containers were found");
+}
+
+#[test]
 fn versions_and_ports_are_the_programs_own() {
     let version = env!("CARGO_PKG_VERSION");
     let chart: Value =

@@ -1,13 +1,14 @@
 //! The cluster that all cases share, and what a case expects of the page.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     path::Path,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, ensure};
+use jiff::Timestamp;
 use testbed::{
     Bed,
     doctor::{self, Doctor},
@@ -28,6 +29,7 @@ pub(crate) struct Cluster {
     pub(crate) bed: Bed,
     pub(crate) doctor: Doctor,
     slowest: Cell<Duration>,
+    refused: RefCell<Vec<(Timestamp, Timestamp)>>,
 }
 
 /// What the page has to say. What is not named is not looked at, but for the verdict.
@@ -102,7 +104,7 @@ impl Cluster {
         let bed = Bed::start()?;
         bed.kubectl().apply(include_str!("shop.yaml"));
         let doctor = Doctor::start(&bed, binary)?;
-        let cluster = Self { bed, doctor, slowest: Cell::default() };
+        let cluster = Self { bed, doctor, slowest: Cell::default(), refused: RefCell::default() };
         wait_for("the autoscaler to know its targets", Duration::from_mins(1), || {
             let value = cluster.kubectl().try_words(
                 "get hpa web -n shop -o jsonpath={.status.currentMetrics[0].resource.current.averageUtilization}",
@@ -119,6 +121,18 @@ impl Cluster {
 
     pub(crate) fn slowest(&self) -> Duration {
         self.slowest.get()
+    }
+
+    /// Runs what takes rights from the doctor, so that refusals meanwhile are no fault of the shipped rules.
+    pub(crate) fn while_refused(&self, case: impl FnOnce()) {
+        let begin = Timestamp::now();
+        case();
+        self.refused.borrow_mut().push((begin, Timestamp::now()));
+    }
+
+    /// Whether the doctor lacked rights at that moment on purpose.
+    pub(crate) fn is_refused_at(&self, moment: Timestamp) -> bool {
+        self.refused.borrow().iter().any(|(begin, end)| (*begin..=*end).contains(&moment))
     }
 
     /// Waits until the aggregator's condition has this reason.

@@ -7,6 +7,10 @@ use testbed::doctor;
 use crate::cluster::Cluster;
 
 pub(crate) fn revoked_at_runtime(cluster: &Cluster) {
+    cluster.while_refused(|| revoke_and_restore(cluster));
+}
+
+fn revoke_and_restore(cluster: &Cluster) {
     cluster.kubectl().words("delete clusterrolebinding metrics-server-doctor");
     // The API server refuses the next request; watches that are open live on for up to a minute.
     let page = cluster.doctor.await_that("permissions are missing", Duration::from_mins(2), |page| {

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    Bed, components,
+    Bed,
     isolation::{PodNetwork, STATE},
     page::Page,
     wait::wait_for,
@@ -44,7 +44,7 @@ impl Doctor {
         let log = File::create(Path::new(STATE).join("doctor.log"))?;
         let server = network
             .command(binary)
-            .args(["serve", "--listen-address", &address.to_string(), "--kubeconfig"])
+            .args(["serve", "--with=access-reviews", "--listen-address", &address.to_string(), "--kubeconfig"])
             .arg(&kubeconfig)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -134,9 +134,9 @@ impl Drop for Doctor {
     }
 }
 
-/// Applies the project's own deployment: its rules are what the doctor is tested with.
+/// Applies the project's own deployment with every permission that it ships: its rules are what the doctor is tested with.
 pub fn apply_base(bed: &Bed) -> Result<()> {
-    let base = components::project_root().join("deploy/base");
-    bed.kubectl().run(&["apply", "-k", &base.display().to_string()])?;
+    let yaml = bed.kubectl().kustomize(&["deploy/base"], &["deploy/components/access-reviews"])?;
+    bed.kubectl().run_with_input(&["apply", "-f", "-"], &yaml)?;
     Ok(())
 }
