@@ -179,6 +179,8 @@ pub enum Cause {
     /// metrics-server may not read metrics from kubelets.
     KubeletPermissionMissing,
     // Stage::KubeletScrapes
+    /// A `NetworkPolicy` keeps metrics-server from the kubelets.
+    EgressPolicyBlocks,
     /// Kubelets' serving certificates lack the address that is dialled.
     KubeletCertificateNames,
     /// Kubelets' serving certificates are signed by an unknown authority.

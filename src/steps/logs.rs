@@ -12,10 +12,13 @@ use crate::{
     steps::Step,
 };
 
+/// The id of the check of lines.
+pub const LINES: &str = "lines";
+
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[Check {
     step: Step::Logs,
-    id: "lines",
+    id: LINES,
     question: "Do metrics-server's logs tell of failed scrapes or of a failed start?",
     causes: &[
         Cause::ApiServerUnreachable,

@@ -1,5 +1,6 @@
 //! Step `timeout` (guide: "Client.Timeout exceeded while awaiting headers", security groups, network ACL).
 
+mod egress;
 mod network_policy;
 
 use crate::{
@@ -29,6 +30,13 @@ pub const CHECKS: &[Check] = &[
         question: "Do the NetworkPolicies let the control plane in on metrics-server's port?",
         causes: &[Cause::NetworkPolicyBlocks],
         evaluate: network_policy::evaluate,
+    },
+    Check {
+        step: Step::Timeout,
+        id: "network_policy_egress",
+        question: "Do the NetworkPolicies let metrics-server out to the kubelets?",
+        causes: &[Cause::EgressPolicyBlocks],
+        evaluate: egress::evaluate,
     },
 ];
 
