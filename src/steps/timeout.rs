@@ -37,6 +37,19 @@ fn timed_out<'s>(context: &Context<'s>) -> Option<&'s Condition> {
     context.chain.unavailable().filter(|condition| MessageClass::of(&condition.message) == MessageClass::Timeout)
 }
 
+/// Whether the aggregator's word alone proves a ready endpoint: it dials only once the Service has one, and nothing that
+/// was seen says otherwise (kubernetes/kube-aggregator `pkg/controllers/status`: of Services of type `ClusterIP`, every
+/// version).
+fn dialled_unseen(context: &Context<'_>, condition: &Condition) -> bool {
+    let chain = context.chain;
+    let cluster_ip = chain.service.seen().is_none_or(|service| service.is_cluster_ip());
+    let unseen = chain.pods().is_empty()
+        && chain.selected_pods.gap.is_some()
+        && EndpointCounts::of(chain).is_err()
+        && chain.workload.seen().is_none();
+    condition.reason == "FailedDiscoveryCheck" && cluster_ip && unseen
+}
+
 /// The aggregator's calls arrive. That they time out while the pods answer their own probes on the same port means that
 /// somebody drops them on the way.
 fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
@@ -52,7 +65,7 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let ready = chain.has_ready_pod()
         || EndpointCounts::of(chain).is_ok_and(|counts| counts.ready > 0)
         || chain.workload.seen().is_some_and(|workload| workload.available() > 0);
-    if !ready {
+    if !ready && !dialled_unseen(context, condition) {
         let gap = chain.selected_pods.gap.clone();
         return Err(gap.unwrap_or_else(|| {
             NotSeen::TooEarly("the pods are not Ready, so they may be what does not answer".to_owned())
@@ -67,14 +80,22 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     }
     let port = ports.endpoint_ports.first().copied().or(ports.resolved_target_port);
     let port = port.map_or_else(|| "the pod's port".to_owned(), |port| format!("TCP port {port}"));
+    let ready_pods = chain.selected_pods.objects.iter().filter(|pod| pod.is_ready()).count();
+    let seen = if ready { "The pods are Ready" } else { "The aggregator knows a ready endpoint" };
+    let object = if ready { chain.workload_object() } else { chain.api_service_object() };
     let finding = Finding::outage(
         Cause::ControlPlanePathClosed,
-        chain.workload_object(),
-        format!("The pods are Ready, but the control plane's calls time out: open {port} from the control plane to the nodes and pods."),
+        object,
+        format!(
+            "{seen}, but the control plane's calls time out: open {port} from the control plane to the nodes and pods."
+        ),
     )
-    .evidence(format!("condition Available: {}", condition.message))
-    .evidence(format!("{} selected pods are Ready", chain.selected_pods.objects.iter().filter(|pod| pod.is_ready()).count()));
-    Ok(Outcome::fail(finding))
+    .evidence(format!("condition Available: {}", condition.message));
+    Ok(Outcome::fail(if ready_pods > 0 {
+        finding.evidence(format!("{ready_pods} selected pods are Ready"))
+    } else {
+        finding
+    }))
 }
 
 #[cfg(test)]
@@ -120,7 +141,14 @@ mod tests {
         snapshot.pods = Collection::complete([pod]);
         assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown);
         snapshot.pods = Collection::unseen(NotSeen::NotInBundle("pods"));
-        assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown);
+        assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown, "no address was seen to be ready");
+        snapshot.endpoint_slices = Collection::unseen(NotSeen::NotInBundle("endpointslices"));
+        let outcome = run(Step::Timeout, "path", &snapshot);
+        assert_eq!(
+            outcome.findings[0].cause,
+            Cause::ControlPlanePathClosed,
+            "the aggregator dials ready endpoints alone"
+        );
         assert_eq!(run(Step::Timeout, "path", &healthy()).status, Status::Pass);
     }
 }
