@@ -27,9 +27,11 @@ pub(crate) fn dashboard() -> Dashboard {
             ".*",
         )],
         sections: vec![
-            Section { title: None, first_id: 0, panels: vec![
-                all(), blind(), waiting(), unknown_targets(), which(), containers(), conditions(),
-            ] },
+            Section {
+                title: None,
+                first_id: 0,
+                panels: vec![all(), blind(), waiting(), unknown_targets(), which(), containers(), conditions()],
+            },
             Section { title: Some("How it came to be".to_owned()), first_id: 100, panels: vec![history(), causes()] },
         ],
     }
@@ -47,16 +49,22 @@ fn all() -> Panel {
 }
 
 fn of_causes(matcher: &str) -> String {
-    let causes = format!(r#"count(max by (cluster, namespace, hpa) (hpa_unknown_cause{{{SELECTOR}, cause{matcher}"{NO_FAULT}"}}))"#);
+    let causes = format!(
+        r#"count(max by (cluster, namespace, hpa) (hpa_unknown_cause{{{SELECTOR}, cause{matcher}"{NO_FAULT}"}}))"#
+    );
     format!("{causes} or 0 * count({})", each("hpa_targets"))
 }
 
 fn blind() -> Panel {
-    Panel::stat("Blind through a fault", "Autoscalers with a target that kubectl prints as <unknown>, and something is broken.", (6, 4))
-        .now("blind", of_causes("!~"))
-        .unit("short")
-        .none_is_well()
-        .without_data("No autoscaler seen")
+    Panel::stat(
+        "Blind through a fault",
+        "Autoscalers with a target that kubectl prints as <unknown>, and something is broken.",
+        (6, 4),
+    )
+    .now("blind", of_causes("!~"))
+    .unit("short")
+    .none_is_well()
+    .without_data("No autoscaler seen")
 }
 
 fn waiting() -> Panel {
@@ -79,14 +87,16 @@ fn unknown_targets() -> Panel {
 fn which() -> Panel {
     let blind = format!("{} > 0", each("hpa_unknown_targets"));
     let cause = format!("max by (cluster, namespace, hpa, cause) (hpa_unknown_cause{{{SELECTOR}}})");
-    let why = format!(r#"label_replace(label_replace({cause}, "why", "$1", "cause", "(.*)"), "remedy", "$1", "cause", "(.*)")"#);
+    let why = format!(
+        r#"label_replace(label_replace({cause}, "why", "$1", "cause", "(.*)"), "remedy", "$1", "cause", "(.*)")"#
+    );
     let since = format!(
         r#"max by (cluster, namespace, hpa) (hpa_condition_last_transition_timestamp_seconds{{{SELECTOR}, condition="ScalingActive"}}) * 1000 and on (cluster, namespace, hpa) ({blind})"#
     );
     Panel::table(
         "Which, why, since when",
         "Since is the last change of condition ScalingActive: it is older than the fault where only one target of several is unknown.",
-        (24, 9),
+        (24, 8),
     )
     .rows(blind.clone())
     .rows(format!("{} and on (cluster, namespace, hpa) ({blind})", each("hpa_targets")))
@@ -96,6 +106,7 @@ fn which() -> Panel {
         ("cluster", "Cluster"), ("namespace", "Namespace"), ("hpa", "Autoscaler"), ("Value #A", "Unknown"), ("Value #B", "Targets"),
         ("cause", "Cause"), ("Value #D", "Since"), ("why", "Why"), ("remedy", "What to do"),
     ])
+    .tall_rows()
     .field("Cluster", width(110))
     .field("Namespace", width(110))
     .field("Autoscaler", width(120))
@@ -109,6 +120,7 @@ fn which() -> Panel {
     .field("Why", json!([
         {"id": "mappings", "value": palette::autoscaler_causes()},
         {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic", "wrapText": true}},
+        {"id": "custom.width", "value": 330},
     ]))
     .field("What to do", json!([{"id": "mappings", "value": palette::autoscaler_remedies()}]))
     .without_data("No autoscaler is seen to be blind")
@@ -118,26 +130,47 @@ fn containers() -> Panel {
     Panel::table(
         "Containers without a request",
         "One container without the request is enough to make a Utilization target unknown, sidecars included.",
-        (12, 8),
+        (12, 7),
     )
-    .rows(format!("max by (cluster, namespace, hpa, container, resource) (hpa_containers_without_request{{{SELECTOR}}})"))
-    .columns(&[("namespace", "Namespace"), ("hpa", "Autoscaler"), ("container", "Container"), ("resource", "Lacks a request for"), ("Value", "Pods")])
+    .rows(format!(
+        "max by (cluster, namespace, hpa, container, resource) (hpa_containers_without_request{{{SELECTOR}}})"
+    ))
+    .columns(&[
+        ("namespace", "Namespace"),
+        ("hpa", "Autoscaler"),
+        ("container", "Container"),
+        ("resource", "Lacks a request for"),
+        ("Value", "Pods"),
+    ])
     .field("Pods", width(70))
     .unit("short")
     .without_data("No container without a request seen")
 }
 
 fn conditions() -> Panel {
-    Panel::table("Conditions", "AbleToScale and ScalingActive with their reason, as kubectl describe hpa shows them.", (12, 8))
-        .rows(format!("max by (cluster, namespace, hpa, condition, reason) (hpa_condition{{{SELECTOR}}})"))
-        .columns(&[("namespace", "Namespace"), ("hpa", "Autoscaler"), ("condition", "Condition"), ("Value", "State"), ("reason", "Reason")])
-        .field("State", json!([
+    Panel::table(
+        "Conditions",
+        "AbleToScale and ScalingActive with their reason, as kubectl describe hpa shows them.",
+        (12, 7),
+    )
+    .rows(format!("max by (cluster, namespace, hpa, condition, reason) (hpa_condition{{{SELECTOR}}})"))
+    .columns(&[
+        ("namespace", "Namespace"),
+        ("hpa", "Autoscaler"),
+        ("condition", "Condition"),
+        ("Value", "State"),
+        ("reason", "Reason"),
+    ])
+    .field(
+        "State",
+        json!([
             {"id": "custom.width", "value": 80},
             {"id": "mappings", "value": two(("False", FAIL), ("True", palette::PASS))},
             {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
-        ]))
-        .field("Condition", width(120))
-        .without_data("No condition seen")
+        ]),
+    )
+    .field("Condition", width(120))
+    .without_data("No condition seen")
 }
 
 fn history() -> Panel {

@@ -4,7 +4,7 @@ use metrics_server_doctor::check::Status;
 use serde_json::json;
 
 use super::{
-    model::{Dashboard, Panel, SELECTOR, Section},
+    model::{Dashboard, Panel, RUNBOOKS, SELECTOR, Section},
     overview,
     palette::{self, FAIL, NEUTRAL, NO_DATA, NO_DATA_TEXT, PASS, UNKNOWN, mapping},
 };
@@ -22,11 +22,18 @@ pub(crate) fn dashboard() -> Dashboard {
             first_id: 0,
             panels: vec![
                 count("Clusters", "Clusters with a doctor, seen or not.", "", NEUTRAL),
-                count("Healthy", "Clusters whose metrics pipeline is healthy.", " == 1", NEUTRAL).thresholds(NEUTRAL, &[(1.0, PASS)]),
+                count("Healthy", "Clusters whose metrics pipeline is healthy.", " == 1", NEUTRAL)
+                    .thresholds(NEUTRAL, &[(1.0, PASS)]),
                 count("With a fault", "Clusters whose verdict names a cause.", " == 3", PASS).none_is_well(),
-                count("Could not tell", "Clusters whose verdict is undetermined.", " == 2", NEUTRAL).thresholds(NEUTRAL, &[(1.0, UNKNOWN)]),
-                count("Not seen", "Clusters whose doctor does not answer Prometheus: nothing is known of them.", " == -1", NEUTRAL)
-                    .thresholds(NEUTRAL, &[(1.0, NO_DATA)]),
+                count("Could not tell", "Clusters whose verdict is undetermined.", " == 2", NEUTRAL)
+                    .thresholds(NEUTRAL, &[(1.0, UNKNOWN)]),
+                count(
+                    "Not seen",
+                    "Clusters whose doctor does not answer Prometheus: nothing is known of them.",
+                    " == -1",
+                    NEUTRAL,
+                )
+                .thresholds(NEUTRAL, &[(1.0, NO_DATA)]),
                 clusters(),
                 history(),
             ],
@@ -70,11 +77,11 @@ fn of_checks(status: Status) -> String {
 fn clusters() -> Panel {
     Panel::table(
         "Clusters",
-        "One row a cluster. A cluster that is not seen is not healthy: look at its doctor and at Prometheus' target first.",
+        "One row a cluster, with the number of its checks that fail or could not look. A cluster that is not seen is not healthy: look at its doctor and at Prometheus' target first.",
         (24, 10),
     )
     .rows(state())
-    .rows(format!("max by (cluster, step, cause) (metrics_server_doctor_verdict{{{SELECTOR}}} == 1)"))
+    .rows(overview::with_runbook(&format!("max by (cluster, step, cause) (metrics_server_doctor_verdict{{{SELECTOR}}} == 1)")))
     .rows(format!("min by (cluster) (metrics_server_doctor_verdict_since_timestamp_seconds{{{SELECTOR}}}) * 1000"))
     .rows(of_checks(Status::Fail))
     .rows(of_checks(Status::Unknown))
@@ -84,9 +91,9 @@ fn clusters() -> Panel {
     .rows(format!("time() - max by (cluster) (metrics_server_doctor_observed_timestamp_seconds{{{SELECTOR}}})"))
     .rows(format!("max by (cluster, version) (metrics_server_doctor_build_info{{{SELECTOR}}})"))
     .columns(&[
-        ("cluster", "Cluster"), ("Value #A", "State"), ("step", "Step"), ("cause", "Cause"), ("Value #C", "Since"),
-        ("Value #D", "Checks that fail"), ("Value #E", "Could not look"), ("Value #F", "Blind autoscalers"),
-        ("Value #G", "Age of the last look"), ("version", "Doctor"),
+        ("cluster", "Cluster"), ("Value #A", "State"), ("cause", "Cause"), ("runbook", "Runbook"), ("Value #C", "Since"),
+        ("Value #D", "Failing"), ("Value #E", "Not looked"), ("Value #F", "Blind HPAs"), ("Value #G", "Last look"),
+        ("version", "Doctor"),
     ])
     .field("Cluster", json!([{"id": "links", "value": [{
         "title": "Overview",
@@ -98,12 +105,19 @@ fn clusters() -> Panel {
         {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
         {"id": "custom.width", "value": 140},
     ]))
-    .field("Cause", overview::runbook_of_row())
+    .field("Cause", overview::width(200))
+    .field("Runbook", json!([
+        {"id": "custom.width", "value": 330},
+        {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/${{__data.fields.Runbook}}"), "targetBlank": true}]},
+    ]))
     .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}]))
-    .field("Age of the last look", json!([{"id": "unit", "value": "s"}, {"id": "decimals", "value": 0}]))
+    .field("Last look", json!([{"id": "unit", "value": "s"}, {"id": "decimals", "value": 0}]))
     .field("Doctor", overview::width(90))
+    .field("Failing", overview::width(80))
+    .field("Not looked", overview::width(100))
+    .field("Blind HPAs", overview::width(100))
     .unit("short")
-    .without_data("No doctor is scraped")
+    .without_data(palette::NO_DATA_TEXT)
 }
 
 fn history() -> Panel {

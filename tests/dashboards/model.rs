@@ -105,7 +105,8 @@ impl Panel {
         let mut panel =
             Self::new("table", title, description, size, json!({"showHeader": true, "cellHeight": "sm", "sortBy": []}));
         panel.defaults["custom"] =
-            json!({"align": "left", "cellOptions": {"type": "auto", "wrapText": true}, "inspect": false});
+            // Grafana 12 moved wrapText from the cell's options to the column.
+            json!({"align": "left", "cellOptions": {"type": "auto", "wrapText": true}, "inspect": false, "wrapText": true});
         panel.colour(NEUTRAL)
     }
 
@@ -183,8 +184,7 @@ impl Panel {
 
     /// One colour for every value.
     pub(crate) fn colour(mut self, colour: &str) -> Self {
-        self.defaults["thresholds"] =
-            json!({"mode": "absolute", "steps": [{"color": colour, "value": null}]});
+        self.defaults["thresholds"] = json!({"mode": "absolute", "steps": [{"color": colour, "value": null}]});
         self
     }
 
@@ -223,10 +223,18 @@ impl Panel {
         self
     }
 
+    /// Rows of two lines: Grafana measures a cell by its value and not by the text that the value stands for.
+    pub(crate) fn tall_rows(self) -> Self {
+        self.option("/cellHeight", json!("lg"))
+    }
+
     /// Shows the texts of one field, each row for itself.
     pub(crate) fn texts_of(self, field: &str) -> Self {
-        self.option("/reduceOptions", json!({"calcs": ["lastNotNull"], "fields": format!("/^{field}$/"), "values": true, "limit": 12}))
-            .option("/textMode", json!("value"))
+        self.option(
+            "/reduceOptions",
+            json!({"calcs": ["lastNotNull"], "fields": format!("/^{field}$/"), "values": true, "limit": 12}),
+        )
+        .option("/textMode", json!("value"))
     }
 
     /// Properties of one field or column.
@@ -273,7 +281,8 @@ impl Panel {
     }
 
     fn to_json(&self, id: u32, x: u32, y: u32) -> Value {
-        let targets: Vec<Value> = self.targets.iter().enumerate().map(|(index, target)| target.to_json(index)).collect();
+        let targets: Vec<Value> =
+            self.targets.iter().enumerate().map(|(index, target)| target.to_json(index)).collect();
         json!({
             "id": id,
             "type": self.kind,
@@ -318,18 +327,17 @@ impl Dashboard {
                 }));
                 y += 1;
             }
-            let (mut x, mut height) = (0, 0);
+            // Each panel goes as far up as it fits, and then as far left.
+            let mut skyline = [y; COLUMNS as usize];
             for panel in &section.panels {
                 id += 1;
-                if x + panel.width > COLUMNS {
-                    y += height;
-                    (x, height) = (0, 0);
-                }
-                panels.push(panel.to_json(id, x, y));
-                x += panel.width;
-                height = height.max(panel.height);
+                let top = |x: u32| skyline[x as usize..(x + panel.width) as usize].iter().copied().max().unwrap_or(y);
+                let x = (0..=COLUMNS - panel.width).min_by_key(|x| (top(*x), *x)).unwrap_or(0);
+                let at = top(x);
+                panels.push(panel.to_json(id, x, at));
+                skyline[x as usize..(x + panel.width) as usize].fill(at + panel.height);
             }
-            y += height;
+            y = skyline.into_iter().max().unwrap_or(y);
         }
         let variables: Vec<Value> = general_variables().into_iter().chain(self.variables.iter().cloned()).collect();
         json!({
@@ -383,7 +391,12 @@ fn general_variables() -> Vec<Value> {
             "multi": false, "includeAll": false, "hide": 0, "options": [], "current": {},
         }),
         query_variable("cluster", "Cluster", "label_values(metrics_server_doctor_build_info, cluster)", ".*"),
-        query_variable("job", "Job", r#"label_values(metrics_server_doctor_build_info{cluster=~"$cluster"}, job)"#, ".+"),
+        query_variable(
+            "job",
+            "Job",
+            r#"label_values(metrics_server_doctor_build_info{cluster=~"$cluster"}, job)"#,
+            ".+",
+        ),
         json!({
             "name": "runbook_url", "label": "Runbooks", "type": "textbox", "hide": 0,
             "description": "Address that links to runbooks begin with; the same as --runbook-url of the doctor.",

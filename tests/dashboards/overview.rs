@@ -62,15 +62,21 @@ pub(crate) fn dashboard() -> Dashboard {
         description: "What is wrong with the metrics pipeline, since when, and what to do.",
         variables: Vec::new(),
         sections: vec![
-            Section { title: None, first_id: 0, panels: vec![
-                verdict_panel(), since(), blind(), last_look(), meaning(), strip(),
-            ] },
-            Section { title: Some("How it came to be".to_owned()), first_id: 100, panels: vec![
-                verdict_history(), step_history(),
-            ] },
-            Section { title: Some("Findings and alerts".to_owned()), first_id: 200, panels: vec![
-                findings(), candidates(), alerts(),
-            ] },
+            Section {
+                title: None,
+                first_id: 0,
+                panels: vec![verdict_panel(), since(), blind(), last_look(), meaning(), remedy(), strip()],
+            },
+            Section {
+                title: Some("How it came to be".to_owned()),
+                first_id: 100,
+                panels: vec![verdict_history(), step_history()],
+            },
+            Section {
+                title: Some("Findings and alerts".to_owned()),
+                first_id: 200,
+                panels: vec![findings(), candidates(), alerts()],
+            },
         ],
     }
 }
@@ -90,13 +96,12 @@ fn verdict_panel() -> Panel {
 }
 
 fn since() -> Panel {
-    Panel::stat(
-        "Since",
-        "Since when the verdict holds, or since when the doctor has watched if that is later.",
-        (5, 5),
-    )
-    .now("{{cluster}}", format!("min by (cluster) (metrics_server_doctor_verdict_since_timestamp_seconds{{{SELECTOR}}}) * 1000"))
-    .unit("dateTimeFromNow")
+    Panel::stat("Since", "Since when the verdict holds, or since when the doctor has watched if that is later.", (5, 5))
+        .now(
+            "{{cluster}}",
+            format!("min by (cluster) (metrics_server_doctor_verdict_since_timestamp_seconds{{{SELECTOR}}}) * 1000"),
+        )
+        .unit("dateTimeFromNow")
 }
 
 fn blind() -> Panel {
@@ -118,7 +123,10 @@ fn last_look() -> Panel {
         "How old the newest look is that the page tells of. What is older than two minutes may not be true any more.",
         (4, 5),
     )
-    .now("{{cluster}}", format!("time() - max by (cluster) (metrics_server_doctor_observed_timestamp_seconds{{{SELECTOR}}})"))
+    .now(
+        "{{cluster}}",
+        format!("time() - max by (cluster) (metrics_server_doctor_observed_timestamp_seconds{{{SELECTOR}}})"),
+    )
     .unit("s")
     .thresholds(NEUTRAL, &[(120.0, UNKNOWN), (300.0, FAIL)])
     .decimals(0)
@@ -126,21 +134,38 @@ fn last_look() -> Panel {
 
 fn meaning() -> Panel {
     Panel::table(
-        "What it means and what to do",
-        "The verdict in words, and what repairs its cause. The report of the doctor fills in the names of this case.",
-        (24, 5),
+        "What it means",
+        "The verdict in words. The report of the doctor adds the names of this case.",
+        (24, 4),
     )
-    .rows(verdict("remedy"))
-    .columns(&[("cluster", "Cluster"), ("step", "Step"), ("cause", "Cause"), ("verdict", "What it means"), ("remedy", "What to do")])
-    .field("Cluster", width(120))
-    .field("Step", width(150))
-    .field("Cause", json!([
-        {"id": "custom.width", "value": 190},
-        {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/${{__data.fields.Step}}.md#${{__data.fields.Cause}}"), "targetBlank": true}]},
-    ]))
+    .rows(verdict("meaning"))
+    .columns(&[("cluster", "Cluster"), ("step", "Step"), ("cause", "Cause"), ("meaning", "What it means")])
+    .tall_rows()
+    .field("Cluster", width(140))
+    .field("Step", width(180))
+    .field("Cause", width(240))
     .field("What it means", json!([{"id": "mappings", "value": palette::meanings()}]))
-    .field("What to do", json!([{"id": "mappings", "value": palette::remedies()}]))
     .without_data("No data: the doctor is not seen, so nothing is known of the metrics pipeline")
+}
+
+fn remedy() -> Panel {
+    Panel::table("What to do", "What repairs the cause, and its runbook. The report of the doctor fills in the names of this case.", (24, 4))
+        .rows(with_runbook(&verdict("remedy")))
+        .columns(&[("runbook", "Runbook"), ("remedy", "What to do")])
+        .tall_rows()
+        .field("Runbook", json!([
+            {"id": "custom.width", "value": 380},
+            {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/${{__data.fields.Runbook}}"), "targetBlank": true}]},
+        ]))
+        .field("What to do", json!([{"id": "mappings", "value": palette::remedies()}]))
+        .without_data("Look at the doctor first: is its pod running, and does Prometheus scrape it?")
+}
+
+/// Adds a column with page and anchor of the verdict's runbook; empty where the verdict is no cause.
+pub(crate) fn with_runbook(verdict: &str) -> String {
+    format!(
+        r#"label_replace(label_join({verdict}, "runbook", ".md#", "step", "cause"), "runbook", "", "step", "none")"#
+    )
 }
 
 fn strip() -> Panel {
@@ -205,16 +230,12 @@ fn findings() -> Panel {
 }
 
 fn candidates() -> Panel {
-    Panel::table(
-        "It may be",
-        "While the verdict is undetermined: every cause that fits the evidence.",
-        (6, 8),
-    )
-    .rows(format!("max by (step, cause) (metrics_server_doctor_candidate{{{SELECTOR}}} == 1)"))
-    .columns(&[("step", "Step"), ("cause", "Cause")])
-    .field("Cause", runbook_of_row())
-    .unit("string")
-    .without_data("No candidate: the verdict is not undetermined")
+    Panel::table("It may be", "While the verdict is undetermined: every cause that fits the evidence.", (6, 8))
+        .rows(format!("max by (step, cause) (metrics_server_doctor_candidate{{{SELECTOR}}} == 1)"))
+        .columns(&[("step", "Step"), ("cause", "Cause")])
+        .field("Cause", runbook_of_row())
+        .unit("string")
+        .without_data("No candidate: the verdict is not undetermined")
 }
 
 fn alerts() -> Panel {
@@ -248,5 +269,7 @@ pub(crate) fn width(pixels: u32) -> Value {
 
 /// The address of another of these dashboards, for the same cluster and time.
 pub(crate) fn sibling(uid: &str, more: &str) -> String {
-    format!("/d/{uid}?${{datasource:queryparam}}&${{cluster:queryparam}}&${{job:queryparam}}&${{runbook_url:queryparam}}&${{__url_time_range}}{more}")
+    format!(
+        "/d/{uid}?${{datasource:queryparam}}&${{cluster:queryparam}}&${{job:queryparam}}&${{runbook_url:queryparam}}&${{__url_time_range}}{more}"
+    )
 }

@@ -54,10 +54,7 @@ pub(crate) fn states() -> Value {
 
 /// Texts and colours of 0 and 1.
 pub(crate) fn two(zero: (&str, &str), one: (&str, &str)) -> Value {
-    mapping([
-        ("0".to_owned(), zero.0.to_owned(), Some(zero.1)),
-        ("1".to_owned(), one.0.to_owned(), Some(one.1)),
-    ])
+    mapping([("0".to_owned(), zero.0.to_owned(), Some(zero.1)), ("1".to_owned(), one.0.to_owned(), Some(one.1))])
 }
 
 /// Every verdict by its name `step/cause`.
@@ -123,10 +120,7 @@ pub(crate) fn autoscaler_remedies() -> Value {
 }
 
 fn in_catalogue(cause: HpaCause) -> Option<Cause> {
-    catalogue::all()
-        .iter()
-        .find(|entry| entry.step == Step::Hpa && entry.id == cause.label())
-        .map(|entry| entry.cause)
+    catalogue::all().iter().find(|entry| entry.step == Step::Hpa && entry.id == cause.label()).map(|entry| entry.cause)
 }
 
 /// The name of a verdict, as the queries join it.
@@ -148,4 +142,53 @@ pub(crate) fn mapping<'c>(rows: impl IntoIterator<Item = (String, String, Option
         })
         .collect();
     json!([{"type": "value", "options": options}])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How dichromats see linear RGB (Machado, Oliveira and Fernandes 2009, severity 1.0): protan, deutan, tritan.
+    const SIGHTS: [[[f64; 3]; 3]; 3] = [
+        [[0.152_286, 1.052_583, -0.204_868], [0.114_503, 0.786_281, 0.099_216], [-0.003_882, -0.048_116, 1.051_998]],
+        [[0.367_322, 0.860_646, -0.227_968], [0.280_085, 0.672_501, 0.047_413], [-0.011_820, 0.042_940, 0.968_881]],
+        [[1.255_528, -0.076_749, -0.178_779], [-0.078_411, 0.930_809, 0.147_602], [0.004_733, 0.691_367, 0.303_900]],
+    ];
+    const PLAIN: [[f64; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+
+    fn linear(colour: &str) -> [f64; 3] {
+        [1, 3, 5].map(|at| {
+            let channel = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).expect("a colour")) / 255.0;
+            if channel <= 0.040_45 { channel / 12.92 } else { ((channel + 0.055) / 1.055).powf(2.4) }
+        })
+    }
+
+    fn times(matrix: [[f64; 3]; 3], vector: [f64; 3]) -> [f64; 3] {
+        matrix.map(|row| row.iter().zip(vector).map(|(factor, part)| factor * part).sum::<f64>().clamp(0.0, 1.0))
+    }
+
+    /// CIE L*a*b* under D65.
+    fn lab(rgb: [f64; 3]) -> [f64; 3] {
+        let to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]];
+        let xyz = to_xyz.map(|row| row.iter().zip(rgb).map(|(factor, part)| factor * part).sum::<f64>());
+        let [x, y, z] = [xyz[0] / 0.9505, xyz[1], xyz[2] / 1.089]
+            .map(|part| if part > 0.008_856 { part.cbrt() } else { 7.787 * part + 16.0 / 116.0 });
+        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+    }
+
+    #[test]
+    fn states_stay_apart_for_every_kind_of_colour_blindness() {
+        let colours =
+            [("pass", PASS), ("fail", FAIL), ("unknown", UNKNOWN), ("skipped", SKIPPED), ("no data", NO_DATA)];
+        for sight in SIGHTS.into_iter().chain([PLAIN]) {
+            for (index, (one, first)) in colours.iter().enumerate() {
+                for (other, second) in &colours[..index] {
+                    let [a, b] = [first, second].map(|colour| lab(times(sight, linear(colour))));
+                    let distance = a.iter().zip(b).map(|(left, right)| (left - right).powi(2)).sum::<f64>().sqrt();
+                    // Ten is where colours that do not touch are told apart at a glance.
+                    assert!(distance > 10.0, "{one} and {other} look alike: {distance:.1}");
+                }
+            }
+        }
+    }
 }
