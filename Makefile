@@ -5,7 +5,7 @@ TOOLS := $(CURDIR)/.tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
 
-.PHONY: help demo test test-fast test-cluster lint deny docs components cluster cluster-down requirements
+.PHONY: help demo test test-fast test-cluster measure lint deny docs components cluster cluster-down requirements
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,10 +18,15 @@ test: test-fast test-cluster ## All tests, the real cluster included
 test-fast: ## Tests that need no cluster (promtool is built for them once)
 	@cargo run --locked --quiet -p testbed -- build promtool
 	cargo test --locked -p metrics-server-doctor --lib --bins --test architecture --test runbooks --test page --test command_line
+	cargo test --locked --quiet --test cluster -- --table
 
 test-cluster: components ## Tests on a real control plane
 	cargo test --locked -p testbed
 	cargo test --locked --test cluster
+
+measure: components ## What the release build costs on 500 nodes, 4,000 pods and 300 autoscalers
+	cargo build --locked --release
+	@cargo run --locked --quiet -p testbed -- measure
 
 components: requirements ## Build the real components that tests need (once, into .components)
 	@cargo run --locked --quiet -p testbed -- build

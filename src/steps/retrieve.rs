@@ -4,6 +4,8 @@ mod coverage;
 
 pub use self::coverage::{NodeCoverage, node_coverage, sample_ages};
 
+use jiff::SignedDuration;
+
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Outcome},
@@ -99,6 +101,9 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
                 // Clients read discovery, which follows the APIService within a minute.
                 return Err(NotSeen::TooEarly("discovery has not followed the APIService yet".to_owned()));
             }
+            if has_just_become_available(context) {
+                return Err(NotSeen::TooEarly("the APIService has become available since the last call".to_owned()));
+            }
             outage(Cause::MetricsApiFailing, "the APIService is available, and the calls fail")
         }
         _ => outage(Cause::MetricsApiFailing, "the calls fail"),
@@ -109,6 +114,15 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
         finding
     };
     Ok(Outcome::fail(finding.evidence(told)))
+}
+
+/// A call is made within this time of a change of the condition, so one that failed may be older than the change.
+const NEXT_CALL: SignedDuration = SignedDuration::from_secs(20);
+
+fn has_just_become_available(context: &Context<'_>) -> bool {
+    let condition = context.chain.api_service.seen().and_then(|api_service| api_service.available());
+    let since = condition.and_then(|condition| condition.last_transition_time);
+    since.is_some_and(|since| context.snapshot.observed_at.duration_since(since) < NEXT_CALL)
 }
 
 /// An empty list: right after metrics-server's start nothing else can be expected.
@@ -125,11 +139,13 @@ fn empty(context: &Context<'_>, told: String) -> Result<Outcome, NotSeen> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{
         check::Status,
-        snapshot::{Collection, Snapshot},
-        testing::{healthy, run},
+        snapshot::{ApiService, Collection, Snapshot},
+        testing::{at, healthy, object, run},
     };
 
     fn failing(class: ErrorClass, text: &str) -> Snapshot {
@@ -166,6 +182,19 @@ mod tests {
             assert_ne!(outcome.status, Status::Pass, "{text}");
         }
         assert_eq!(run(Step::Retrieve, "nodes", &healthy()).status, Status::Pass);
+    }
+
+    #[test]
+    fn a_call_from_before_the_apiservice_became_available_blames_nothing() {
+        for (since, expected) in [(-5, Status::Unknown), (-60, Status::Fail)] {
+            let mut snapshot = failing(ErrorClass::ServiceUnavailable, "error trying to reach service: EOF");
+            snapshot.api_services = Collection::complete([object::<ApiService>(json!({
+                "metadata": {"name": "v1beta1.metrics.k8s.io"},
+                "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "service": {"namespace": "kube-system", "name": "metrics-server"}},
+                "status": {"conditions": [{"type": "Available", "status": "True", "reason": "Passed", "lastTransitionTime": at(since)}]}
+            }))]);
+            assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, expected, "since {since} s");
+        }
     }
 
     #[test]
