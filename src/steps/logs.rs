@@ -9,7 +9,7 @@ use crate::{
     check::{Check, Context, Finding, Impact, Outcome},
     log_lines,
     snapshot::{ContainerLog, Named, NotSeen, retrieval},
-    steps::Step,
+    steps::{Step, forbidden},
 };
 
 /// The checks of this step.
@@ -100,7 +100,13 @@ fn startup(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
         let told = log.lines().filter_map(|line| log_lines::startup_failure(line).map(|cause| (cause, line)));
         // A panic has no moment; it is the end of its log, so it is as recent as the log is.
         let told: Vec<(Cause, &str)> = told
-            .filter(|(cause, line)| if shows_while_serving(*cause) { is_recent(line, now) } else { !serving })
+            .filter(|(cause, line)| {
+                if shows_while_serving(*cause) {
+                    is_recent(line, now) && !forbidden::granted_by_now(context, *cause)
+                } else {
+                    !serving
+                }
+            })
             .filter(|(_, line)| !log_lines::is_scrape_failure(line))
             .filter(|(cause, _)| *cause != Cause::FrontProxyUntrusted || chain.unavailable().is_some())
             .collect();
@@ -124,12 +130,19 @@ fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
     let nodes = context.snapshot.nodes.all();
     let mut by_cause: BTreeMap<Cause, (BTreeSet<&str>, &str, usize)> = BTreeMap::new();
     for log in logs.iter().filter(|log| !log.previous) {
+        // What failed otherwise before was repaired or has changed: a node's last failure counts.
+        let mut last: BTreeMap<&str, Cause> = BTreeMap::new();
+        for line in log.lines().filter(|line| is_recent(line, now)) {
+            let Some(cause) = log_lines::scrape_failure(line) else { continue };
+            last.extend(log_lines::scrape_nodes(line).into_iter().map(|node| (node, cause)));
+        }
         let own_node =
             context.snapshot.pods.get(log.namespace(), log.name()).seen().map_or("", |pod| pod.spec.node_name.as_str());
         for line in log.lines().filter(|line| is_recent(line, now)) {
             let Some(cause) = log_lines::scrape_failure(line) else { continue };
             let affected: Vec<&str> = log_lines::scrape_nodes(line)
                 .into_iter()
+                .filter(|node| last.get(node) == Some(&cause))
                 .filter(|node| match context.snapshot.nodes.get("", node).known() {
                     // Nodes that are gone or not Ready are no fault of the way to them.
                     Ok(None) => false,
@@ -232,6 +245,19 @@ mod tests {
     }
 
     #[test]
+    fn the_last_failure_of_a_node_counts() {
+        let refused = NODE_1.replace("11:59:00", "11:59:30").replace(
+            r#"request failed, status: \"403 Forbidden\""#,
+            r#"Get \"https://10.0.0.5:10250/metrics/resource\": dial tcp 10.0.0.5:10250: connect: connection refused"#,
+        );
+        let then = [NODE_1, NODE_1, &refused, &refused];
+        assert_eq!(causes(&with(&then, true)), [(Cause::KubeletRefused, Impact::Partial)]);
+        let both = [NODE_1, NODE_2, NODE_2, &refused, &refused];
+        let expected = [(Cause::KubeletForbidden, Impact::Partial), (Cause::KubeletRefused, Impact::Partial)];
+        assert_eq!(causes(&with(&both, true)), expected);
+    }
+
+    #[test]
     fn noise_is_no_fault() {
         let noise = [
             r#"I0101 11:59:50.000000       1 server.go:191] "Failed probe" probe="metric-storage-ready" err="no metrics to serve""#,
@@ -248,6 +274,9 @@ mod tests {
         assert_eq!(causes(&with(&[panic], false)), [(Cause::UnknownFlag, Impact::Outage)]);
         assert_eq!(causes(&with(&[panic], true)), []);
         let delegator = r#"E0101 11:59:50.000000       1 webhook.go:253] Failed to make webhook authorizer request: subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:kube-system:metrics-server" cannot create resource "subjectaccessreviews" in API group "authorization.k8s.io" at the cluster scope"#;
-        assert_eq!(causes(&with(&[delegator], true)), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
+        let granted = with(&[delegator], true);
+        assert_eq!(causes(&granted), [], "the binding was made since");
+        let missing = Snapshot { role_bindings: Collection::complete([]), ..granted };
+        assert_eq!(causes(&missing), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
     }
 }

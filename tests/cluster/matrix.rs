@@ -52,6 +52,12 @@ impl Fault {
         Self { inject, shown, expected, within: Self::PAGE_LIMIT, on_the_way: &[], heal }
     }
 
+    /// One that the doctor settles by dialling the endpoints itself, which it does soon after the condition has changed.
+    pub(crate) const fn dialled(mut self) -> Self {
+        self.within = Duration::from_secs(20);
+        self
+    }
+
     /// One that shows only when the doctor or metrics-server looks the next time.
     pub(crate) const fn looked_for(mut self) -> Self {
         self.within = Self::LOOK_LIMIT;

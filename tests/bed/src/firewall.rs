@@ -26,6 +26,8 @@ pub enum Path {
     ControlPlaneToPods,
     /// From everybody to pods of metrics-server, the kubelet's probes and the doctor included.
     EverybodyToPods,
+    /// From everybody but the kubelet of their own node.
+    OtherNodesToPods,
     /// From pods to kubelets.
     PodsToKubelets,
     /// From pods of metrics-server to the API server.
@@ -41,6 +43,7 @@ impl Path {
             }
             // In the pod's own namespace, where packets come in by the bridge from everywhere.
             Self::EverybodyToPods => ("input", format!("tcp dport {port}")),
+            Self::OtherNodesToPods => ("input", format!("ip saddr != {KUBELET_ADDRESS} tcp dport {port}")),
             Self::PodsToKubelets => {
                 ("input", format!("ip saddr {METRICS_SERVERS} ip daddr {KUBELET_ADDRESS} tcp dport {port}"))
             }
@@ -62,19 +65,22 @@ impl Fault {
     /// Begins now, for open connections too.
     pub fn begin(path: Path, port: u16, action: Action) -> Result<Self> {
         let (hook, condition) = path.rule(port);
-        let verb = match action {
-            Action::Drop => "drop",
-            Action::Reset => "reject with tcp reset",
-            Action::HostUnreachable => "reject with icmp type host-unreachable",
+        let verbs: &[&str] = match action {
+            Action::Drop => &["drop"],
+            Action::Reset => &["reject with tcp reset"],
+            // A connection that is open already takes the message for a passing trouble, so that it is reset.
+            Action::HostUnreachable => {
+                &["tcp flags & (syn | ack) == syn reject with icmp type host-unreachable", "reject with tcp reset"]
+            }
         };
         let chain = format!("type filter hook {hook} priority 0 ;");
-        let text = format!(
-            "add table inet {TABLE}\nadd chain inet {TABLE} fault {{ {chain} }}\nadd rule inet {TABLE} fault {condition} {verb}\n"
-        );
+        let head = format!("add table inet {TABLE}\nadd chain inet {TABLE} fault {{ {chain} }}\n");
+        let rule = |verb: &&str| format!("add rule inet {TABLE} fault {condition} {verb}\n");
+        let text: String = [head].into_iter().chain(verbs.iter().map(rule)).collect();
         let file = std::path::Path::new(crate::isolation::STATE).join("fault.nft");
         std::fs::write(&file, text)?;
         let words = ["-f", &file.display().to_string()];
-        if !matches!(path, Path::EverybodyToPods) {
+        if !matches!(path, Path::EverybodyToPods | Path::OtherNodesToPods) {
             run("nft", &words)?;
             return Ok(Self(()));
         }

@@ -7,7 +7,7 @@ use testbed::firewall::{self, Action, Fault as Rule, Path};
 use super::registration::no_pods;
 use crate::{
     cluster::Cluster,
-    matrix::{DOWN, Expected, Fault, Kind, Row, Shown},
+    matrix::{DOWN, Expected, Fault, Kind, Row, Shown, UNREACHED},
 };
 
 const DEPLOYMENT: &str = "deployment metrics-server -n kube-system";
@@ -182,6 +182,32 @@ pub(crate) const PODS: &[Row] = &[
                     mismatches: &["container_port"],
                     checks: &[("connection_refused/port_chain", "fail")],
                     ..DOWN
+                },
+                heal,
+            )
+            .looked_for(),
+        ),
+    },
+    Row {
+        name: "listens on loopback only",
+        injection: "--bind-address=127.0.0.1 and no probe that would notice: the pod is Ready, and connections are refused",
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    set_args(
+                        cluster,
+                        &[
+                            r#"{"op":"add","path":"ARGS/-","value":"--bind-address=127.0.0.1"}"#,
+                            r#"{"op":"remove","path":"/spec/template/spec/containers/0/readinessProbe"}"#,
+                            r#"{"op":"remove","path":"/spec/template/spec/containers/0/livenessProbe"}"#,
+                        ],
+                    );
+                },
+                Shown::Reason("FailedDiscoveryCheck"),
+                Expected {
+                    verdict: "connection_refused/nothing_listens",
+                    checks: &[("connection_refused/container", "fail"), ("connection_refused/port_chain", "pass")],
+                    ..UNREACHED
                 },
                 heal,
             )

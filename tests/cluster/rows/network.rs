@@ -15,50 +15,58 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "packets of the control plane dropped",
         injection: "nftables drops the API server's packets to metrics-server's port; probes and the doctor get through",
-        kind: Kind::Fault(Fault::new(
-            |_| begin(Path::ControlPlaneToPods, Action::Drop),
-            Shown::Reason("FailedDiscoveryCheck"),
-            Expected {
-                verdict: "timeout/control_plane_path_closed",
-                checks: &[
-                    ("apiservice/available", "fail"),
-                    ("timeout/path", "fail"),
-                    ("connection_refused/port_chain", "pass"),
-                    ("other_reasons/endpoints", "pass"),
-                ],
-                ..UNREACHED
-            },
-            |_| firewall::clear(),
-        )),
+        kind: Kind::Fault(
+            Fault::new(
+                |_| begin(Path::ControlPlaneToPods, Action::Drop),
+                Shown::Reason("FailedDiscoveryCheck"),
+                CLOSED,
+                |_| firewall::clear(),
+            )
+            .dialled(),
+        ),
     },
     Row {
         name: "connections of the control plane reset",
-        injection: "nftables answers the API server's packets to metrics-server's port with a TCP reset",
-        kind: Kind::Fault(Fault::new(
-            |_| begin(Path::ControlPlaneToPods, Action::Reset),
-            Shown::Reason("FailedDiscoveryCheck"),
-            Expected {
-                verdict: "connection_refused/nothing_listens",
-                checks: &[
-                    ("apiservice/available", "fail"),
-                    ("connection_refused/container", "fail"),
-                    ("connection_refused/port_chain", "pass"),
-                    ("timeout/path", "pass"),
-                ],
-                ..UNREACHED
-            },
-            |_| firewall::clear(),
-        )),
+        injection: "nftables answers the API server's packets to metrics-server's port with a TCP reset; the doctor gets through",
+        kind: Kind::Fault(
+            Fault::new(
+                |_| begin(Path::ControlPlaneToPods, Action::Reset),
+                Shown::Reason("FailedDiscoveryCheck"),
+                CLOSED,
+                |_| firewall::clear(),
+            )
+            .dialled(),
+        ),
     },
     Row {
         name: "no route from the control plane",
         injection: "nftables rejects the API server's packets to metrics-server's port with ICMP host unreachable",
-        kind: Kind::Fault(Fault::new(
-            |_| begin(Path::ControlPlaneToPods, Action::HostUnreachable),
-            Shown::Reason("FailedDiscoveryCheck"),
-            Expected { verdict: "timeout/no_route", ..UNREACHED },
-            |_| firewall::clear(),
-        )),
+        kind: Kind::Fault(
+            Fault::new(
+                |_| begin(Path::ControlPlaneToPods, Action::HostUnreachable),
+                Shown::Reason("FailedDiscoveryCheck"),
+                Expected { verdict: "timeout/no_route", ..UNREACHED },
+                |_| firewall::clear(),
+            )
+            .dialled(),
+        ),
+    },
+    Row {
+        name: "pod network closed",
+        injection: "nftables in the pod's namespace drops what does not come from the kubelet of its node",
+        kind: Kind::Fault(
+            Fault::new(
+                |_| begin(Path::OtherNodesToPods, Action::Drop),
+                Shown::Reason("FailedDiscoveryCheck"),
+                Expected {
+                    verdict: "timeout/pod_network_closed",
+                    checks: &[("apiservice/available", "fail"), ("timeout/path", "fail")],
+                    ..UNREACHED
+                },
+                |_| firewall::clear(),
+            )
+            .looked_for(),
+        ),
     },
     Row {
         name: "NetworkPolicy",
@@ -82,7 +90,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "packets of everybody dropped",
-        injection: "nftables drops what goes to metrics-server's port, the kubelet's probes included: the pod is not Ready",
+        injection: "nftables in the pod's namespace drops everything, the kubelet's probes included: the pod is not Ready",
         kind: Kind::Fault(Fault::new(
             |cluster| {
                 old_pods(cluster);
@@ -100,19 +108,22 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "process stands still",
         injection: "SIGSTOP: connections are accepted by the kernel and never answered",
-        kind: Kind::Fault(Fault::new(
-            |cluster| {
-                old_pods(cluster);
-                cluster.bed.pod_faults.stopped.store(true, Ordering::Relaxed);
-            },
-            Shown::Reason("MissingEndpoints"),
-            Expected {
-                verdict: "other_reasons/pods_not_ready",
-                checks: &[("other_reasons/endpoints", "fail"), ("connection_refused/container", "pass")],
-                ..DOWN
-            },
-            |cluster| cluster.bed.pod_faults.stopped.store(false, Ordering::Relaxed),
-        )),
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    old_pods(cluster);
+                    cluster.bed.pod_faults.stopped.store(true, Ordering::Relaxed);
+                },
+                Shown::Reason("MissingEndpoints"),
+                Expected {
+                    verdict: "timeout/server_unresponsive",
+                    checks: &[("timeout/path", "fail"), ("connection_refused/container", "pass")],
+                    ..DOWN
+                },
+                |cluster| cluster.bed.pod_faults.stopped.store(false, Ordering::Relaxed),
+            )
+            .looked_for(),
+        ),
     },
     Row {
         name: "CA bundle missing",
@@ -229,6 +240,17 @@ pub(crate) const ROWS: &[Row] = &[
         kind: Kind::Quiet(|cluster| restart(cluster, &[])),
     },
 ];
+
+const CLOSED: Expected = Expected {
+    verdict: "timeout/control_plane_path_closed",
+    checks: &[
+        ("apiservice/available", "fail"),
+        ("timeout/path", "fail"),
+        ("connection_refused/port_chain", "pass"),
+        ("other_reasons/endpoints", "pass"),
+    ],
+    ..UNREACHED
+};
 
 const NETWORK_POLICY: &str = "
 apiVersion: networking.k8s.io/v1
