@@ -85,7 +85,7 @@ impl ControlPlane {
         fs::write(state.join("kubeconfig"), certificates.kubeconfig_for_certificate("admin")?)?;
         let controllers = state.join("controller-manager.kubeconfig");
         fs::write(&controllers, certificates.kubeconfig_for_certificate("controller-manager")?)?;
-        fs::write(state.join("audit-policy.yaml"), AUDIT_POLICY)?;
+        fs::write(state.join("audit-policy.yaml"), crate::audit::policy())?;
 
         let mut etcd = Server::start(components::named("etcd")?, &etcd_flags(state), &[])?;
         let api_server_flags = api_server_flags(certificates, state);
@@ -117,9 +117,6 @@ impl ControlPlane {
 }
 
 const READY: &str = "get --raw=/readyz";
-
-const AUDIT_POLICY: &str =
-    "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
 
 fn wait_until(what: &str, words: &str, servers: &mut [&mut Server]) -> Result<()> {
     let begin = Instant::now();

@@ -3,12 +3,14 @@
 //!
 //! A test calls [`isolation::enter`] first and then [`Bed::start`].
 
+pub mod audit;
 pub mod certificates;
 pub mod components;
 mod control_plane;
 mod dns;
 pub mod doctor;
 pub mod firewall;
+pub mod helm;
 pub mod isolation;
 pub mod kubectl;
 pub mod kubelet;
@@ -92,14 +94,18 @@ impl Bed {
 
     /// As [`Bed::start`], of these parts.
     pub fn start_as(plan: &Plan) -> Result<Self> {
-        let bed = Self::start_without_metrics_server(plan.kubernetes)?;
+        let bed = Self::start_control_plane(plan.kubernetes)?;
         bed.kubectl().run_with_input(&["apply", "-f", "-"], &plan.metrics_server)?;
         bed.await_healthy()?;
         Ok(bed)
     }
 
-    /// Starts the control plane, the kubelet and two nodes.
-    pub fn start_without_metrics_server(kubernetes: &'static str) -> Result<Self> {
+    /// Starts the newest control plane, the kubelet and two nodes.
+    pub fn start_without_metrics_server() -> Result<Self> {
+        Self::start_control_plane(components::KUBERNETES)
+    }
+
+    fn start_control_plane(kubernetes: &'static str) -> Result<Self> {
         for program in ["etcd", "kubectl"] {
             components::program(program)?;
         }

@@ -127,7 +127,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "CA bundle missing",
-        injection: "insecureSkipTLSVerify removed from the APIService, no caBundle",
+        injection: "insecureSkipTLSVerify removed from the manifest's APIService, no caBundle",
         kind: Kind::Fault(Fault::new(
             |cluster| verify(cluster, "null"),
             Shown::Reason("FailedDiscoveryCheck"),
@@ -141,30 +141,36 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "CA bundle of somebody else",
-        injection: "caBundle is the certificate of an authority that signed nothing here",
+        injection: "metrics-server serves with a certificate for its Service; caBundle is of an authority that did not sign it",
         kind: Kind::Fault(Fault::new(
-            |cluster| verify_with(cluster, "unknown-ca.crt"),
+            |cluster| {
+                serve_with(cluster, "metrics-server");
+                verify_with(cluster, "unknown-ca.crt");
+            },
             Shown::Reason("FailedDiscoveryCheck"),
             Expected {
                 verdict: "apiservice/ca_bundle_mismatch",
                 checks: &[("apiservice/ca_bundle", "fail")],
                 ..UNREACHED
             },
-            do_not_verify,
+            serve_as_before,
         )),
     },
     Row {
         name: "CA bundle expired",
-        injection: "caBundle is the certificate of an authority that expired in 2020",
+        injection: "metrics-server serves with a certificate for its Service; caBundle is of an authority that expired in 2020",
         kind: Kind::Fault(Fault::new(
-            |cluster| verify_with(cluster, "expired-ca.crt"),
+            |cluster| {
+                serve_with(cluster, "metrics-server");
+                verify_with(cluster, "expired-ca.crt");
+            },
             Shown::Reason("FailedDiscoveryCheck"),
             Expected {
                 verdict: "apiservice/ca_bundle_expired",
                 checks: &[("apiservice/ca_bundle", "fail")],
                 ..UNREACHED
             },
-            do_not_verify,
+            serve_as_before,
         )),
     },
     Row {
@@ -177,22 +183,18 @@ pub(crate) const ROWS: &[Row] = &[
             },
             Shown::Reason("FailedDiscoveryCheck"),
             Expected { verdict: "apiservice/serving_certificate_invalid", ..UNREACHED },
-            |cluster| {
-                do_not_verify(cluster);
-                cluster.apply_manifest();
-                settled(cluster);
-            },
+            serve_as_before,
         )),
     },
     Row {
         name: "requestheader names",
-        injection: "kube-apiserver with --requestheader-allowed-names=aggregator, which its own certificate is not",
+        injection: "kube-apiserver with --requestheader-allowed-names=aggregator, which its own certificate is not, and the ConfigMap written anew",
         kind: Kind::Fault(
             Fault::new(
-                |cluster| restart(cluster, &["--requestheader-allowed-names=aggregator"]),
+                |cluster| allow_names(cluster, &["--requestheader-allowed-names=aggregator"]),
                 Shown::Reason("FailedDiscoveryCheck"),
                 Expected { verdict: "apiservice/front_proxy_untrusted", ..UNREACHED },
-                |cluster| restart(cluster, &[]),
+                |cluster| allow_names(cluster, &[]),
             )
             .looked_for(),
         ),
@@ -276,6 +278,12 @@ fn restart(cluster: &Cluster, flags: &[&str]) {
     cluster.bed.restart_api_server(flags).unwrap_or_else(|error| panic!("{error:#}"));
 }
 
+/// A new API server adds its names to those that are in the `ConfigMap`, so that has to go first.
+fn allow_names(cluster: &Cluster, flags: &[&str]) {
+    restart(cluster, flags);
+    cluster.kubectl().words("delete configmap extension-apiserver-authentication -n kube-system");
+}
+
 fn verify(cluster: &Cluster, bundle: &str) {
     let patch = format!(r#"{{"spec":{{"insecureSkipTLSVerify":null,"caBundle":{bundle}}}}}"#);
     cluster.kubectl().patch(&format!("apiservice {METRICS_API}"), "merge", &patch);
@@ -286,12 +294,12 @@ pub(crate) fn verify_with(cluster: &Cluster, certificate: &str) {
     verify(cluster, &format!("\"{bundle}\""));
 }
 
-pub(crate) fn do_not_verify(cluster: &Cluster) {
+fn do_not_verify(cluster: &Cluster) {
     let patch = r#"{"spec":{"insecureSkipTLSVerify":true,"caBundle":null}}"#;
     cluster.kubectl().patch(&format!("apiservice {METRICS_API}"), "merge", patch);
 }
 
-fn serve_with(cluster: &Cluster, certificate: &str) {
+pub(crate) fn serve_with(cluster: &Cluster, certificate: &str) {
     let file = |kind: &str| {
         let path = cluster.bed.certificates.path(&format!("{certificate}.{kind}"));
         path.display().to_string()
@@ -303,6 +311,12 @@ fn serve_with(cluster: &Cluster, certificate: &str) {
         file("key")
     );
     cluster.kubectl().patch("deployment metrics-server -n kube-system", "json", &patch);
+    settled(cluster);
+}
+
+pub(crate) fn serve_as_before(cluster: &Cluster) {
+    do_not_verify(cluster);
+    cluster.apply_manifest();
     settled(cluster);
 }
 

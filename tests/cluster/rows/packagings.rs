@@ -57,14 +57,17 @@ pub(crate) const OLDER: &[Row] = &[
         injection: "as above on Kubernetes 1.34, whose aggregator does not verify: the condition stays True, calls fail",
         kind: Kind::Fault(
             Fault::new(
-                |cluster| network::verify_with(cluster, "unknown-ca.crt"),
+                |cluster| {
+                    network::serve_with(cluster, "metrics-server");
+                    network::verify_with(cluster, "unknown-ca.crt");
+                },
                 Shown::AtOnce,
                 Expected {
                     verdict: "apiservice/ca_bundle_mismatch",
                     checks: &[("apiservice/ca_bundle", "fail"), ("apiservice/available", "pass")],
                     ..HEALTHY
                 },
-                network::do_not_verify,
+                network::serve_as_before,
             )
             .looked_for(),
         ),

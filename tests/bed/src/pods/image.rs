@@ -29,7 +29,8 @@ impl Image {
         if name.ends_with("-arm64") {
             return Self::OtherArchitecture;
         }
-        let minor = tag.trim_start_matches('v').split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+        let minor = tag.trim_start_matches('v').strip_prefix("0.").and_then(|rest| rest.split('.').next());
+        let minor = minor.and_then(|minor| minor.parse::<u32>().ok());
         match minor {
             Some(3..=7) => Self::Program(components::METRICS_SERVER_0_7),
             Some(8..=9) => Self::Program(components::METRICS_SERVER_0_9),
