@@ -195,6 +195,11 @@ mod tests {
         let unknown = "tls: failed to verify certificate: x509: certificate signed by unknown authority";
         for (ca_bundle, message, expected) in [
             (None, Some(unknown), Some(Cause::CaBundleMissing)),
+            (
+                None,
+                Some("x509: certificate is valid for localhost, localhost, not metrics-server.kube-system.svc"),
+                Some(Cause::CaBundleMissing),
+            ),
             (None, None, None),
             (Some(bundle((2030, 1, 1))), Some(unknown), Some(Cause::CaBundleMismatch)),
             (Some(bundle((2030, 1, 1))), None, None),

@@ -197,10 +197,13 @@ fn tls(
 ) -> Finding {
     let wrong_certificate =
         ["certificate is valid for", "legacy Common Name", "doesn't contain any IP SANs", "not valid for any names"];
+    let bundle = api_service.spec.ca_bundle.as_deref().is_some_and(|bundle| !bundle.is_empty());
     if wrong_certificate.iter().any(|text| message.contains(text)) {
+        if !bundle {
+            return symptom("its serving certificate is not accepted", &[Cause::CaBundleMissing]);
+        }
         return root(Cause::ServingCertificateInvalid, "its serving certificate is made for another name");
     }
-    let bundle = api_service.spec.ca_bundle.as_deref().is_some_and(|bundle| !bundle.is_empty());
     if message.contains("certificate has expired or is not yet valid") {
         let candidates: &[Cause] = if bundle {
             &[Cause::ServingCertificateInvalid, Cause::CaBundleExpired]
