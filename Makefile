@@ -5,7 +5,7 @@ TOOLS := $(CURDIR)/.tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
 
-.PHONY: help demo test test-fast test-cluster lint deny docs components cluster cluster-down requirements
+.PHONY: help demo test test-fast test-cluster test-alerting lint deny docs components cluster cluster-down requirements
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,15 +13,18 @@ help: ## List the commands
 demo: ## Serve the sample cluster's failures on http://localhost:19102 (no cluster needed)
 	cargo run --locked -- demo
 
-test: test-fast test-cluster ## All tests, the real cluster included
+test: test-fast test-cluster test-alerting ## All tests, the real cluster included
 
-test-fast: ## Tests that need no cluster (promtool is built for them once)
-	@cargo run --locked --quiet -p testbed -- build promtool
-	cargo test --locked -p metrics-server-doctor --lib --bins --test architecture --test runbooks --test page --test command_line
+test-fast: ## Tests that need no cluster (promtool, amtool and vmalert are built for them once)
+	@cargo run --locked --quiet -p testbed -- build promtool amtool vmalert
+	cargo test --locked -p metrics-server-doctor --lib --bins --test architecture --test runbooks --test page --test command_line --test alerts
 
 test-cluster: components ## Tests on a real control plane
 	cargo test --locked -p testbed
 	cargo test --locked --test cluster
+
+test-alerting: components ## From fault to page: Prometheus and Alertmanager on a real control plane (about 20 minutes)
+	cargo test --locked --test alerting
 
 components: requirements ## Build the real components that tests need (once, into .components)
 	@cargo run --locked --quiet -p testbed -- build

@@ -3,6 +3,7 @@
 //!
 //! A test calls [`isolation::enter`] first and then [`Bed::start`].
 
+pub mod alertmanager;
 pub mod certificates;
 pub mod components;
 mod control_plane;
@@ -77,7 +78,7 @@ impl Bed {
 
     /// Starts the control plane, the kubelet and two nodes.
     pub fn start_without_metrics_server() -> Result<Self> {
-        for component in components::ALL.iter().filter(|component| !component.folder.starts_with("prometheus")) {
+        for component in components::ALL.iter().filter(|component| component.is_of_a_cluster()) {
             component.find_or_build()?;
         }
         let certificates = Arc::new(Certificates::create(&Path::new(STATE).join("certificates"))?);
