@@ -65,8 +65,12 @@ fn sidecar() -> String {
 /// Leaves out what only one of the two has by custom: Helm's labels, and the namespace itself.
 fn without_customs(mut objects: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     objects.retain(|identity, _| !identity.starts_with("Namespace "));
-    for object in objects.values_mut() {
+    for (identity, object) in &mut objects {
         strip_labels(object);
+        // Generators of kustomize give their own labels alone.
+        if identity.starts_with("ConfigMap ") {
+            object["metadata"]["labels"].as_object_mut().expect("labels").remove("app.kubernetes.io/name");
+        }
     }
     objects
 }
@@ -247,6 +251,34 @@ fn versions_and_ports_are_the_programs_own() {
             }
         }
     }
+}
+
+#[test]
+fn every_scrape_has_the_job_that_rules_ask_for() {
+    let rule = rendered(&["--values", &values_of("prometheus-rule").display().to_string()]);
+    assert!(rule.contains(r#"job="metrics-server-doctor""#));
+    let chart = helm::chart().display().to_string();
+    for monitor in ["ServiceMonitor", "PodMonitor"] {
+        let set = format!("{}{}.enabled=true", monitor[..1].to_lowercase(), &monitor[1..]);
+        let text = helm::run(&["template", "other", &chart, "--set", &set]).unwrap_or_else(|error| panic!("{error:#}"));
+        let objects = objects(&text);
+        let label = &objects[&format!("{monitor} default/other-{NAME}")]["spec"]["jobLabel"];
+        let label = label.as_str().expect("a jobLabel");
+        // Prometheus Operator takes it from the Service, or from the pod.
+        let service = &objects[&format!("Service default/other-{NAME}")]["metadata"]["labels"];
+        let pod = &objects[&format!("Deployment default/other-{NAME}")]["spec"]["template"]["metadata"]["labels"];
+        let labels = if monitor == "ServiceMonitor" { service } else { pod };
+        assert_eq!(labels[label], NAME, "{monitor}");
+    }
+}
+
+#[test]
+fn links_of_alerts_lead_to_the_runbooks_that_are_set() {
+    let set = "prometheusRule.enabled=true,runbookUrl=https://runbooks.example/doctor/";
+    let text = rendered(&["--set", set, "--show-only", "templates/prometheusrule.yaml"]);
+    let links: Vec<_> = text.lines().filter(|line| line.trim_start().starts_with("runbook_url:")).collect();
+    assert!(links.len() > 20, "{links:?}");
+    assert!(links.iter().all(|link| link.contains(" https://runbooks.example/doctor/")), "{links:?}");
 }
 
 #[test]
