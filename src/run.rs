@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     args::{Arguments, Command, Log, LogFormat},
+    http::CertificateError,
     observe::{bundle::BundleError, cluster::ConnectError},
 };
 
@@ -35,6 +36,10 @@ enum Failure {
     NoKubeconfig(PathBuf),
     #[error("cannot listen on {address}: {source}; name another with --listen-address")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("--authentication token-review needs a cluster that can be asked, and --from names none")]
+    NobodyToAsk,
     #[error("--log-level {filter}: {reason}")]
     LogLevel { filter: String, reason: String },
     #[error("cannot start: {0}")]
@@ -46,9 +51,9 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Bundle(_) | Self::Connect(_) | Self::NoKubeconfig(_) => NO_INPUT,
+            Self::Bundle(_) | Self::Connect(_) | Self::NoKubeconfig(_) | Self::Certificate(_) => NO_INPUT,
             Self::Listen { .. } => UNAVAILABLE,
-            Self::LogLevel { .. } => USAGE,
+            Self::LogLevel { .. } | Self::NobodyToAsk => USAGE,
             Self::Start(_) | Self::Defect(_) => SOFTWARE,
         }
     }

@@ -28,7 +28,7 @@ mod watched;
 mod watching;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +36,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 
+pub(crate) use self::trouble::one_line;
 pub use self::{
     access::Permission,
     backoff::Backoff,

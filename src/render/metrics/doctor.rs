@@ -67,6 +67,17 @@ const REQUESTS: Family = Family::counter(
     "Requests of the doctor to the API server by verb, resource and HTTP code; code 0 means no answer",
 );
 
+const CERTIFICATE_CURRENT: Family = Family::gauge(
+    "metrics_server_doctor_tls_certificate_current",
+    &[],
+    "1 where the doctor serves with the certificate files as they are now, 0 where these cannot be used and it serves with the last ones that could; absent over plain HTTP",
+);
+const CERTIFICATE_EXPIRY: Family = Family::gauge(
+    "metrics_server_doctor_tls_certificate_not_after_timestamp_seconds",
+    &[],
+    "Unix time at which the certificate that the doctor serves with expires; absent over plain HTTP",
+);
+
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[
     BUILD_INFO,
@@ -81,6 +92,8 @@ pub(super) const FAMILIES: &[Family] = &[
     WATCH_STATE,
     WATCH_OBJECTS,
     REQUESTS,
+    CERTIFICATE_CURRENT,
+    CERTIFICATE_EXPIRY,
 ];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
@@ -97,6 +110,10 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
     for (class, count) in view.requests {
         let resource = qualified(&class.group, &class.resource);
         page.set(&REQUESTS, [class.verb.to_owned(), resource, class.code.to_string()], *count);
+    }
+    if let Some(certificate) = view.certificate {
+        page.set_single(&CERTIFICATE_CURRENT, certificate.current);
+        page.set_single(&CERTIFICATE_EXPIRY, certificate.not_after);
     }
 }
 
