@@ -4,8 +4,10 @@
 TOOLS := $(CURDIR)/.tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
+# The crates of the image's platforms, for a build without a network.
+IMAGE_TARGETS := $(foreach libc,gnu musl,$(foreach cpu,x86_64 aarch64,--target $(cpu)-unknown-linux-$(libc)))
 
-.PHONY: help demo test test-fast test-cluster lint deny docs components cluster cluster-down requirements
+.PHONY: help demo test test-fast test-cluster test-image lint deny docs components cluster cluster-down requirements
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,13 +17,17 @@ demo: ## Serve the sample cluster's failures on http://localhost:19102 (no clust
 
 test: test-fast test-cluster ## All tests, the real cluster included
 
-test-fast: ## Tests that need no cluster (promtool is built for them once)
-	@cargo run --locked --quiet -p testbed -- build promtool
-	cargo test --locked -p metrics-server-doctor --lib --bins --test architecture --test runbooks --test page --test command_line
+test-fast: ## Tests that need no cluster (promtool and kubectl are built for them once)
+	@cargo run --locked --quiet -p testbed -- build promtool kubectl
+	cargo test --locked -p metrics-server-doctor --lib --bins --test architecture --test runbooks --test page --test packaging --test command_line
 
 test-cluster: components ## Tests on a real control plane
 	cargo test --locked -p testbed
 	cargo test --locked --test cluster
+
+test-image: components ## Build the image and run it as a pod runs it (needs root; skipped with a message where it cannot be)
+	@cargo fetch --locked $(IMAGE_TARGETS)
+	cargo test --locked --test image
 
 components: requirements ## Build the real components that tests need (once, into .components)
 	@cargo run --locked --quiet -p testbed -- build

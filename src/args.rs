@@ -5,13 +5,14 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
-use crate::{http::CertificateFiles, observe::cluster::Features, report::DEFAULT_RUNBOOK_URL};
+use crate::{http::CertificateFiles, observe::cluster::Features, report::DEFAULT_RUNBOOK_URL, version};
 
 /// Walks the Kubernetes metrics-server troubleshooting guide without rest: every step as gauges on /metrics, the first
 /// failing step and its cause as one verdict.
 #[derive(Debug, Parser)]
-#[command(name = "metrics-server-doctor", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(name = "metrics-server-doctor", version = version::LONG, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Arguments {
     /// What to do; `serve` where nothing is named.
     #[command(subcommand)]
@@ -30,6 +31,18 @@ pub enum Command {
     Check(Check),
     /// Serve an embedded sample cluster that walks through the guide's failures; needs no cluster
     Demo(Demo),
+    /// Print the completions for a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write manual pages into a folder
+    #[command(hide = true)]
+    Manual {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 /// Flags of `serve`.
@@ -251,7 +264,7 @@ mod tests {
     #[test]
     fn every_flag_is_also_an_environment_variable_of_the_same_name() {
         let command = Arguments::command();
-        for subcommand in command.get_subcommands().chain([&command]) {
+        for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()).chain([&command]) {
             for flag in subcommand.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()))
             {
                 let variable = format!(

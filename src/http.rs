@@ -178,7 +178,7 @@ impl Server {
     async fn answer<B>(&self, request: &Request<B>, certificate: Option<&CertificateDer<'static>>) -> Answer {
         let route = match site::route(request) {
             Ok(route) => route,
-            Err(answer) => return answer,
+            Err(answer) => return *answer,
         };
         if let Some(path) = route.guarded()
             && let Err(refused) = self.guard.admit(path, request.headers(), certificate).await

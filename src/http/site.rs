@@ -137,14 +137,15 @@ impl Site {
 }
 
 /// The answer to a request for which no rights and no content are needed, or the route that it asks for.
-pub(super) fn route<B>(request: &Request<B>) -> Result<Route, Answer> {
+pub(super) fn route<B>(request: &Request<B>) -> Result<Route, Box<Answer>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Err(response);
+        return Err(Box::new(response));
     }
-    Route::of(request.uri().path())
-        .ok_or_else(|| plain(StatusCode::NOT_FOUND, "not here; try /, /metrics, /api/v1/report, /livez, /readyz\n"))
+    Route::of(request.uri().path()).ok_or_else(|| {
+        plain(StatusCode::NOT_FOUND, "not here; try /, /metrics, /api/v1/report, /livez, /readyz\n").into()
+    })
 }
 
 pub(super) fn plain(status: StatusCode, text: &'static str) -> Answer {
@@ -188,7 +189,7 @@ mod tests {
     }
 
     fn answer(site: &Site, request: &Request<()>) -> Answer {
-        route(request).map_or_else(std::convert::identity, |route| site.answer(route, request))
+        route(request).map_or_else(|answer| *answer, |route| site.answer(route, request))
     }
 
     fn content_type(response: &Answer) -> &str {

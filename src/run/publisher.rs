@@ -36,7 +36,7 @@ impl Publisher {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     pub(super) fn site(&self) -> Site {

@@ -10,10 +10,14 @@ use crate::{
     render::View,
     snapshot::{NotSeen, api_service::METRICS_GROUP},
     verdict::Verdict,
+    version,
 };
 
-const BUILD_INFO: Family =
-    Family::gauge("metrics_server_doctor_build_info", &["version"], "1, with the version of metrics-server-doctor");
+const BUILD_INFO: Family = Family::gauge(
+    "metrics_server_doctor_build_info",
+    &["version", "revision", "rustc"],
+    "1, with the version of metrics-server-doctor, the commit that it was built from and the compiler",
+);
 const CHECK_STATUS: Family = Family::gauge(
     "metrics_server_doctor_check_status",
     &["step", "check", "status"],
@@ -97,7 +101,7 @@ pub(super) const FAMILIES: &[Family] = &[
 ];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    page.set(&BUILD_INFO, [env!("CARGO_PKG_VERSION")], true);
+    page.set(&BUILD_INFO, [version::VERSION, version::REVISION, version::RUSTC], true);
     page.set_single(&OBSERVED, view.snapshot.observed_at);
     page.set_single(&FIRST_LOOK, view.health.is_none_or(|health| health.first_complete_look));
     write_judgement(view, page);
