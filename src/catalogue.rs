@@ -144,6 +144,10 @@ pub enum Cause {
     NetworkPolicyBlocks,
     /// Packets from the control plane to the pod are dropped.
     ControlPlanePathClosed,
+    /// Neither the control plane nor another pod reaches the pod.
+    PodNetworkClosed,
+    /// metrics-server accepts connections and answers none.
+    ServerUnresponsive,
     /// No route from the control plane to the pod.
     NoRoute,
     /// A proxy that is set on the API server stands in the way.

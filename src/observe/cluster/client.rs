@@ -45,6 +45,8 @@ pub struct Clients {
     pub probes: Client,
     /// What both have asked.
     pub requests: RequestLog,
+    /// Whether the pod's own `ServiceAccount` is used, which means that the doctor runs inside the cluster.
+    pub in_cluster: bool,
 }
 
 impl Clients {
@@ -60,7 +62,7 @@ impl Clients {
             && context.is_none()
             && let Ok(config) = Config::incluster()
         {
-            return Self::new(config);
+            return Ok(Self { in_cluster: true, ..Self::new(config)? });
         }
         let named = |text: String| match kubeconfig {
             Some(path) => ConnectError(format!("{}: {text}", path.display())),
@@ -106,7 +108,7 @@ impl Clients {
             let builder = ClientBuilder::try_from(config).map_err(|error| ConnectError(one_line(&error)))?;
             Ok(builder.with_layer(&Timed { requests: requests.clone() }).build())
         };
-        Ok(Self { objects: build(config)?, probes: build(probe_config)?, requests })
+        Ok(Self { objects: build(config)?, probes: build(probe_config)?, requests, in_cluster: false })
     }
 }
 

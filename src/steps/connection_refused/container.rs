@@ -8,7 +8,8 @@ use crate::{
     check::{Context, Finding, Outcome},
     log_lines,
     metrics_server::{self, ListenPort},
-    snapshot::{Named, NotSeen, Pod, pod::ContainerStatus, version::Version},
+    snapshot::{DialOutcome, Named, NotSeen, Pod, pod::ContainerStatus, version::Version},
+    steps::timeout,
 };
 
 /// A pod of metrics-server that is not Ready, with its container's state.
@@ -289,6 +290,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         && chain.has_ready_pod()
         && super::port_chain::evaluate(context)?.findings.is_empty()
         && dials_endpoint(context, &condition.message)
+        && timeout::dialled(context, condition)? != Some(DialOutcome::Answered)
     {
         let finding = Finding::outage(
             Cause::NothingListens,
@@ -296,7 +298,8 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             "All ports agree and the pods are Ready, but the connection to metrics-server's port is refused.",
         )
         .evidence(format!("condition Available: {}", condition.message));
-        return Ok(Outcome::fail(finding));
+        let dials = context.snapshot.dials.seen().into_iter().flatten();
+        return Ok(Outcome::fail(dials.fold(finding, |finding, dial| finding.evidence(dial.told()))));
     }
     let broken = match broken(context) {
         Ok(broken) => broken,
@@ -332,7 +335,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 }
 
 /// Whether the address in the message is one of the endpoints, so that the refusal is the pod's and not a proxy's.
-fn dials_endpoint(context: &Context<'_>, message: &str) -> bool {
+pub(in crate::steps) fn dials_endpoint(context: &Context<'_>, message: &str) -> bool {
     let slices = &context.chain.endpoint_slices.objects;
     let addresses: Vec<&String> =
         slices.iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses).collect();
