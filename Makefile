@@ -7,11 +7,13 @@ CARGO_DENY := $(TOOLS)/bin/cargo-deny
 # Schemas of Kubernetes 1.25 to 1.37.
 KUBERNETES_VALIDATE_VERSION := 1.37.0
 KUBERNETES_VALIDATE := $(TOOLS)/kubernetes-validate
+# The crates of the image's platforms, for a build without a network.
+IMAGE_TARGETS := $(foreach libc,gnu musl,$(foreach cpu,x86_64 aarch64,--target $(cpu)-unknown-linux-$(libc)))
 
 FAST_COMPONENTS := promtool amtool vmalert helm kubectl
-FAST_TESTS := alerts architecture cases command_line manifests page runbooks
+FAST_TESTS := alerts architecture cases command_line dashboards manifests packaging page runbooks
 
-.PHONY: help demo test test-fast test-cluster test-alerting test-deploy lint deny docs components cluster cluster-down requirements kubernetes-validate
+.PHONY: help demo test test-fast test-cluster test-alerting test-deploy test-image lint deny docs components cluster cluster-down requirements kubernetes-validate
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +33,10 @@ test-cluster: components ## Tests on a real control plane
 
 test-alerting: components ## From fault to page: Prometheus and Alertmanager on a real control plane
 	cargo test --locked --test alerting
+
+test-image: components ## Build the image and run it as a pod runs it (needs root; skipped with a message where it cannot be)
+	@cargo fetch --locked $(IMAGE_TARGETS)
+	cargo test --locked --test image
 
 test-deploy: components ## Chart and kustomize on a real API server
 	cargo test --locked --test deploy
