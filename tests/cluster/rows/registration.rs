@@ -230,6 +230,8 @@ fn point_to(cluster: &Cluster, field: &str, value: &str) {
 }
 
 fn delete_slices(cluster: &Cluster) {
+    // What is left of the time with a selector would be mirrored into slices.
+    cluster.kubectl().words("delete endpoints metrics-server -n kube-system --ignore-not-found");
     cluster.kubectl().words("delete endpointslices -n kube-system -l kubernetes.io/service-name=metrics-server");
 }
 
