@@ -41,7 +41,7 @@ fn token_review(cluster: &Cluster) {
     kubectl.words("delete clusterrole metrics-reader");
     kubectl.words("delete serviceaccount reader stranger -n shop");
     drop(guarded);
-    cluster.expect_healthy();
+    cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
 }
 
 /// `serve --authentication token-review`, ended when dropped.
