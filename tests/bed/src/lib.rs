@@ -6,6 +6,7 @@
 pub mod certificates;
 pub mod components;
 mod control_plane;
+pub mod dashboards;
 pub mod doctor;
 pub mod firewall;
 pub mod isolation;
