@@ -8,10 +8,12 @@ CARGO_DENY := $(TOOLS)/bin/cargo-deny
 KUBERNETES_VALIDATE_VERSION := 1.37.0
 KUBERNETES_VALIDATE := $(TOOLS)/kubernetes-validate
 
-FAST_COMPONENTS := promtool helm kubectl
-FAST_TESTS := architecture cases command_line manifests page runbooks
+BROWSER := tests/browser
 
-.PHONY: help demo test test-fast test-cluster lint deny test-deploy docs components cluster cluster-down requirements kubernetes-validate
+FAST_COMPONENTS := promtool helm kubectl
+FAST_TESTS := architecture cases command_line dashboards manifests page runbooks
+
+.PHONY: help demo test test-fast test-cluster test-browser lint deny test-deploy docs components cluster cluster-down requirements kubernetes-validate
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,10 +29,19 @@ test-fast: kubernetes-validate ## Tests that need no cluster (the few real progr
 
 test-cluster: components ## Tests on a real control plane
 	cargo test --locked -p testbed
-	cargo test --locked --test cluster
+	cargo test --locked --test cluster --test dashboard_queries
 
 test-deploy: components ## Chart and kustomize on a real API server
 	cargo test --locked --test deploy
+
+test-browser: components $(BROWSER)/node_modules/.package-lock.json ## Dashboards and status page in a real browser; PICTURES=1 renews docs/images
+	cargo test --locked --no-run --test dashboard_queries # which builds the program too
+	cd $(BROWSER) && npx vite build && node run.mjs $(if $(PICTURES),--pictures $(CURDIR)/docs/images)
+
+$(BROWSER)/node_modules/.package-lock.json: $(BROWSER)/package-lock.json
+	@$(BROWSER)/requirements.sh
+	cd $(BROWSER) && npm ci --legacy-peer-deps --no-audit --no-fund --loglevel=error
+	@touch $@
 
 components: requirements ## Build the real components that tests need (once, into .components)
 	@cargo run --locked --quiet -p testbed -- build

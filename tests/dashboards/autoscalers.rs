@@ -30,7 +30,16 @@ pub(crate) fn dashboard() -> Dashboard {
             Section {
                 title: None,
                 first_id: 0,
-                panels: vec![all(), blind(), waiting(), unknown_targets(), which(), containers(), conditions()],
+                panels: vec![
+                    all(),
+                    blind(),
+                    waiting(),
+                    unknown_targets(),
+                    which(),
+                    containers(),
+                    what_to_do(),
+                    conditions(),
+                ],
             },
             Section { title: Some("How it came to be".to_owned()), first_id: 100, panels: vec![history(), causes()] },
         ],

@@ -243,10 +243,10 @@ fn candidates() -> Panel {
 fn alerts() -> Panel {
     Panel::table(
         "Firing alerts",
-        "Alerts of the shipped rules that fire now: they carry the label step. Nothing here can also mean that the rules are not loaded.",
+        "Alerts of the shipped rules that fire now. Nothing here can also mean that the rules are not loaded.",
         (8, 8),
     )
-    .rows(r#"max by (alertname, severity, step, cause) (ALERTS{alertstate="firing", step!=""})"#)
+    .rows(r#"max by (alertname, severity, step, cause) (ALERTS{alertstate="firing", alertname=~"MetricsServer.*|HPATargetsUnknown", cluster=~"$cluster"})"#)
     .columns(&[("alertname", "Alert"), ("severity", "Severity"), ("cause", "Cause"), ("step", "Step")])
     .field("Cause", runbook_of_row())
     .field("Alert", json!([
