@@ -267,7 +267,8 @@ mod tests {
             ("lookup x: no such host", Cause::NameResolution),
             (
                 "x509: certificate is valid for localhost, not metrics-server.kube-system.svc",
-                Cause::ServingCertificateInvalid,
+                // Without a caBundle no certificate would do; see check ca_bundle.
+                Cause::ApiServiceUnavailable,
             ),
             ("bad status from https://10.0.0.1:1: 404", Cause::AnotherServerAnswers),
             ("http: server gave HTTP response to HTTPS client", Cause::AnotherServerAnswers),
@@ -281,6 +282,16 @@ mod tests {
             let outcome = run(Step::Apiservice, "available", &failed(message));
             assert_eq!(outcome.findings[0].cause, cause, "{message}");
         }
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_blamed_where_there_is_a_bundle_to_check_it_with() {
+        let mut snapshot = failed("x509: certificate is valid for localhost, not metrics-server.kube-system.svc");
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("an APIService");
+        api_service.spec.ca_bundle = Some("a bundle".to_owned());
+        snapshot.api_services = Collection::complete([api_service]);
+        let outcome = run(Step::Apiservice, "available", &snapshot);
+        assert_eq!(outcome.findings[0].cause, Cause::ServingCertificateInvalid);
     }
 
     #[test]

@@ -148,10 +148,11 @@ pub(crate) const WAY: &[Row] = &[
     },
     Row {
         name: "a container's memory is zero",
-        injection: "kubelets report no memory for one pod's container: metrics-server drops the pod",
+        injection: "kubelets report no memory for metrics-server's container: it drops the pod; another pod of its namespace has samples",
         kind: Kind::Fault(
             Fault::new(
                 |cluster| {
+                    cluster.kubectl().apply(NEIGHBOUR);
                     old_pods(cluster);
                     cluster.bed.kubelet.fault(None, MetricsFault::EmptyContainers("metrics-server".to_owned()));
                 },
@@ -161,7 +162,10 @@ pub(crate) const WAY: &[Row] = &[
                     checks: &[("retrieve/coverage", "fail"), ("apiservice/available", "pass")],
                     ..HEALTHY
                 },
-                heal,
+                |cluster| {
+                    heal(cluster);
+                    cluster.kubectl().words("delete deployment neighbour -n kube-system");
+                },
             )
             .looked_for(),
         ),
@@ -221,10 +225,23 @@ pub(crate) const WAY: &[Row] = &[
             // Two looks of the doctor and four scrapes of metrics-server.
             std::thread::sleep(Duration::from_secs(65));
             cluster.bed.kubelet.heal();
+            // And one more, so that the node has a sample before it is a node like any other.
+            std::thread::sleep(Duration::from_secs(50));
             cluster.kubectl().words(&format!("label node {node} eks.amazonaws.com/compute-type-"));
         }),
     },
 ];
+
+const NEIGHBOUR: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: neighbour, namespace: kube-system, labels: {testbed: fault}}
+spec:
+  selector: {matchLabels: {app: neighbour}}
+  template:
+    metadata: {labels: {app: neighbour}}
+    spec: {containers: [{name: neighbour, image: 'neighbour:1'}]}
+";
 
 fn begin(action: Action) {
     Rule::begin(Path::PodsToKubelets, testbed::kubelet::PORT, action).expect("nftables").keep();

@@ -223,10 +223,14 @@ pub(crate) const ROWS: &[Row] = &[
                 |cluster| {
                     restart(cluster, &["--enable-aggregator-routing=false"]);
                     cluster.kubectl().words("delete service metrics-server -n kube-system");
+                    // What is left of the old Service would be taken for the new one's.
+                    let slices =
+                        "get endpointslices -n kube-system -l kubernetes.io/service-name=metrics-server -o name";
+                    cluster.await_output("the EndpointSlices to be gone", slices, "");
                     cluster.kubectl().apply(EXTERNAL_NAME);
                 },
                 Shown::Reason("FailedDiscoveryCheck"),
-                Expected { verdict: "apiservice/name_resolution", endpoints: None, ..UNREACHED },
+                Expected { verdict: "apiservice/name_resolution", ..DOWN },
                 |cluster| {
                     cluster.kubectl().words("delete service metrics-server -n kube-system");
                     cluster.apply_manifest();

@@ -178,38 +178,44 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "APIService left over",
         injection: "Deployment and Service deleted, the APIService stays: reason ServiceNotFound",
-        kind: Kind::Fault(Fault::new(
-            |cluster| {
-                cluster.kubectl().words("delete deployment,service metrics-server -n kube-system");
-                no_pods(cluster);
-            },
-            Shown::Reason("ServiceNotFound"),
-            Expected {
-                verdict: "installed/apiservice_left_over",
-                checks: &[("installed/workload", "fail"), ("apiservice/available", "fail")],
-                ..DOWN
-            },
-            Cluster::apply_manifest,
-        )),
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    cluster.kubectl().words("delete deployment,service metrics-server -n kube-system");
+                    no_pods(cluster);
+                },
+                Shown::Reason("ServiceNotFound"),
+                Expected {
+                    verdict: "installed/apiservice_left_over",
+                    checks: &[("installed/workload", "fail"), ("apiservice/available", "fail")],
+                    ..DOWN
+                },
+                Cluster::apply_manifest,
+            )
+            .looked_for(),
+        ),
     },
     Row {
         name: "not installed",
         injection: "APIService, Service and Deployment deleted",
-        kind: Kind::Fault(Fault::new(
-            |cluster| {
-                cluster.kubectl().words(&format!("delete apiservice {METRICS_API}"));
-                cluster.kubectl().words("delete deployment,service metrics-server -n kube-system");
-                no_pods(cluster);
-            },
-            Shown::AtOnce,
-            Expected {
-                verdict: "installed/not_installed",
-                endpoints: None,
-                checks: &[("installed/registered", "fail"), ("apiservice/available", "skipped")],
-                ..DOWN
-            },
-            Cluster::apply_manifest,
-        )),
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    cluster.kubectl().words(&format!("delete apiservice {METRICS_API}"));
+                    cluster.kubectl().words("delete deployment,service metrics-server -n kube-system");
+                    no_pods(cluster);
+                },
+                Shown::AtOnce,
+                Expected {
+                    verdict: "installed/not_installed",
+                    endpoints: None,
+                    checks: &[("installed/registered", "fail"), ("apiservice/available", "skipped")],
+                    ..DOWN
+                },
+                Cluster::apply_manifest,
+            )
+            .looked_for(),
+        ),
     },
     Row { name: "a healthy cluster", injection: "nothing is done", kind: Kind::Quiet(|_| ()) },
 ];
@@ -230,6 +236,8 @@ fn point_to(cluster: &Cluster, field: &str, value: &str) {
 }
 
 fn delete_slices(cluster: &Cluster) {
+    // What is left of the time with a selector would be mirrored into slices.
+    cluster.kubectl().words("delete endpoints metrics-server -n kube-system --ignore-not-found");
     cluster.kubectl().words("delete endpointslices -n kube-system -l kubernetes.io/service-name=metrics-server");
 }
 
