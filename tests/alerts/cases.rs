@@ -125,7 +125,7 @@ pub(crate) fn of_cause(entry: &Entry, impact: Impact) -> Case {
     let alert = alert(&rule, CLUSTER, &series);
     let fault = [page(&found(entry, impact))];
     let mut case = fires(&format!("{} {severity}", entry.id), &rule, &alert, &fault, &[well()]);
-    case.complete = true;
+    case.alone = true;
     let told = if entry.step == Step::Hpa && impact == Impact::Partial {
         let mut told = told(
             &Rule {

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use metrics_server_doctor::verdict::DECISIVE;
 use serde_json::{Value, json};
 
 use crate::{
@@ -82,12 +83,26 @@ impl Timeline {
         self.steps as u64 * STEP
     }
 
-    /// The series as promtool takes them; `wanted` tells which families are read. Unless pages are to be complete, only
-    /// the causes that are tried are in them, and beside them another exporter.
-    fn input(&self, wanted: &dyn Fn(&str) -> bool, complete: bool) -> Vec<Value> {
-        let tried = crate::cases::tried();
-        let kept =
-            |labels: &Labels| complete || labels.get("cause").is_none_or(|cause| tried.contains(&cause.as_str()));
+    /// Values of label `cause` that a page of this timeline sets.
+    fn causes(&self) -> BTreeSet<&str> {
+        let runs = self.replicas.values().flat_map(|scrapes| scrapes.chunk_by(Scrape::is_the_same));
+        let pages = runs.filter_map(|run| match &run[0] {
+            Scrape::Page(page) => Some(page),
+            Scrape::Failed | Scrape::Unknown => None,
+        });
+        let set = pages.flat_map(|page| page.0.iter()).filter(|(_, value)| **value != 0.0);
+        set.filter_map(|((_, labels), _)| labels.get("cause").map(String::as_str)).collect()
+    }
+
+    /// The series as promtool takes them; `wanted` tells which families are read. Causes that nothing sets and checks
+    /// that no rule asks for are left out, since promtool reads its input slowly. Unless it is to be alone, another
+    /// exporter has the same families.
+    fn input(&self, wanted: &dyn Fn(&str) -> bool, alone: bool) -> Vec<Value> {
+        let (tried, set) = (crate::cases::tried(), self.causes());
+        let kept = |labels: &Labels| {
+            labels.get("cause").is_none_or(|cause| tried.contains(&cause.as_str()) || set.contains(cause.as_str()))
+                && labels.get("check").is_none_or(|check| DECISIVE.iter().any(|(_, known)| known == check))
+        };
         let mut series: BTreeMap<(String, Labels), Vec<Option<f64>>> = BTreeMap::new();
         let mut put = |name: &str, labels: Labels, steps: Range<usize>, value: f64| {
             let values = series.entry((name.to_owned(), labels)).or_insert_with(|| vec![None; self.steps]);
@@ -121,7 +136,7 @@ impl Timeline {
         }
         // Somebody else has the same names, in this cluster and in another one.
         let opposite = crate::scenes::healthy().opposite();
-        for cluster in [CLUSTER, "other"].into_iter().filter(|_| !complete) {
+        for cluster in [CLUSTER, "other"].into_iter().filter(|_| !alone) {
             let target = target("another-exporter", cluster, 9);
             put_page(&up(0.0), &target, &(0..self.steps));
             put_page(&opposite, &target, &(0..self.steps));
@@ -160,6 +175,8 @@ fn notation(values: &[Option<f64>]) -> String {
         let _ = match times {
             0 => Ok(()),
             1 => write!(text, "{value} "),
+            // Of blanks the number itself is meant, of values the number of repetitions.
+            _ if value == "_" => write!(text, "_x{times} "),
             _ => write!(text, "{value}x{} ", times - 1),
         };
     };
@@ -193,8 +210,8 @@ pub(crate) struct Case {
     pub(crate) timeline: Timeline,
     /// Which alerts fire at a moment: all of them, and no other.
     pub(crate) firing: Vec<(u64, Vec<Firing>)>,
-    /// Whether pages are complete and alone; else they have the causes that are tried, and another exporter beside them.
-    pub(crate) complete: bool,
+    /// Whether no other exporter has the same names.
+    pub(crate) alone: bool,
     /// What an alert says at a moment.
     pub(crate) annotations: Vec<(u64, Firing, Labels)>,
     /// Values of other expressions at a moment.
@@ -208,7 +225,7 @@ impl Case {
             file: file.to_owned(),
             timeline,
             firing: Vec::new(),
-            complete: false,
+            alone: false,
             annotations: Vec::new(),
             values: Vec::new(),
         }
@@ -248,7 +265,7 @@ impl Case {
         json!({
             "name": self.name,
             "interval": format!("{STEP}s"),
-            "input_series": self.timeline.input(wanted, self.complete),
+            "input_series": self.timeline.input(wanted, self.alone),
             "promql_expr_test": expressions,
             "alert_rule_test": told,
         })
@@ -268,8 +285,20 @@ pub(crate) fn tests(rule_files: &[PathBuf], cases: &[&Case]) -> Value {
     cases.iter().map(|case| case.to_json(&|name| name == "up" || read.contains(name))).collect()
 }
 
-/// Runs [`tests`] against rule files.
+/// Runs [`tests`] against rule files; the error names the cases that do not hold.
 pub(crate) fn promtool_with(rule_files: &[PathBuf], tests: &Value) -> Result<(), String> {
+    let all = tests.as_array().expect("a list");
+    let Err(together) = promtool_once(rule_files, tests) else { return Ok(()) };
+    let single = |case: &Value| {
+        let told = promtool_once(rule_files, &json!([case])).err()?;
+        Some(format!("case {}: {told}", case["name"]))
+    };
+    let named: Vec<_> = all.iter().filter_map(single).collect();
+    Err(if named.is_empty() { together } else { named.join("\n") })
+}
+
+/// Whether [`tests`] hold, without names.
+pub(crate) fn promtool_once(rule_files: &[PathBuf], tests: &Value) -> Result<(), String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("test.yaml");
     let text = json!({"rule_files": rule_files, "evaluation_interval": format!("{STEP}s"), "tests": tests});

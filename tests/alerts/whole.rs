@@ -49,7 +49,7 @@ change:
     restart.firing = (1..26).map(|minute| (minute * 60, vec![])).collect();
     let all =
         vec![silent("a rollout", "all", &[page(&rollout)]), silent("scaled to zero", "all", &[page(&zero)]), restart];
-    all.into_iter().map(|case| Case { complete: true, ..case }).collect()
+    all.into_iter().map(|case| Case { alone: true, ..case }).collect()
 }
 
 /// Every scene of the demo: however many symptoms burn, one root cause is named.
@@ -62,7 +62,7 @@ pub(crate) fn of_demo() -> Vec<Case> {
                 "all",
                 Timeline::default().then(BEFORE, &[well(), well()]).then(30, &[page(&series), page(&series)]),
             );
-            case.complete = true;
+            case.alone = true;
             let (step, cause) = scene.verdict.split_once('/').expect("step/cause");
             let expected = match Step::ALL.into_iter().find(|known| known.id() == step) {
                 None => vec![],
