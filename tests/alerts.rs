@@ -71,6 +71,7 @@ fn every_cause_of_the_catalogue_leads_to_exactly_one_alert() {
 #[test]
 fn one_root_cause_is_named_however_many_symptoms_burn() {
     hold(&whole::of_demo());
+    hold(&whole::of_symptoms());
 }
 
 #[test]
