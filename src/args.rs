@@ -5,13 +5,19 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
-use crate::{observe::cluster::Features, report::DEFAULT_RUNBOOK_URL};
+use crate::{
+    http::CertificateFiles,
+    observe::{cluster::Features, demo},
+    report::DEFAULT_RUNBOOK_URL,
+    version,
+};
 
 /// Walks the Kubernetes metrics-server troubleshooting guide without rest: every step as gauges on /metrics, the first
 /// failing step and its cause as one verdict.
 #[derive(Debug, Parser)]
-#[command(name = "metrics-server-doctor", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(name = "metrics-server-doctor", version = version::LONG, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Arguments {
     /// What to do; `serve` where nothing is named.
     #[command(subcommand)]
@@ -30,6 +36,18 @@ pub enum Command {
     Check(Check),
     /// Serve an embedded sample cluster that walks through the guide's failures; needs no cluster
     Demo(Demo),
+    /// Print the completions for a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write manual pages into a folder
+    #[command(hide = true)]
+    Manual {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 /// Flags of `serve`.
@@ -41,6 +59,9 @@ pub struct Serve {
     /// Where to listen.
     #[command(flatten)]
     pub listen: Listen,
+    /// Who may read /, /metrics and /api/v1/report; /livez and /readyz are open
+    #[arg(long, value_enum, default_value_t, value_name = "MODE", env = "METRICS_SERVER_DOCTOR_AUTHENTICATION")]
+    pub authentication: Authentication,
     /// How to log.
     #[command(flatten)]
     pub log: Log,
@@ -75,6 +96,9 @@ pub struct Demo {
     /// Time for which each scene is shown, in seconds
     #[arg(long, default_value = "15", value_name = "SECONDS", value_parser = seconds, env = "METRICS_SERVER_DOCTOR_INTERVAL")]
     pub interval: Duration,
+    /// Scenes to walk through instead of all, by the verdict that they lead to, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "STEP/CAUSE", value_parser = scene, env = "METRICS_SERVER_DOCTOR_SCENE")]
+    pub scene: Vec<String>,
     /// Where to listen.
     #[command(flatten)]
     pub listen: Listen,
@@ -101,6 +125,15 @@ pub struct Source {
     /// Looks to leave out, separated by commas; their checks become unknown
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LOOKS", env = "METRICS_SERVER_DOCTOR_WITHOUT")]
     pub without: Vec<Look>,
+    /// Looks to add, separated by commas, each with a permission or a place of its own
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LOOKS", env = "METRICS_SERVER_DOCTOR_WITH")]
+    pub with: Vec<ExtraLook>,
+    /// Whether to dial metrics-server's endpoints directly: only from inside the pod network does the answer mean something
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", env = "METRICS_SERVER_DOCTOR_DIAL")]
+    pub dial: Dial,
+    /// Run as a sidecar in metrics-server's own pod: tells on which ports something really listens there
+    #[arg(long, env = "METRICS_SERVER_DOCTOR_SIDECAR")]
+    pub sidecar: bool,
     /// Namespaces whose pods' metrics are asked for, separated by commas; metrics-server's own where none is named
     #[arg(long, value_delimiter = ',', value_name = "NAMESPACES", env = "METRICS_SERVER_DOCTOR_PROBE_NAMESPACES")]
     pub probe_namespaces: Vec<String>,
@@ -108,8 +141,14 @@ pub struct Source {
 
 impl Source {
     /// What may be looked at.
-    pub fn features(&self) -> Features {
+    pub fn features(&self, in_cluster: bool) -> Features {
         let has = |look| !self.without.contains(&look);
+        let dials = match self.dial {
+            // A sidecar would only dial itself.
+            Dial::Auto => in_cluster && !self.sidecar,
+            Dial::Always => true,
+            Dial::Never => false,
+        };
         Features {
             rbac: has(Look::Rbac),
             aws_auth: has(Look::AwsAuth),
@@ -117,6 +156,9 @@ impl Source {
             network_policies: has(Look::NetworkPolicies),
             logs: has(Look::Logs),
             probes: has(Look::Probes),
+            dials,
+            access_reviews: self.with.contains(&ExtraLook::AccessReviews),
+            sidecar: self.sidecar,
         }
     }
 }
@@ -138,6 +180,25 @@ pub enum Look {
     Probes,
 }
 
+/// A look that is taken only where it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExtraLook {
+    /// SubjectAccessReviews about metrics-server's account: needs create on subjectaccessreviews
+    AccessReviews,
+}
+
+/// Whether to dial metrics-server's endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Dial {
+    /// Only where the doctor runs as a pod of the cluster, and not as a sidecar
+    #[default]
+    Auto,
+    /// In any case
+    Always,
+    /// Not at all
+    Never,
+}
+
 /// Where to listen.
 #[derive(Debug, Clone, Args)]
 pub struct Listen {
@@ -149,6 +210,42 @@ pub struct Listen {
         env = "METRICS_SERVER_DOCTOR_LISTEN_ADDRESS"
     )]
     pub listen_address: SocketAddr,
+    /// Certificate (PEM, with intermediates) to serve HTTPS with; without it HTTP is served. Read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key_file", env = "METRICS_SERVER_DOCTOR_TLS_CERTIFICATE_FILE")]
+    pub tls_certificate_file: Option<PathBuf>,
+    /// Private key (PEM) of that certificate. Read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_certificate_file", env = "METRICS_SERVER_DOCTOR_TLS_KEY_FILE")]
+    pub tls_key_file: Option<PathBuf>,
+    /// Authorities (PEM) of client certificates: all paths but /livez and /readyz need one. Read again when it changes
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_certificate_file",
+        env = "METRICS_SERVER_DOCTOR_TLS_CLIENT_CA_FILE"
+    )]
+    pub tls_client_ca_file: Option<PathBuf>,
+}
+
+impl Listen {
+    /// Where the server's certificate is; `None` for plain HTTP.
+    pub fn certificate_files(&self) -> Option<CertificateFiles> {
+        Some(CertificateFiles {
+            certificate: self.tls_certificate_file.clone()?,
+            key: self.tls_key_file.clone()?,
+            client_authorities: self.tls_client_ca_file.clone(),
+        })
+    }
+}
+
+/// How it is decided who may read the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Authentication {
+    /// Everybody who reaches the port, or who has a client certificate where --tls-client-ca-file is given
+    #[default]
+    None,
+    /// The API server decides: TokenReview of the bearer token (or the names in the client certificate), then
+    /// SubjectAccessReview for `get` on the path
+    TokenReview,
 }
 
 /// How to log.
@@ -198,6 +295,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn scene(text: &str) -> Result<String, String> {
+    let mut known: Vec<String> = demo::scenes().into_iter().map(|scene| scene.verdict).collect();
+    if known.iter().any(|verdict| verdict == text) {
+        return Ok(text.to_owned());
+    }
+    known.sort();
+    known.dedup();
+    Err(format!("there are {}", known.join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -212,7 +319,7 @@ mod tests {
     #[test]
     fn every_flag_is_also_an_environment_variable_of_the_same_name() {
         let command = Arguments::command();
-        for subcommand in command.get_subcommands().chain([&command]) {
+        for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()).chain([&command]) {
             for flag in subcommand.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()))
             {
                 let variable = format!(
@@ -231,9 +338,20 @@ mod tests {
     }
 
     #[test]
+    fn endpoints_are_dialled_only_from_inside() {
+        let dials = |words: &[&str], in_cluster| {
+            let words = std::iter::once(&"doctor").chain(words);
+            Arguments::try_parse_from(words).expect("arguments").serve.source.features(in_cluster).dials
+        };
+        assert!(dials(&[], true) && !dials(&[], false));
+        assert!(dials(&["--dial=always"], false) && !dials(&["--dial", "never"], true));
+        assert!(!dials(&["--sidecar"], true));
+    }
+
+    #[test]
     fn a_look_that_is_left_out_is_off() {
         let arguments = Arguments::try_parse_from(["doctor", "--without", "logs,aws-auth"]).expect("arguments");
-        let features = arguments.serve.source.features();
+        let features = arguments.serve.source.features(false);
         assert!(!features.logs && !features.aws_auth && features.nodes && features.probes);
     }
 }

@@ -3,6 +3,8 @@
 //! `cargo test --test cluster [WORD…]` tries only the cases whose name has one of the words in it.
 
 // A file with its own `main` has its modules beside it.
+#[path = "cluster/authentication.rs"]
+mod authentication;
 #[path = "cluster/autoscalers.rs"]
 mod autoscalers;
 #[path = "cluster/cluster.rs"]
@@ -35,6 +37,7 @@ type Case = (&'static str, fn(&Cluster));
 const CASES: &[Case] = &[
     ("a healthy cluster is called healthy", registration::healthy),
     ("a real Prometheus scrapes the page", reports::prometheus),
+    ("the API server decides who reads the page", authentication::token_review),
     ("check and check --from agree on a healthy cluster", reports::agree_when_healthy),
     ("APIService missing", registration::api_service_missing),
     ("Service missing", registration::service_missing),

@@ -5,6 +5,7 @@
 //!  lookups (blind autoscalers) ─┤                          ┌─▶ snapshots
 //!  probe (metrics API)         ─┼─▶ actor ─▶ store (pure) ─┤
 //!  access, version             ─┤     │                    └─▶ health
+//!  dial, reviews, sockets      ─┤     │
 //!  logs                        ─┘     └─▶ plan (pure): starts and stops watches
 //! ```
 //!
@@ -15,6 +16,7 @@ mod access;
 mod actor;
 mod backoff;
 mod client;
+mod dial;
 mod entry;
 mod health;
 mod kinds;
@@ -22,13 +24,15 @@ mod logs;
 mod lookups;
 mod plan;
 mod probe;
+mod reviews;
+mod sockets;
 mod store;
 mod trouble;
 mod watched;
 mod watching;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
@@ -36,10 +40,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 
+pub(crate) use self::trouble::one_line;
 pub use self::{
     access::Permission,
     backoff::Backoff,
     client::{Clients, ConnectError, RequestClass, RequestCount, RequestLog},
+    dial::KubeletRequests,
     health::{ObserverHealth, WatchHealth, WatchState},
     kinds::WatchKind,
     logs::LogLines,
@@ -54,6 +60,8 @@ pub struct Options {
     pub features: Features,
     /// Namespaces of which the pods' metrics are asked for; empty for metrics-server's own.
     pub probe_namespaces: Vec<String>,
+    /// The port on which the doctor itself listens.
+    pub own_port: Option<u16>,
     /// How often and how long.
     pub timings: Timings,
 }
@@ -81,7 +89,7 @@ pub struct Timings {
     pub lookup_interval: Duration,
     /// Between questions for the server's version.
     pub version_interval: Duration,
-    /// Between questions for the observer's permissions.
+    /// Between questions for the observer's permissions, and for metrics-server's.
     pub access_interval: Duration,
     /// Between calls of the metrics API.
     pub probe_interval: Duration,
@@ -136,10 +144,13 @@ pub fn observe(clients: Clients, options: Options) -> Observation {
 
 /// Observes until the first complete look is done, the deadline has passed, or the API server has proved out of reach,
 /// and gives what was seen by then. What was not seen says why.
-pub async fn observe_once(clients: Clients, options: Options, deadline: Duration) -> Arc<Snapshot> {
+///
+/// The second value is why there was no answer at all, in one line.
+pub async fn observe_once(clients: Clients, options: Options, deadline: Duration) -> (Arc<Snapshot>, Option<String>) {
     let mut observation = observe(clients, options);
     let done = observation.health.wait_for(|health| health.first_complete_look || health.is_out_of_reach());
     // At the deadline, what was seen by then is the answer.
     drop(tokio::time::timeout(deadline, done).await);
-    Arc::clone(&observation.snapshots.borrow())
+    let trouble = observation.health.borrow().trouble_of_all();
+    (Arc::clone(&observation.snapshots.borrow()), trouble)
 }

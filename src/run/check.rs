@@ -25,11 +25,15 @@ pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
     } else {
         let clients = connect(&source).await?;
         let options = Options {
-            features: source.features(),
+            features: source.features(clients.in_cluster),
             probe_namespaces: source.probe_namespaces.clone(),
             ..Options::default()
         };
-        observe_once(clients, options, timeout).await
+        let (snapshot, trouble) = observe_once(clients, options, timeout).await;
+        if let Some(trouble) = trouble {
+            eprintln!("metrics-server-doctor: the API server does not answer: {trouble}");
+        }
+        snapshot
     };
     let report = Report::new(&snapshot);
     let shown = match output {

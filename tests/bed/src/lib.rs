@@ -4,11 +4,13 @@
 //! A test calls [`isolation::enter`] first and then [`Bed::start`].
 
 pub mod alertmanager;
+pub mod audit;
 pub mod certificates;
 pub mod components;
 mod control_plane;
 pub mod doctor;
 pub mod firewall;
+pub mod helm;
 pub mod isolation;
 pub mod kubectl;
 pub mod kubelet;
