@@ -2,15 +2,14 @@
 
 use metrics_server_doctor::{
     catalogue::{self, Cause, Entry, Role},
-    check::{Finding, Impact, ObjectReference},
+    check::Impact,
     steps::Step,
-    verdict::{Judgement, Verdict},
 };
 
 use crate::{
     doctor, recording,
     rules::{self, Labels, Rule},
-    scenes::{self, METRICS_API, OBSERVED, Series, found, healthy, judged},
+    scenes::{METRICS_API, Series, found, healthy},
     timeline::{CLUSTER, Case, Firing, STEP, Scrape, Timeline},
 };
 
@@ -83,11 +82,15 @@ pub(crate) fn fires(name: &str, rule: &Rule, alert: &Firing, fault: &[Scrape], w
     case
 }
 
-/// A page from here to the end of an hour, and nothing fires.
+/// A page that lasts longer than any rule about it waits, and nothing fires.
 pub(crate) fn silent(name: &str, file: &str, fault: &[Scrape]) -> Case {
+    silent_for(25, name, file, fault)
+}
+
+fn silent_for(minutes: u64, name: &str, file: &str, fault: &[Scrape]) -> Case {
     let mut case =
-        Case::new(name, file, Timeline::default().then(BEFORE, &[well()]).then(60, fault).then(10, &[well()]));
-    case.firing = (1..80).step_by(3).map(|minute| (minute * 60, vec![])).collect();
+        Case::new(name, file, Timeline::default().then(BEFORE, &[well()]).then(minutes, fault).then(10, &[well()]));
+    case.firing = (1..minutes + 20).step_by(3).map(|minute| (minute * 60, vec![])).collect();
     case
 }
 
@@ -103,6 +106,14 @@ pub(crate) fn first(step: Step) -> &'static Entry {
     catalogue::all().iter().find(|entry| entry.step == step).expect("a cause")
 }
 
+/// Values of label `cause` that the cases of the rules use.
+pub(crate) fn tried() -> Vec<&'static str> {
+    let more = [Cause::CaBundleExpired, Cause::KubeletTimeout, Cause::MetricsApiDown, Cause::MissingRequest];
+    let causes = Step::ALL.into_iter().filter(|step| *step != Step::KnownIssues).map(|step| first(step).id);
+    let causes = causes.chain(more.map(Cause::id)).chain([Cause::TargetNotFound.id(), "scaled_to_zero"]);
+    causes.chain(["healthy", "undetermined"]).collect()
+}
+
 /// A cause of the catalogue that stands, with the impact that it has.
 pub(crate) fn of_cause(entry: &Entry, impact: Impact) -> Case {
     let severity = if impact == Impact::Outage { "critical" } else { "warning" };
@@ -114,6 +125,7 @@ pub(crate) fn of_cause(entry: &Entry, impact: Impact) -> Case {
     let alert = alert(&rule, CLUSTER, &series);
     let fault = [page(&found(entry, impact))];
     let mut case = fires(&format!("{} {severity}", entry.id), &rule, &alert, &fault, &[well()]);
+    case.alone = true;
     let told = if entry.step == Step::Hpa && impact == Impact::Partial {
         let mut told = told(
             &Rule {
@@ -216,7 +228,7 @@ fn of_installed() -> Vec<Case> {
         fires("twice", &rule, &alert(&rule, CLUSTER, &[]), &[page(&twice), page(&twice)], &[well(), well()]);
     double.annotations.push((BEGIN + rule.hold, alert(&rule, CLUSTER, &[]), told(&rule, &[], "2")));
     let unseen = healthy().without("deployment_version_supported").without("deployment_metrics_servers");
-    vec![unsupported, double, silent("version and number not seen", "installed", &[page(&unseen)])]
+    vec![unsupported, double, silent_for(70, "version and number not seen", "installed", &[page(&unseen)])]
 }
 
 fn of_apiservice() -> Vec<Case> {

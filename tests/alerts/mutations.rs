@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     cases, rules,
-    timeline::{Case, promtool_with, tests},
+    timeline::{Case, promtool_once, tests},
 };
 
 /// Mutants that mean the same as the rule, with the reason; a rule, and what is changed in it.
@@ -114,20 +114,14 @@ fn is_noticed(mutant: &Mutant, tests: &BTreeMap<String, Value>) -> bool {
     content["groups"][mutant.group]["rules"][mutant.rule]["expr"] = Value::String(mutant.expression.clone());
     let path = folder.path().join("mutant.yaml");
     std::fs::write(&path, content.to_string()).expect("a file");
-    promtool_with(&[path], &tests[&mutant.file]).is_err()
+    promtool_once(&[path], &tests[&mutant.file]).is_err()
 }
 
 #[test]
 fn a_rule_that_is_broken_in_any_small_way_is_noticed() {
     let mutants = mutants();
     assert!(mutants.len() > 200, "{} mutants", mutants.len());
-    let cases: Vec<Case> = cases::of_rules().into_iter().map(alone).collect();
-    let of_file = |(file, path): (String, PathBuf)| {
-        let cases: Vec<_> = cases.iter().filter(|case| case.file == file).collect();
-        let tests = tests(&[path], &cases);
-        (file, tests)
-    };
-    let tests: BTreeMap<String, Value> = rules::files().into_iter().map(of_file).collect();
+    let tests = tests_by_file();
     let (next, unnoticed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -155,8 +149,20 @@ fn a_rule_that_is_broken_in_any_small_way_is_noticed() {
     );
 }
 
+/// The cases of each file, with what the rules of that file alone have to do.
+pub(crate) fn tests_by_file() -> BTreeMap<String, Value> {
+    let cases: Vec<Case> = cases::of_rules().into_iter().map(of_own_file).collect();
+    let of_file = |(file, path): (String, PathBuf)| {
+        let cases: Vec<_> = cases.iter().filter(|case| case.file == file).collect();
+        assert!(!cases.is_empty(), "{file} has no cases");
+        let tests = tests(&[path], &cases);
+        (file, tests)
+    };
+    rules::files().into_iter().map(of_file).collect()
+}
+
 /// The case with what the rules of its own file have to do.
-fn alone(mut case: Case) -> Case {
+fn of_own_file(mut case: Case) -> Case {
     let own: Vec<String> =
         rules::alerts().into_iter().filter(|rule| rule.file == case.file).map(|rule| rule.name).collect();
     for (_, firing) in &mut case.firing {
