@@ -82,6 +82,10 @@ fn strip_labels(value: &mut Value) {
                 map.remove(label);
             }
             map.remove("helm.sh/chart");
+            // Kustomize breaks lines of folded texts anew, which means nothing in PromQL.
+            if let Some(Value::String(expression)) = map.get_mut("expr") {
+                *expression = expression.split_whitespace().collect::<Vec<_>>().join(" ");
+            }
             map.values_mut().for_each(strip_labels);
         }
         Value::Array(items) => items.iter_mut().for_each(strip_labels),
