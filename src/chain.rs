@@ -3,6 +3,8 @@
 //! Names and labels of metrics-server's objects differ by packaging, so the chain starts at the `APIService` and follows
 //! references; only where it is broken is metrics-server looked for by image and known labels.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::{
     check::ObjectReference,
     metrics_server::{self, Owner},
@@ -15,6 +17,9 @@ use crate::{
         workload::WorkloadKind,
     },
 };
+
+/// How long metrics-server may need until it is Ready: the readiness probe's delay and two scrapes of up to 60 seconds.
+pub const START_TIME: SignedDuration = SignedDuration::from_secs(150);
 
 /// The objects along the chain.
 #[derive(Debug)]
@@ -137,6 +142,16 @@ impl<'s> Chain<'s> {
     /// Whether a pod that the Service selects is Ready.
     pub fn has_ready_pod(&self) -> bool {
         self.selected_pods.objects.iter().any(|pod| pod.is_ready() && !pod.is_terminating())
+    }
+
+    /// Whether all of metrics-server's pods have just been made, so that nothing can be expected of them yet.
+    pub fn is_starting(&self, now: Timestamp) -> bool {
+        let mut pods = self.pods().iter().filter(|pod| !pod.is_terminating()).peekable();
+        pods.peek().is_some()
+            && pods.all(|pod| {
+                let made = pod.metadata.creation_timestamp.or(pod.status.start_time);
+                !pod.is_ready() && made.is_some_and(|made| now.duration_since(made) < START_TIME)
+            })
     }
 
     /// The pod specification behind the Service: a pod's where one was seen (admission may have changed it), else the

@@ -22,6 +22,7 @@ pub const CHECKS: &[Check] = &[Check {
     question: "Do metrics-server's logs tell of failed scrapes or of a failed start?",
     causes: &[
         Cause::ApiServerUnreachable,
+        Cause::ApiServerUntrusted,
         Cause::KubeletCertificateNames,
         Cause::KubeletCertificateAuthority,
         Cause::KubeletCertificateExpired,
@@ -36,6 +37,7 @@ pub const CHECKS: &[Check] = &[Check {
         Cause::KubeletOutputUnparsable,
         Cause::UnknownFlag,
         Cause::FlagValueRefused,
+        Cause::CommandNotFound,
         Cause::PortConflict,
         Cause::PrivilegedPort,
         Cause::CertificateDirectoryUnwritable,
@@ -223,11 +225,22 @@ fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
         Some(retrieval::Outcome::Failed { class: ErrorClass::Empty, .. }) => Some(BTreeSet::new()),
         _ => None,
     };
+    // kubectl prints a row for every node of the cluster; what has none is a node of the past.
+    let known: Option<BTreeSet<&str>> = match answer {
+        Some(retrieval::Outcome::Samples(samples)) if nodes.objects.is_empty() => {
+            Some(samples.iter().map(|sample| sample.name.as_str()).collect())
+        }
+        _ => None,
+    };
     let mut lasting: Vec<(Cause, usize, Scrapes<'_>)> = Vec::new();
     for (cause, scrapes) in by_cause {
         // A node that has a sample now was scraped after all.
-        let count =
-            scrapes.nodes.iter().filter(|node| sampled.as_ref().is_none_or(|sampled| !sampled.contains(*node))).count();
+        let count = scrapes
+            .nodes
+            .iter()
+            .filter(|node| sampled.as_ref().is_none_or(|sampled| !sampled.contains(*node)))
+            .filter(|node| known.as_ref().is_none_or(|known| known.contains(*node)))
+            .count();
         let all_sampled =
             count == 0 && (!scrapes.nodes.is_empty() || sampled.as_ref().is_some_and(|all| !all.is_empty()));
         let once = scrapes.count < 2 && available && sampled.is_none();
@@ -367,6 +380,20 @@ mod tests {
         assert_eq!(causes(&with(&[warning], false)), [], "it is not Ready for another reason");
         assert_eq!(causes(&with(&[list], false)), [(Cause::FrontProxyUntrusted, Impact::Outage)]);
         assert_eq!(causes(&with(&[list], true)), [], "a scanner's request");
+    }
+
+    #[test]
+    fn a_node_that_kubectl_does_not_list_is_a_node_of_the_past() {
+        let mut snapshot = with(&[NODE_1, NODE_1], true);
+        snapshot.nodes = Collection::unseen(NotSeen::NotInBundle("nodes"));
+        let sample = |name: &str, unknown| retrieval::Sample { name: name.to_owned(), unknown, ..Default::default() };
+        let top = |samples| {
+            Observed::Present(retrieval::Retrieval { outcome: retrieval::Outcome::Samples(samples), latency: None })
+        };
+        snapshot.top_nodes = top(vec![sample("node-2", false)]);
+        assert_eq!(causes(&snapshot), []);
+        snapshot.top_nodes = top(vec![sample("node-1", true), sample("node-2", false)]);
+        assert_eq!(causes(&snapshot), [(Cause::KubeletForbidden, Impact::Partial)]);
     }
 
     #[test]

@@ -110,6 +110,9 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
             object.clone(),
             format!("Whoever asked for {resource} is not authenticated at the metrics API."),
         ),
+        _ if chain.is_starting(context.snapshot.observed_at) => {
+            return Err(NotSeen::TooEarly(format!("metrics-server's pod has just been created ({told})")));
+        }
         _ if chain.is_available() => {
             if text.contains("Metrics API not available") {
                 // Clients read discovery, which follows the APIService within a minute.

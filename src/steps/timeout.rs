@@ -2,10 +2,12 @@
 
 mod network_policy;
 
+use jiff::SignedDuration;
+
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Outcome},
-    snapshot::{Condition, NotSeen},
+    snapshot::{Condition, NotSeen, pod::ContainerStatus},
     steps::{
         Step,
         apiservice::MessageClass,
@@ -50,6 +52,25 @@ fn dialled_unseen(context: &Context<'_>, condition: &Condition) -> bool {
     condition.reason == "FailedDiscoveryCheck" && cluster_ip && unseen
 }
 
+/// How often the pods were restarted, where each of them was in the last hour, and several times.
+fn restarting(context: &Context<'_>) -> Option<String> {
+    let now = context.snapshot.observed_at;
+    let pods = context.chain.pods();
+    let recently = |status: &ContainerStatus| {
+        status.restart_count > 2
+            && status
+                .last_state
+                .terminated
+                .as_ref()
+                .and_then(|terminated| terminated.finished_at)
+                .is_some_and(|ended| now.duration_since(ended) < SignedDuration::from_hours(1))
+    };
+    let all = pods.iter().all(|pod| pod.status.container_statuses.iter().any(recently));
+    let restarts: u32 =
+        pods.iter().flat_map(|pod| &pod.status.container_statuses).map(|status| status.restart_count).sum();
+    (all && !pods.is_empty()).then(|| format!("restartCount of the pods: {restarts}"))
+}
+
 /// The aggregator's calls arrive. That they time out while the pods answer their own probes on the same port means that
 /// somebody drops them on the way.
 fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
@@ -80,6 +101,18 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     }
     let port = ports.endpoint_ports.first().copied().or(ports.resolved_target_port);
     let port = port.map_or_else(|| "the pod's port".to_owned(), |port| format!("TCP port {port}"));
+    if let Some(restarts) = restarting(context) {
+        // A server that its liveness probe kills again and again does not answer the aggregator either.
+        let finding = Finding::outage(
+            Cause::ControlPlanePathClosed,
+            chain.workload_object(),
+            "The control plane's calls time out, and the pods have been restarted in the last hour.",
+        )
+        .evidence(format!("condition Available: {}", condition.message))
+        .evidence(restarts)
+        .candidates([Cause::ControlPlanePathClosed, Cause::ContainerCrashing]);
+        return Ok(Outcome::fail(finding));
+    }
     let ready_pods = chain.selected_pods.objects.iter().filter(|pod| pod.is_ready()).count();
     let seen = if ready { "The pods are Ready" } else { "The aggregator knows a ready endpoint" };
     let object = if ready { chain.workload_object() } else { chain.api_service_object() };
@@ -126,6 +159,26 @@ mod tests {
         let outcome = run(Step::Timeout, "path", &timing_out());
         assert_eq!(outcome.findings[0].cause, Cause::ControlPlanePathClosed);
         assert!(outcome.summary.contains("10250"), "{}", outcome.summary);
+    }
+
+    #[test]
+    fn a_server_that_is_killed_again_and_again_leaves_it_open() {
+        let killed = |minutes: i64| {
+            let mut snapshot = timing_out();
+            let mut pod = snapshot
+                .pods
+                .get("kube-system", "metrics-server-5d8f-abcde")
+                .seen()
+                .map(|pod| (*pod).clone())
+                .expect("it");
+            pod.status.container_statuses = vec![object(
+                json!({"name": "metrics-server", "ready": true, "restartCount": 9, "state": {"running": {}},
+                "lastState": {"terminated": {"reason": "Error", "exitCode": 137, "finishedAt": crate::testing::at(-60 * minutes)}}}),
+            )];
+            snapshot.pods = Collection::complete([pod]);
+            run(Step::Timeout, "path", &snapshot).findings[0].candidates.len()
+        };
+        assert_eq!((killed(5), killed(600)), (2, 0));
     }
 
     #[test]

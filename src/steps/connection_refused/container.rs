@@ -202,7 +202,7 @@ pub(super) fn command(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         Ok(broken) => broken,
         Err(outcome) => return outcome,
     };
-    let findings = told(context, &broken, &[Cause::UnknownFlag, Cause::FlagValueRefused]);
+    let findings = told(context, &broken, &[Cause::UnknownFlag, Cause::FlagValueRefused, Cause::CommandNotFound]);
     if !findings.is_empty() {
         return Ok(Outcome::fail_all(findings));
     }
@@ -278,11 +278,17 @@ pub(super) fn port_conflict(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             || pod.metadata.labels.contains_key("eks.amazonaws.com/fargate-profile")
             || context.snapshot.nodes.get("", &pod.spec.node_name).seen().is_some_and(|node| node.is_fargate())
     });
+    let shares_address =
+        chain.pods().iter().any(|pod| !pod.status.pod_ip.is_empty() && pod.status.pod_ip == pod.status.host_ip);
     let answered_by_kubelet = chain.unavailable().is_some_and(|condition| {
         ["404", "403", "401"].iter().any(|code| condition.message.contains(&format!(": {code}")))
     });
-    if port == 10250 && answered_by_kubelet && (fargate || spec.host_network) {
-        let place = if fargate { "on Fargate" } else { "with hostNetwork" };
+    if port == 10250 && answered_by_kubelet && (fargate || spec.host_network || shares_address) {
+        let place = match (fargate, spec.host_network) {
+            (true, _) => "on Fargate",
+            (_, true) => "with hostNetwork",
+            _ => "on the node's own address",
+        };
         let finding = Finding::outage(
             Cause::PortConflict,
             chain.workload_object(),

@@ -276,9 +276,15 @@ fn resource_metric(
         if message.contains("subjectaccessreviews") && message.contains("is forbidden") {
             down.proven = Some(Cause::AuthDelegatorMissing);
             "metrics-server may not create SubjectAccessReviews, so it answers 500".clone_into(&mut down.summary);
+        } else if message.contains("pods.metrics.k8s.io is forbidden: User \"system:anonymous\"") {
+            down.proven = Some(Cause::FrontProxyUntrusted);
+            "metrics-server does not take over who asks".clone_into(&mut down.summary);
         } else if message.contains("pods.metrics.k8s.io is forbidden") {
             down.proven = Some(Cause::CallerForbidden);
             "the autoscaler's controller may not list pods of metrics.k8s.io".clone_into(&mut down.summary);
+        }
+        if down.proven.is_none() && context.chain.is_starting(context.snapshot.observed_at) {
+            return diagnosis(HpaCause::TooYoung, "metrics-server's pod has just been created", Some(active));
         }
         return down;
     }
