@@ -70,6 +70,12 @@ impl Node {
         condition(&self.status.conditions, "Ready").and_then(|ready| ready.last_transition_time)
     }
 
+    /// Whether no kubelet stands behind it (Azure Container Instances, for one): it has no metrics by design
+    /// (virtual-kubelet/virtual-kubelet `node/nodeutil`).
+    pub fn is_virtual(&self) -> bool {
+        self.metadata.labels.get("type").is_some_and(|kind| kind == "virtual-kubelet")
+    }
+
     /// Whether it is a Fargate micro-VM of EKS.
     pub fn is_fargate(&self) -> bool {
         self.metadata.labels.get("eks.amazonaws.com/compute-type").is_some_and(|kind| kind == "fargate")

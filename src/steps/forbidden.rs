@@ -5,7 +5,7 @@ mod permissions;
 
 pub use self::{
     aws_auth::AwsAuth,
-    permissions::{Permission, granted},
+    permissions::{Permission, Source as PermissionSource, granted, questions},
 };
 
 use crate::{

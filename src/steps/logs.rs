@@ -15,10 +15,13 @@ use crate::{
     steps::{Step, apiservice::MessageClass},
 };
 
+/// The id of the check of lines.
+pub const LINES: &str = "lines";
+
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[Check {
     step: Step::Logs,
-    id: "lines",
+    id: LINES,
     question: "Do metrics-server's logs tell of failed scrapes or of a failed start?",
     causes: &[
         Cause::ApiServerUnreachable,
@@ -193,7 +196,9 @@ fn failed_scrapes<'s>(
                     .filter(|node| match context.snapshot.nodes.get("", node).known() {
                         // Nodes that are gone or not Ready are no fault of the way to them.
                         Ok(None) => false,
-                        Ok(Some(known)) => known.is_ready() && !(known.is_fargate() && *node == own_node),
+                        Ok(Some(known)) => {
+                            known.is_ready() && !known.is_virtual() && !(known.is_fargate() && *node == own_node)
+                        }
                         Err(_) => !(node.starts_with("fargate-") && *node == own_node),
                     })
                     .collect();

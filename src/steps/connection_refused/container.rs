@@ -11,10 +11,11 @@ use crate::{
     log_lines,
     metrics_server::{self, ListenPort},
     snapshot::{
-        Named, NotSeen, Pod,
+        DialOutcome, Named, NotSeen, Pod,
         pod::{ContainerState, ContainerStatus},
         version::Version,
     },
+    steps::timeout,
 };
 
 /// A pod of metrics-server that is not Ready, with its container's state.
@@ -46,9 +47,10 @@ fn broken<'s>(context: &Context<'s>) -> Result<Vec<Broken<'s>>, Result<Outcome, 
     for pod in pods.iter().filter(|pod| !pod.is_terminating()) {
         let name = metrics_server::container(&pod.spec).map(|container| container.name.as_str());
         let statuses = &pod.status.container_statuses;
-        if let Some(status) =
-            statuses.iter().find(|status| Some(status.name.as_str()) == name).or_else(|| statuses.first())
-        {
+        let own = statuses.iter().find(|status| Some(status.name.as_str()) == name).or_else(|| statuses.first());
+        // Where metrics-server's own container is ready, it is another one that keeps the pod from being so.
+        let other = statuses.iter().find(|status| !status.ready && own.is_some_and(|own| own.ready));
+        if let Some(status) = other.or(own) {
             broken.push(Broken { pod, status });
         }
     }
@@ -316,6 +318,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         && chain.has_ready_pod()
         && super::port_chain::evaluate(context)?.findings.is_empty()
         && dials_endpoint(context, &condition.message)
+        && timeout::dialled(context, condition)? != Some(DialOutcome::Answered)
     {
         let finding = Finding::outage(
             Cause::NothingListens,
@@ -323,7 +326,8 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             "All ports agree and the pods are Ready, but the connection to metrics-server's port is refused.",
         )
         .evidence(format!("condition Available: {}", condition.message));
-        return Ok(Outcome::fail(finding));
+        let dials = context.snapshot.dials.seen().into_iter().flatten();
+        return Ok(Outcome::fail(dials.fold(finding, |finding, dial| finding.evidence(dial.told()))));
     }
     let broken = match broken(context) {
         Ok(broken) => broken,
@@ -338,7 +342,11 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         let finding = Finding::outage(
             Cause::OutOfMemory,
             chain.workload_object(),
-            format!("The kernel killed metrics-server in pod {} for its memory limit.", killed.object_name()),
+            format!(
+                "The kernel killed container {} of pod {} for its memory limit.",
+                killed.status.name,
+                killed.object_name()
+            ),
         );
         return Ok(Outcome::fail(describe(finding, killed)));
     }
@@ -346,7 +354,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         let finding = Finding::outage(
             Cause::ContainerCrashing,
             chain.workload_object(),
-            format!("The metrics-server container of pod {} ends again and again.", crashing.object_name()),
+            format!("Container {} of pod {} ends again and again.", crashing.status.name, crashing.object_name()),
         );
         return Ok(Outcome::fail(describe(finding, crashing)));
     }
@@ -354,7 +362,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 }
 
 /// Whether the address in the message is one of the endpoints, so that the refusal is the pod's and not a proxy's.
-fn dials_endpoint(context: &Context<'_>, message: &str) -> bool {
+pub(in crate::steps) fn dials_endpoint(context: &Context<'_>, message: &str) -> bool {
     let slices = &context.chain.endpoint_slices.objects;
     let addresses: Vec<&String> =
         slices.iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses).collect();
@@ -483,6 +491,22 @@ mod tests {
         );
         assert_eq!(all_causes(&snapshot), [Cause::NothingListens]);
         assert_eq!(run(Step::ConnectionRefused, "container", &healthy()).status, Status::Pass);
+    }
+
+    #[test]
+    fn another_container_may_keep_the_pod_from_being_ready() {
+        let mut snapshot = with(
+            "metrics-server:v0.6.4",
+            &[],
+            json!({"name": "metrics-server", "ready": true, "state": {"running": {}}}),
+            "False",
+            "endpoints have no addresses",
+        );
+        let mut pod = snapshot.pods.iter().next().cloned().expect("it");
+        pod.status.container_statuses.push(object(json!({"name": "metrics-server-nanny", "ready": false, "restartCount": 9,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}})));
+        snapshot.pods = Collection::complete([pod]);
+        assert_eq!(all_causes(&snapshot), [Cause::OutOfMemory]);
     }
 
     #[test]

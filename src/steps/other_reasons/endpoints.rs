@@ -228,6 +228,11 @@ fn selected_pods(
                 pod.name(),
                 pod.status.phase
             ));
+            let statuses = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
+            for (status, waiting) in statuses.filter_map(|status| Some((status, status.state.waiting.as_ref()?))) {
+                finding = finding
+                    .evidence(format!("container {} is waiting: {} {}", status.name, waiting.reason, waiting.message));
+            }
         }
         return Ok(Outcome::fail(with_evidence(finding)));
     }

@@ -55,7 +55,8 @@ pub fn node_coverage(snapshot: &Snapshot, chain: &Chain<'_>) -> Result<NodeCover
     let expected: Vec<&&Node> = listing
         .objects
         .iter()
-        .filter(|node| node.is_ready() && !(node.is_fargate() && own_nodes.contains(node.name())))
+        .filter(|node| node.is_ready() && !node.is_virtual())
+        .filter(|node| !(node.is_fargate() && own_nodes.contains(node.name())))
         .filter(|node| {
             let since = node.ready_since().or(node.metadata.creation_timestamp);
             since.is_none_or(|since| snapshot.observed_at.duration_since(since) > START_TIME)
@@ -227,6 +228,9 @@ mod tests {
             Status::Pass,
             "metrics-server's own Fargate node"
         );
+        nodes[0].metadata.labels = [("type".to_owned(), "virtual-kubelet".to_owned())].into();
+        snapshot.nodes = Collection::complete(nodes.clone());
+        assert_eq!(run(Step::Retrieve, "coverage", &snapshot).status, Status::Pass, "a node without a kubelet");
         nodes[0].metadata.labels.clear();
         nodes[0].status.conditions[0].last_transition_time = at(-60).parse().ok();
         snapshot.nodes = Collection::complete(nodes);
