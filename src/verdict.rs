@@ -128,8 +128,11 @@ fn explains(lead: &Finding, finding: &Finding) -> bool {
 }
 
 /// Causes of one stage of which the first says why the second is seen.
-const SPECIFIC: [(Cause, Cause); 4] = [
+const SPECIFIC: [(Cause, Cause); 7] = [
     (Cause::NetworkPolicyBlocks, Cause::ControlPlanePathClosed),
+    (Cause::EgressPolicyBlocks, Cause::KubeletTimeout),
+    (Cause::EgressPolicyBlocks, Cause::KubeletRefused),
+    (Cause::EgressPolicyBlocks, Cause::KubeletUnreachable),
     (Cause::AwsAuthUsernameMissing, Cause::CallerUnauthorized),
     (Cause::AwsAuthUnparsable, Cause::CallerUnauthorized),
     (Cause::ServiceAccountMissing, Cause::PodsNotCreated),

@@ -68,7 +68,11 @@ fn logs<'s>(context: &Context<'s>) -> Vec<&'s ContainerLog> {
     if !of_pods.is_empty() || !pods.is_empty() && context.snapshot.source == Source::Cluster {
         return of_pods;
     }
-    all.iter().filter(|log| log.name().contains("metrics-server") && !log.name().contains("doctor")).collect()
+    let by_name = |log: &&ContainerLog| {
+        let own = log.name().contains("metrics-server") || log.container.starts_with("metrics-server");
+        own && !log.name().contains("doctor") && !log.name().contains("exporter")
+    };
+    all.iter().filter(by_name).collect()
 }
 
 /// Whether metrics-server answers now, as far as it was seen.

@@ -123,7 +123,13 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
         _ => outage(Cause::MetricsApiFailing, "the calls fail"),
     };
     let finding = if chain.api_service.seen().is_none() && finding.cause == Cause::MetricsApiFailing {
-        finding.candidates([Cause::NotInstalled, Cause::ApiServiceMissing, Cause::ServiceNotFound, Cause::PodsNotReady])
+        let possible = [
+            (Cause::NotInstalled, chain.workload.seen().is_none() && chain.pods().is_empty()),
+            (Cause::ApiServiceMissing, true),
+            (Cause::ServiceNotFound, true),
+            (Cause::PodsNotReady, !chain.pods().iter().any(|pod| pod.is_ready())),
+        ];
+        finding.candidates(possible.into_iter().filter_map(|(cause, possible)| possible.then_some(cause)))
     } else {
         finding
     };

@@ -205,7 +205,7 @@ fn discovery(
         MessageClass::Proxy => root(Cause::ProxyInterferes, "a proxy of kube-apiserver answers"),
         MessageClass::Dns => root(Cause::NameResolution, "the name of its server cannot be resolved"),
         MessageClass::PlainHttp => root(Cause::AnotherServerAnswers, "a server without TLS answers"),
-        MessageClass::Tls => tls(api_service, message, root, symptom),
+        MessageClass::Tls => tls(context, api_service, message, root, symptom),
         MessageClass::BadStatus401 | MessageClass::BadStatus403 => {
             if context.chain.owner() == Some(crate::metrics_server::Owner::Other) {
                 root(Cause::AnotherServerAnswers, "another server answers")
@@ -242,6 +242,7 @@ fn discovery(
 
 /// An x509 error: the CA bundle has its own check, the serving certificate is judged here.
 fn tls(
+    context: &Context<'_>,
     api_service: &ApiService,
     message: &str,
     root: &dyn Fn(Cause, &str) -> Finding,
@@ -252,7 +253,9 @@ fn tls(
     if wrong_certificate.iter().any(|text| message.contains(text)) {
         return root(Cause::ServingCertificateInvalid, "its serving certificate is made for another name");
     }
-    let bundle = api_service.spec.ca_bundle.as_deref().is_some_and(|bundle| !bundle.is_empty());
+    // A bundle of which every certificate is valid leaves the serving certificate alone.
+    let bundle = api_service.spec.ca_bundle.as_deref().is_some_and(|bundle| !bundle.is_empty())
+        && super::earliest_expiry(api_service).is_none_or(|until| until <= context.snapshot.observed_at);
     if message.contains("certificate has expired or is not yet valid") {
         let candidates: &[Cause] = if bundle {
             &[Cause::ServingCertificateInvalid, Cause::CaBundleExpired]
