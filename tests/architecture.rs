@@ -119,11 +119,12 @@ fn the_project_speaks_of_itself_alone() {
         for entry in fs::read_dir(&folder).expect("a readable folder").flatten() {
             let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
-            if ["target", ".git", ".components", ".tools", "node_modules"].contains(&name.as_str()) {
-                continue;
-            }
             if path.is_dir() {
-                folders.push(path);
+                if !["target", ".git", ".components", ".tools", "node_modules"].contains(&name.as_str()) {
+                    folders.push(path);
+                }
+            } else if name == ".git" {
+                // The file of a second work tree.
             } else if let Ok(text) = fs::read_to_string(&path) {
                 let machine = concat!("/wo", "rk/");
                 assert!(!text.contains(machine), "{} names a path of a machine", relative(&path));
