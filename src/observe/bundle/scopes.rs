@@ -91,7 +91,12 @@ impl Kind {
         self.row().2
     }
 
-    const fn is_cluster_scoped(self) -> bool {
+    /// As in objects.
+    pub(super) fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    pub(super) const fn is_cluster_scoped(self) -> bool {
         matches!(self, Self::ApiService | Self::Node | Self::ClusterRole | Self::ClusterRoleBinding)
     }
 
@@ -126,8 +131,12 @@ pub(super) struct Lists {
 
 impl Lists {
     /// Takes note of a list.
-    pub(super) fn add(&mut self, file: &Path, item_kind: &str, items: &[Value]) {
-        let typed = KINDS.iter().find(|(_, name, ..)| *name == item_kind).map(|row| row.0);
+    pub(super) fn add(&mut self, file: &Path, (item_kind, api_version): (&str, &str), items: &[Value]) {
+        let typed = Kind::of(item_kind, api_version);
+        if typed.is_none() && !item_kind.is_empty() {
+            // A kind that is not read, or one of the same name in another group.
+            return;
+        }
         let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
         let folder = file.parent().and_then(Path::file_name).map(|folder| folder.to_string_lossy().into_owned());
         // `kubectl cluster-info dump` writes NAMESPACE/PLURAL.json with typed lists.
@@ -202,7 +211,7 @@ mod tests {
 
     fn scopes(file: &str, item_kind: &str, items: &Value, kind: Kind) -> Vec<Scope> {
         let mut lists = Lists::default();
-        lists.add(Path::new(file), item_kind, items.as_array().map_or(&[][..], Vec::as_slice));
+        lists.add(Path::new(file), (item_kind, ""), items.as_array().map_or(&[][..], Vec::as_slice));
         lists.scopes(kind)
     }
 
