@@ -17,7 +17,7 @@ test: test-fast test-cluster ## All tests, the real cluster included
 
 test-fast: ## Tests that need no cluster (promtool is built for them once)
 	@cargo run --locked --quiet -p testbed -- build promtool
-	cargo test --locked -p metrics-server-doctor --lib --bins --test architecture --test runbooks --test page --test command_line
+	cargo test --locked -p metrics-server-doctor --lib --bins --test architecture --test runbooks --test page --test command_line --test cases
 
 test-cluster: components ## Tests on a real control plane
 	cargo test --locked -p testbed

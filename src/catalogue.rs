@@ -179,6 +179,8 @@ pub enum Cause {
     KubeletCertificateNames,
     /// Kubelets' serving certificates are signed by an unknown authority.
     KubeletCertificateAuthority,
+    /// Kubelets' serving certificates have expired.
+    KubeletCertificateExpired,
     /// Kubelets have no serving certificate.
     KubeletCertificateMissing,
     /// Kubelets do not accept metrics-server's token.
