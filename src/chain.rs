@@ -201,8 +201,15 @@ fn workload<'s>(
             .objects
             .iter()
             .filter(|workload| workload.spec.template.metadata.has_labels(&service.spec.selector))
-            // A selector that is too wide also matches others: metrics-server's own comes first.
-            .max_by_key(|workload| metrics_server::is_metrics_server(workload));
+            // A selector that is too wide also matches others: metrics-server's own comes first, and of several of them
+            // the one whose pods are there.
+            .max_by_key(|workload| {
+                let owns = selected_pods
+                    .objects
+                    .iter()
+                    .any(|pod| owning_workload(snapshot, pod).is_some_and(|owner| std::ptr::eq(owner, **workload)));
+                (metrics_server::is_metrics_server(workload), owns, workload.wanted() > 0)
+            });
         if let Some(&workload) = selected {
             return (Observed::Present(workload), true);
         }

@@ -53,6 +53,11 @@ pub enum BundleError {
     },
 }
 
+/// The kinds that are read: plural, kind, and the API group of today.
+pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    scopes::Kind::all().map(|kind| (kind.plural(), kind.name(), kind.groups().first().copied().unwrap_or_default()))
+}
+
 /// Reads a bundle.
 ///
 /// # Errors

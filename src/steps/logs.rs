@@ -8,11 +8,16 @@ use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Impact, Outcome},
     log_lines,
+    rbac::Decision,
     snapshot::{
         ContainerLog, Named, NotSeen, Source,
         retrieval::{self, ErrorClass},
     },
-    steps::{Step, apiservice::MessageClass},
+    steps::{
+        Step,
+        apiservice::MessageClass,
+        forbidden::{self, Permission},
+    },
 };
 
 /// The checks of this step.
@@ -66,6 +71,12 @@ fn logs<'s>(context: &Context<'s>) -> Vec<&'s ContainerLog> {
     all.iter().filter(|log| log.name().contains("metrics-server") && !log.name().contains("doctor")).collect()
 }
 
+/// How long a node's kubelet may not answer after the node became Ready.
+const NODE_START: SignedDuration = SignedDuration::from_secs(150);
+
+/// Longer than two scrapes of the longest usual resolution, 60 seconds, and their timeouts.
+const SCRAPES: SignedDuration = SignedDuration::from_mins(4);
+
 /// Whether metrics-server answers now, as far as it was seen.
 fn serves(context: &Context<'_>) -> bool {
     context.chain.is_available() || context.chain.has_ready_pod()
@@ -104,11 +115,11 @@ fn lines(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 }
 
 /// Whether a line of a cause that ends or hampers a start counts in this state of the cluster.
-fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp) -> bool {
+fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp, delegated: bool) -> bool {
     let chain = context.chain;
     match cause {
-        // It runs on and answers 500.
-        Cause::AuthDelegatorMissing => is_recent(line, context.snapshot.observed_at, end),
+        // It runs on and answers 500, until somebody binds the role.
+        Cause::AuthDelegatorMissing => !delegated && is_recent(line, context.snapshot.observed_at, end),
         // A warning at every start of clusters without aggregation, a fault only where the aggregator is refused.
         Cause::FrontProxyUntrusted => {
             let refused = chain.unavailable().is_some_and(|condition| {
@@ -126,6 +137,9 @@ fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp) -> bo
 /// Lines that end a start, while nothing serves.
 fn startup(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
+    let delegated = forbidden::granted(context).iter().any(|(permission, decision)| {
+        *permission == Permission::SubjectAccessReviews && matches!(decision, Decision::Allowed(_))
+    });
     for log in logs {
         let end = end(context, log);
         // A start that succeeded makes the end of the one before it history.
@@ -148,7 +162,7 @@ fn startup(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
                 continue;
             }
             // The last one ended this start; those before it may have been passed.
-            let cause = log_lines::startup_failure(line).filter(|cause| counts(context, *cause, line, end));
+            let cause = log_lines::startup_failure(line).filter(|cause| counts(context, *cause, line, end, delegated));
             told = cause.map(|cause| (cause, line)).or(told);
         }
         let Some((cause, line)) = told else { continue };
@@ -169,6 +183,8 @@ struct Scrapes<'s> {
     nodes: BTreeSet<&'s str>,
     line: &'s str,
     count: usize,
+    /// When the last of them was written, where they tell.
+    last: Option<Timestamp>,
 }
 
 /// Failed scrapes of the last minutes, by cause, of nodes that are there and Ready.
@@ -178,6 +194,12 @@ fn failed_scrapes<'s>(
     previous: bool,
 ) -> BTreeMap<Cause, Scrapes<'s>> {
     let now = context.snapshot.observed_at;
+    let listed: Option<BTreeSet<&str>> = match context.snapshot.top_nodes.seen().map(|retrieval| &retrieval.outcome) {
+        Some(retrieval::Outcome::Samples(samples)) if !samples.is_empty() => {
+            Some(samples.iter().map(|sample| sample.name.as_str()).collect())
+        }
+        _ => None,
+    };
     let mut by_cause: BTreeMap<Cause, Scrapes<'s>> = BTreeMap::new();
     for log in logs.iter().filter(|log| log.previous == previous) {
         let end = end(context, log);
@@ -191,14 +213,25 @@ fn failed_scrapes<'s>(
                     .filter(|node| match context.snapshot.nodes.get("", node).known() {
                         // Nodes that are gone or not Ready are no fault of the way to them.
                         Ok(None) => false,
-                        Ok(Some(known)) => known.is_ready() && !(known.is_fargate() && *node == own_node),
+                        Ok(Some(known)) => {
+                            let young = known.ready_since().is_some_and(|since| now.duration_since(since) < NODE_START);
+                            known.is_ready() && !young && !(known.is_fargate() && *node == own_node)
+                        }
+                        // Of nodes that were not seen `kubectl top nodes` lists those that are there.
+                        Err(_) if listed.as_ref().is_some_and(|listed| !listed.contains(*node)) => false,
                         Err(_) => !(node.starts_with("fargate-") && *node == own_node),
                     })
                     .collect();
                 if affected.is_empty() && named {
                     continue;
                 }
-                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes { nodes: BTreeSet::new(), line, count: 0 });
+                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes {
+                    nodes: BTreeSet::new(),
+                    line,
+                    count: 0,
+                    last: None,
+                });
+                entry.last = entry.last.max(log_lines::written_at(line, now));
                 entry.nodes.extend(affected);
                 entry.count += 1;
             }
@@ -231,7 +264,11 @@ fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
         let all_sampled =
             count == 0 && (!scrapes.nodes.is_empty() || sampled.as_ref().is_some_and(|all| !all.is_empty()));
         let once = scrapes.count < 2 && available && sampled.is_none();
-        if !all_sampled && !once {
+        // Every scrape that fails is told, so silence since means that they do no longer.
+        let over = available
+            && sampled.is_none()
+            && scrapes.last.is_some_and(|last| context.snapshot.observed_at.duration_since(last) > SCRAPES);
+        if !all_sampled && !once && !over {
             lasting.push((cause, count, scrapes));
         }
     }
@@ -314,6 +351,23 @@ mod tests {
     }
 
     #[test]
+    fn what_has_ended_since_or_is_not_there_yet_is_no_fault() {
+        let stopped = NODE_1.replace("11:59", "11:52");
+        assert_eq!(causes(&with(&[&stopped, &stopped], true)), []);
+        let mut young = with(&[NODE_1, NODE_1], true);
+        let mut nodes: Vec<crate::snapshot::Node> = young.nodes.iter().cloned().collect();
+        nodes[0].status.conditions[0].last_transition_time = crate::testing::at(-60).parse().ok();
+        young.nodes = Collection::complete(nodes);
+        assert_eq!(causes(&young), []);
+        let gone = NODE_1.replace("node-1", "node-9");
+        let mut unseen = with(&[&gone, &gone], true);
+        unseen.nodes = Collection::unseen(NotSeen::NotInBundle("nodes"));
+        assert_eq!(causes(&unseen), [(Cause::KubeletForbidden, Impact::Partial)]);
+        unseen.top_nodes = healthy().top_nodes;
+        assert_eq!(causes(&unseen), [], "kubectl top lists the nodes that are there");
+    }
+
+    #[test]
     fn what_a_start_has_passed_is_no_fault() {
         let unreachable = r#"E0101 11:58:00.000000       1 reflector.go:138] Failed to list *v1.Node: Get "https://10.96.0.1:443/api/v1/nodes": dial tcp 10.96.0.1:443: i/o timeout"#;
         let serving = "I0101 11:58:20.000000       1 secure_serving.go:266] Serving securely on [::]:10250";
@@ -386,6 +440,9 @@ mod tests {
         assert_eq!(causes(&with(&[panic], false)), [(Cause::UnknownFlag, Impact::Outage)]);
         assert_eq!(causes(&with(&[panic], true)), []);
         let delegator = r#"E0101 11:59:50.000000       1 webhook.go:253] Failed to make webhook authorizer request: subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:kube-system:metrics-server" cannot create resource "subjectaccessreviews" in API group "authorization.k8s.io" at the cluster scope"#;
-        assert_eq!(causes(&with(&[delegator], true)), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
+        let mut unbound = with(&[delegator], true);
+        unbound.role_bindings = Collection::complete([]);
+        assert_eq!(causes(&unbound), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
+        assert_eq!(causes(&with(&[delegator], true)), [], "the role is bound by now");
     }
 }

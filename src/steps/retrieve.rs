@@ -94,9 +94,13 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
             object.clone(),
             format!("Whoever asked for {resource} is not authenticated at the metrics API."),
         ),
+        _ if context.is_starting() => {
+            return Err(NotSeen::TooEarly(format!("metrics-server is just being started ({told})")));
+        }
         _ if chain.is_available() => {
-            if text.contains("Metrics API not available") {
-                // Clients read discovery, which follows the APIService within a minute.
+            // Clients read discovery, which follows the APIService within a minute, and keep it; old ones ask Heapster then.
+            let undiscovered = ["Metrics API not available", "services http:heapster:"];
+            if undiscovered.iter().any(|text_of_it| text.contains(text_of_it)) || context.is_just_available() {
                 return Err(NotSeen::TooEarly("discovery has not followed the APIService yet".to_owned()));
             }
             outage(Cause::MetricsApiFailing, "the APIService is available, and the calls fail")
@@ -166,6 +170,17 @@ mod tests {
             assert_ne!(outcome.status, Status::Pass, "{text}");
         }
         assert_eq!(run(Step::Retrieve, "nodes", &healthy()).status, Status::Pass);
+    }
+
+    #[test]
+    fn what_has_just_come_back_may_have_failed_before() {
+        let mut snapshot = failing(ErrorClass::ServiceUnavailable, "error trying to reach service: EOF");
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("it");
+        api_service.status.conditions[0].last_transition_time = crate::testing::at(-20).parse().ok();
+        snapshot.api_services = Collection::complete([api_service]);
+        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown);
+        let heapster = "Error from server (NotFound): the server could not find the requested resource (get services http:heapster:)";
+        assert_eq!(run(Step::Retrieve, "nodes", &failing(ErrorClass::NotFound, heapster)).status, Status::Unknown);
     }
 
     #[test]

@@ -58,7 +58,8 @@ impl Cluster {
         let template = &deployment["spec"]["template"];
         let mut addresses = Vec::new();
         for replica in 1..=replicas {
-            let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]});
+            let mut pod =
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]});
             let (pod_name, address) = (format!("{name}-5d8f7c-{replica}abcd"), format!("10.0.{replica}.23"));
             pod["metadata"]["name"] = json!(pod_name);
             pod["metadata"]["namespace"] = namespace.clone();
@@ -150,7 +151,8 @@ impl Cluster {
         for (kind, plural) in PLURALS {
             let items: Vec<&Value> = self.objects.iter().filter(|object| object["kind"] == kind).collect();
             if !items.is_empty() {
-                let list = json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items});
+                let list =
+                    json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items});
                 let text = serde_json::to_string_pretty(&list).expect("JSON");
                 fs::write(folder.join(format!("{plural}.json")), text).expect("a file");
             }
@@ -174,7 +176,8 @@ fn resolve(port: &Value, template: &Value) -> u64 {
     target.as_u64().unwrap_or_else(|| {
         let containers = template["spec"]["containers"].as_array().expect("containers");
         let ports = containers.iter().filter_map(|container| container["ports"].as_array()).flatten();
-        let named = ports.filter(|declared| declared["name"] == *target).find_map(|port| port["containerPort"].as_u64());
+        let named =
+            ports.filter(|declared| declared["name"] == *target).find_map(|port| port["containerPort"].as_u64());
         named.expect("a container port with the name of the targetPort")
     })
 }

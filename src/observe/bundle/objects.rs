@@ -16,7 +16,7 @@ use super::{
     scopes::{Kind, Lists},
 };
 use crate::snapshot::{
-    Collection, ConfigMap, EndpointSlice, Named, NotSeen, Snapshot, Workload, endpoints::Endpoints,
+    Collection, ConfigMap, EndpointSlice, Named, NotSeen, Scope, Snapshot, Workload, endpoints::Endpoints,
     horizontal_pod_autoscaler, workload::WorkloadKind,
 };
 
@@ -125,6 +125,9 @@ impl Objects {
         notices: &mut Notices,
     ) -> bool {
         let item_kind = kind.strip_suffix("List").unwrap_or("");
+        let named = |item: &Value| !item_kind.is_empty() || item.get("kind").is_some_and(Value::is_string);
+        // What cannot be told apart may be what is looked for.
+        let complete = complete && items.iter().all(|item| item.is_object() && named(item));
         if complete {
             self.lists.add(name, (item_kind, api_version), &items);
         }
@@ -137,6 +140,8 @@ impl Objects {
                     fields.entry("apiVersion").or_insert_with(|| api_version.into());
                 }
                 found |= self.add(name, place, item, complete, notices);
+            } else {
+                notices.push(format!("{place}: an item of a list is {}", no_object(&item)));
             }
         }
         found
@@ -180,10 +185,10 @@ impl Objects {
         // metrics-server is a Deployment in every packaging, so that list alone tells whether it is there.
         snapshot.workloads = filler.seen(&[Kind::Deployment], workloads);
         let roles = [Kind::ClusterRole, Kind::Role].map(|kind| filler.take(kind, Ok));
-        snapshot.roles = filler.seen(&[Kind::ClusterRole, Kind::Role], roles.into_iter().flatten());
+        snapshot.roles = filler.of_both_scopes(Kind::ClusterRole, Kind::Role, roles.into_iter().flatten());
         let bindings = [Kind::ClusterRoleBinding, Kind::RoleBinding].map(|kind| filler.take(kind, Ok));
         snapshot.role_bindings =
-            filler.seen(&[Kind::ClusterRoleBinding, Kind::RoleBinding], bindings.into_iter().flatten());
+            filler.of_both_scopes(Kind::ClusterRoleBinding, Kind::RoleBinding, bindings.into_iter().flatten());
         let kept = ["aws-auth", "extension-apiserver-authentication"];
         let config_maps: Vec<ConfigMap> = filler.take(Kind::ConfigMap, Ok);
         let config_maps = config_maps.into_iter().filter(|config_map| kept.contains(&config_map.name()));
@@ -225,6 +230,29 @@ impl Filler<'_> {
     fn collection<T: Named + DeserializeOwned>(&mut self, kind: Kind) -> Collection<T> {
         let objects: Vec<T> = self.take(kind, Ok);
         self.seen(&[kind], objects)
+    }
+
+    /// Objects of a kind of the whole cluster and of its counterpart of namespaces: a list of the one says nothing about the
+    /// other.
+    fn of_both_scopes<T: Named>(
+        &self,
+        of_cluster: Kind,
+        of_namespaces: Kind,
+        objects: impl IntoIterator<Item = T>,
+    ) -> Collection<T> {
+        let mut collection = Collection::unseen(NotSeen::NotInBundle(of_cluster.plural()));
+        objects.into_iter().for_each(|object| collection.insert(object));
+        let lists = |kind: Kind| if self.damaged.contains(&kind) { Vec::new() } else { self.lists.scopes(kind) };
+        if !lists(of_cluster).is_empty() {
+            collection.add_scope(Scope::in_namespace(""));
+        }
+        for scope in lists(of_namespaces) {
+            match &scope.namespace {
+                Some(_) => collection.add_scope(scope),
+                None => collection.add_scope(Scope::in_namespace("kube-system")),
+            }
+        }
+        collection
     }
 
     /// Objects with what the lists of these kinds show in full; the first kind is what a gap is called by.
@@ -336,6 +364,65 @@ mod tests {
         );
         let slice = snapshot.endpoint_slices.iter().next().expect("a slice");
         assert_eq!((slice.service_name(), slice.endpoints.len(), slice.ports[0].port), ("a", 2, Some(443)));
+    }
+
+    #[test]
+    fn lists_of_roles_prove_nothing_about_the_other_scope() {
+        let binding = |kind: &str, namespace: &str| {
+            format!(
+                "- {{apiVersion: rbac.authorization.k8s.io/v1, kind: {kind}, metadata: {{name: a{namespace}{namespace}, namespace: {namespace}}}}}\n"
+            )
+        };
+        let list = |items: [String; 2]| format!("kind: List\nitems:\n{}", items.concat());
+        let gaps = |text: &str| {
+            let bindings = read(text).0.role_bindings;
+            (bindings.in_namespace("").gap.is_none(), bindings.in_namespace("kube-system").gap.is_none())
+        };
+        let namespaced = list([binding("RoleBinding", "kube-system"), binding("RoleBinding", "shop")]);
+        let cluster =
+            list([binding("ClusterRoleBinding", ""), binding("ClusterRoleBinding", "").replace("name: a", "name: b")]);
+        assert_eq!(gaps(&namespaced), (false, true));
+        assert_eq!(gaps(&cluster), (true, false));
+    }
+
+    #[test]
+    fn an_object_that_is_lost_leaves_its_kind_unproven() {
+        let item = |port: &str, name: &str| {
+            format!(
+                "- {{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: n}}, spec: {{ports: [{{port: {port}}}]}}}}\n"
+            )
+        };
+        let gap = |third: &str| {
+            let text = format!("kind: List\nitems:\n{}{}{third}", item("443", "a"), item("\"443\"", "b"));
+            let (snapshot, notices) = read(&text);
+            (snapshot.services.len(), snapshot.services.in_namespace("n").gap.is_some(), notices.len())
+        };
+        assert_eq!(gap(""), (2, false, 1), "read as meant");
+        assert_eq!(gap(&item("many", "c")), (2, true, 2));
+        assert_eq!(gap("- {metadata: {name: c}}\n"), (2, true, 2));
+        assert_eq!(gap("- {apiVersion: v1, kind: Service, metadata: {name: c}}\n"), (2, true, 2), "no namespace");
+    }
+
+    #[test]
+    fn lists_may_hold_lists_and_items_must_be_a_list() {
+        let nested = "kind: List\nitems:\n- kind: List\n  items:\n  - {apiVersion: v1, kind: Service, metadata: {name: a, namespace: n}}\n";
+        assert_eq!((read(nested).0.services.len(), read(nested).1.len()), (1, 0));
+        let none = read("kind: ServiceList\napiVersion: v1\nitems: null\n");
+        assert_eq!(none.1.len(), 0);
+        assert_eq!(read("kind: ServiceList\napiVersion: v1\nitems: some\n").1.len(), 1);
+    }
+
+    #[test]
+    fn what_stands_instead_of_objects_is_called_by_its_name() {
+        for (text, expected) in [
+            ("Error from server (NotFound): services \"metrics-server\" not found\n", "an error of kubectl"),
+            ("Name:         a\nNamespace:    n\nLabels:       <none>\n", "kubectl describe"),
+            ("NAME    READY   STATUS\nweb-1   1/1     Running\n", "a table of kubectl get"),
+            ("just words\n", "not an object of Kubernetes"),
+        ] {
+            let notices = read(text).1;
+            assert!(notices.len() == 1 && notices[0].contains(expected), "{text}: {notices:?}");
+        }
     }
 
     proptest! {

@@ -67,7 +67,17 @@ impl Kind {
     pub(super) fn of(kind: &str, api_version: &str) -> Option<Self> {
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let known = KINDS.iter().find(|(_, name, ..)| *name == kind)?.0;
-        let groups: &[&str] = match known {
+        (api_version.is_empty() || known.groups().contains(&group)).then_some(known)
+    }
+
+    /// All kinds.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        KINDS.iter().map(|row| row.0)
+    }
+
+    /// The API groups that the kind has been in, that of today first.
+    pub(super) const fn groups(self) -> &'static [&'static str] {
+        match self {
             Self::ApiService => &["apiregistration.k8s.io"],
             Self::EndpointSlice => &["discovery.k8s.io"],
             Self::Deployment | Self::DaemonSet | Self::StatefulSet | Self::ReplicaSet => &["apps", "extensions"],
@@ -78,8 +88,7 @@ impl Kind {
             Self::NetworkPolicy => &["networking.k8s.io", "extensions"],
             Self::Event => &["", "events.k8s.io"],
             _ => &[""],
-        };
-        (api_version.is_empty() || groups.contains(&group)).then_some(known)
+        }
     }
 
     fn row(self) -> &'static (Self, &'static str, &'static str, &'static [&'static str]) {

@@ -165,6 +165,12 @@ mod tests {
             ),
             Some(28)
         );
+        assert_eq!(
+            version(
+                "Client Version: version.Info{Major:\"1\", Minor:\"18\", GitVersion:\"v1.18.0\"}\nServer Version: version.Info{Major:\"1\", Minor:\"14+\", GitVersion:\"v1.14.9-eks-502bfb\", GoVersion:\"go1.12.12\"}"
+            ),
+            Some(14)
+        );
         assert_eq!(version("Client Version: v1.32.0"), None);
     }
 

@@ -3,18 +3,34 @@
 //! A container that runs and is Ready now has no fault, whatever happened to it before; while another replica serves,
 //! one that does not is at most a rollout.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
     log_lines,
     metrics_server::{self, ListenPort},
-    snapshot::{Named, NotSeen, Pod, pod::ContainerStatus, version::Version},
+    snapshot::{
+        Named, NotSeen, Pod,
+        pod::{ContainerState, ContainerStatus},
+        version::Version,
+    },
 };
 
 /// A pod of metrics-server that is not Ready, with its container's state.
 struct Broken<'s> {
     pod: &'s Pod,
     status: &'s ContainerStatus,
+    /// Whether the container has run so long since its last end that this is history.
+    recovered: bool,
+}
+
+/// A container that runs for so long does not end again and again.
+const RECOVERED: SignedDuration = SignedDuration::from_mins(30);
+
+fn has_recovered(status: &ContainerStatus, now: Timestamp) -> bool {
+    let ended = status.last_state.terminated.as_ref().and_then(|terminated| terminated.finished_at);
+    status.state.running.is_some() && ended.is_some_and(|ended| now.duration_since(ended) > RECOVERED)
 }
 
 /// What does not run, where nothing else serves. `Err(Ok(..))` is an outcome that ends the check early.
@@ -43,7 +59,8 @@ fn broken<'s>(context: &Context<'s>) -> Result<Vec<Broken<'s>>, Result<Outcome, 
         if let Some(status) =
             statuses.iter().find(|status| Some(status.name.as_str()) == name).or_else(|| statuses.first())
         {
-            broken.push(Broken { pod, status });
+            let recovered = has_recovered(status, context.snapshot.observed_at);
+            broken.push(Broken { pod, status, recovered });
         }
     }
     Ok(broken)
@@ -63,10 +80,15 @@ impl Broken<'_> {
         ) || ended
     }
 
+    /// The container's state now and before its last restart, where that is not history.
+    fn states(&self) -> impl Iterator<Item = &ContainerState> {
+        [&self.status.state].into_iter().chain((!self.recovered).then_some(&self.status.last_state))
+    }
+
     /// What the kubelet wrote down of the container's ends: messages of the states.
     fn messages(&self) -> Vec<String> {
         let mut messages = Vec::new();
-        for state in [&self.status.state, &self.status.last_state] {
+        for state in self.states() {
             if let Some(waiting) = &state.waiting {
                 messages.push(format!("waiting: {}: {}", waiting.reason, waiting.message));
             }
@@ -290,6 +312,9 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         && super::port_chain::evaluate(context)?.findings.is_empty()
         && dials_endpoint(context, &condition.message)
     {
+        if context.is_condition_older_than_pods(condition) {
+            return Err(NotSeen::TooEarly("the pods became Ready after the aggregator last looked".to_owned()));
+        }
         let finding = Finding::outage(
             Cause::NothingListens,
             chain.workload_object(),
@@ -307,10 +332,8 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         return Ok(Outcome::fail_all(findings));
     }
     let killed = broken.iter().find(|broken| {
-        let ended = |state: &crate::snapshot::pod::ContainerState| {
-            state.terminated.as_ref().is_some_and(|terminated| terminated.reason == "OOMKilled")
-        };
-        ended(&broken.status.state) || ended(&broken.status.last_state)
+        let mut ends = broken.states().filter_map(|state| state.terminated.as_ref());
+        ends.any(|terminated| terminated.reason == "OOMKilled")
     });
     if let Some(killed) = killed {
         let finding = Finding::outage(
@@ -378,6 +401,17 @@ mod tests {
             .flat_map(|check| run(Step::ConnectionRefused, check, snapshot).findings)
             .map(|finding| finding.cause)
             .collect()
+    }
+
+    #[test]
+    fn what_killed_the_container_long_ago_is_history() {
+        let killed = |finished: i64| {
+            json!({"name": "metrics-server", "restartCount": 1, "state": {"running": {"startedAt": crate::testing::at(finished + 1)}},
+                "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": crate::testing::at(finished)}}})
+        };
+        let causes = |finished| all_causes(&with(IMAGE, &[], killed(finished), "False", "context deadline exceeded"));
+        assert_eq!(causes(-300), [Cause::OutOfMemory]);
+        assert_eq!(causes(-600_000), []);
     }
 
     const IMAGE: &str = "registry.k8s.io/metrics-server/metrics-server:v0.7.2";

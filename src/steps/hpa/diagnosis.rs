@@ -265,7 +265,11 @@ fn resource_metric(
             diagnosis(HpaCause::MissingRequest, what, Some(active))
         });
     }
+    let settling = context.is_just_available() || context.is_starting();
     if message.contains("unable to fetch metrics from resource metrics API") {
+        if settling {
+            return diagnosis(HpaCause::TooYoung, "the metrics API has just come up", Some(active));
+        }
         let mut down = diagnosis(HpaCause::MetricsApiDown, "the metrics API does not answer it", Some(active));
         if message.contains("subjectaccessreviews") && message.contains("is forbidden") {
             down.proven = Some(Cause::AuthDelegatorMissing);
@@ -287,6 +291,9 @@ fn resource_metric(
         // From 1.27 on a missing request is masked while no pod of the target is Ready.
         if let Some(missing) = missing_request(context, autoscaler, diagnosis, Some(active)) {
             return missing;
+        }
+        if no_samples && settling {
+            return diagnosis(HpaCause::TooYoung, "the metrics API has just come up", Some(active));
         }
         if early {
             return diagnosis(HpaCause::TooYoung, "its pods have just started", Some(active));
@@ -402,6 +409,16 @@ mod tests {
         ] {
             assert_eq!(cause(&healthy(), inactive_with(reason, message, since)), expected, "{reason}: {message}");
         }
+    }
+
+    #[test]
+    fn while_the_metrics_api_comes_up_nobody_is_blind() {
+        let message = "unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server is currently unable to handle the request (get pods.metrics.k8s.io)";
+        let mut snapshot = healthy();
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("it");
+        api_service.status.conditions[0].last_transition_time = at(-20).parse().ok();
+        snapshot.api_services = Collection::complete([api_service]);
+        assert_eq!(cause(&snapshot, inactive_with("FailedGetResourceMetric", message, -6000)), HpaCause::TooYoung);
     }
 
     #[test]
