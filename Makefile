@@ -4,8 +4,14 @@
 TOOLS := $(CURDIR)/.tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
+# Schemas of Kubernetes 1.25 to 1.37.
+KUBERNETES_VALIDATE_VERSION := 1.37.0
+KUBERNETES_VALIDATE := $(TOOLS)/kubernetes-validate
 
-.PHONY: help demo test test-fast test-cluster lint deny docs components cluster cluster-down requirements
+FAST_COMPONENTS := promtool helm kubectl
+FAST_TESTS := architecture cases command_line manifests page runbooks
+
+.PHONY: help demo test test-fast test-cluster lint deny test-deploy docs components cluster cluster-down requirements kubernetes-validate
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,15 +19,18 @@ help: ## List the commands
 demo: ## Serve the sample cluster's failures on http://localhost:19102 (no cluster needed)
 	cargo run --locked -- demo
 
-test: test-fast test-cluster ## All tests, the real cluster included
+test: test-fast test-cluster test-deploy ## All tests, the real cluster included
 
-test-fast: ## Tests that need no cluster (promtool is built for them once)
-	@cargo run --locked --quiet -p testbed -- build promtool
-	cargo test --locked -p metrics-server-doctor --lib --bins --test architecture --test runbooks --test page --test command_line --test cases
+test-fast: kubernetes-validate ## Tests that need no cluster (the few real programs that they ask are built once)
+	@cargo run --locked --quiet -p testbed -- build $(FAST_COMPONENTS)
+	cargo test --locked -p metrics-server-doctor --lib --bins $(FAST_TESTS:%=--test %)
 
 test-cluster: components ## Tests on a real control plane
 	cargo test --locked -p testbed
 	cargo test --locked --test cluster
+
+test-deploy: components ## Chart and kustomize on a real API server
+	cargo test --locked --test deploy
 
 components: requirements ## Build the real components that tests need (once, into .components)
 	@cargo run --locked --quiet -p testbed -- build
@@ -47,3 +56,10 @@ deny: $(CARGO_DENY) ## Licences, bans and sources of dependencies
 
 $(CARGO_DENY):
 	cargo install --locked --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
+
+kubernetes-validate: $(KUBERNETES_VALIDATE)/$(KUBERNETES_VALIDATE_VERSION)
+
+$(KUBERNETES_VALIDATE)/$(KUBERNETES_VALIDATE_VERSION):
+	python3 -m venv --clear $(KUBERNETES_VALIDATE)
+	$(KUBERNETES_VALIDATE)/bin/pip install --quiet --disable-pip-version-check kubernetes-validate==$(KUBERNETES_VALIDATE_VERSION)
+	@touch $@

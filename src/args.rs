@@ -6,7 +6,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{observe::cluster::Features, report::DEFAULT_RUNBOOK_URL};
+use crate::{
+    observe::{cluster::Features, demo},
+    report::DEFAULT_RUNBOOK_URL,
+};
 
 /// Walks the Kubernetes metrics-server troubleshooting guide without rest: every step as gauges on /metrics, the first
 /// failing step and its cause as one verdict.
@@ -75,6 +78,9 @@ pub struct Demo {
     /// Time for which each scene is shown, in seconds
     #[arg(long, default_value = "15", value_name = "SECONDS", value_parser = seconds, env = "METRICS_SERVER_DOCTOR_INTERVAL")]
     pub interval: Duration,
+    /// Scenes to walk through instead of all, by the verdict that they lead to, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "STEP/CAUSE", value_parser = scene, env = "METRICS_SERVER_DOCTOR_SCENE")]
+    pub scene: Vec<String>,
     /// Where to listen.
     #[command(flatten)]
     pub listen: Listen,
@@ -101,6 +107,15 @@ pub struct Source {
     /// Looks to leave out, separated by commas; their checks become unknown
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LOOKS", env = "METRICS_SERVER_DOCTOR_WITHOUT")]
     pub without: Vec<Look>,
+    /// Looks to add, separated by commas, each with a permission or a place of its own
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LOOKS", env = "METRICS_SERVER_DOCTOR_WITH")]
+    pub with: Vec<ExtraLook>,
+    /// Whether to dial metrics-server's endpoints directly: only from inside the pod network does the answer mean something
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", env = "METRICS_SERVER_DOCTOR_DIAL")]
+    pub dial: Dial,
+    /// Run as a sidecar in metrics-server's own pod: tells on which ports something really listens there
+    #[arg(long, env = "METRICS_SERVER_DOCTOR_SIDECAR")]
+    pub sidecar: bool,
     /// Namespaces whose pods' metrics are asked for, separated by commas; metrics-server's own where none is named
     #[arg(long, value_delimiter = ',', value_name = "NAMESPACES", env = "METRICS_SERVER_DOCTOR_PROBE_NAMESPACES")]
     pub probe_namespaces: Vec<String>,
@@ -108,8 +123,14 @@ pub struct Source {
 
 impl Source {
     /// What may be looked at.
-    pub fn features(&self) -> Features {
+    pub fn features(&self, in_cluster: bool) -> Features {
         let has = |look| !self.without.contains(&look);
+        let dials = match self.dial {
+            // A sidecar would only dial itself.
+            Dial::Auto => in_cluster && !self.sidecar,
+            Dial::Always => true,
+            Dial::Never => false,
+        };
         Features {
             rbac: has(Look::Rbac),
             aws_auth: has(Look::AwsAuth),
@@ -117,6 +138,9 @@ impl Source {
             network_policies: has(Look::NetworkPolicies),
             logs: has(Look::Logs),
             probes: has(Look::Probes),
+            dials,
+            access_reviews: self.with.contains(&ExtraLook::AccessReviews),
+            sidecar: self.sidecar,
         }
     }
 }
@@ -136,6 +160,25 @@ pub enum Look {
     Logs,
     /// Calls of the metrics API
     Probes,
+}
+
+/// A look that is taken only where it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExtraLook {
+    /// SubjectAccessReviews about metrics-server's account: needs create on subjectaccessreviews
+    AccessReviews,
+}
+
+/// Whether to dial metrics-server's endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Dial {
+    /// Only where the doctor runs as a pod of the cluster, and not as a sidecar
+    #[default]
+    Auto,
+    /// In any case
+    Always,
+    /// Not at all
+    Never,
 }
 
 /// Where to listen.
@@ -198,6 +241,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn scene(text: &str) -> Result<String, String> {
+    let mut known: Vec<String> = demo::scenes().into_iter().map(|scene| scene.verdict).collect();
+    if known.iter().any(|verdict| verdict == text) {
+        return Ok(text.to_owned());
+    }
+    known.sort();
+    known.dedup();
+    Err(format!("there are {}", known.join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -231,9 +284,20 @@ mod tests {
     }
 
     #[test]
+    fn endpoints_are_dialled_only_from_inside() {
+        let dials = |words: &[&str], in_cluster| {
+            let words = std::iter::once(&"doctor").chain(words);
+            Arguments::try_parse_from(words).expect("arguments").serve.source.features(in_cluster).dials
+        };
+        assert!(dials(&[], true) && !dials(&[], false));
+        assert!(dials(&["--dial=always"], false) && !dials(&["--dial", "never"], true));
+        assert!(!dials(&["--sidecar"], true));
+    }
+
+    #[test]
     fn a_look_that_is_left_out_is_off() {
         let arguments = Arguments::try_parse_from(["doctor", "--without", "logs,aws-auth"]).expect("arguments");
-        let features = arguments.serve.source.features();
+        let features = arguments.serve.source.features(false);
         assert!(!features.logs && !features.aws_auth && features.nodes && features.probes);
     }
 }

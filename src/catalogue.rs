@@ -144,6 +144,10 @@ pub enum Cause {
     NetworkPolicyBlocks,
     /// Packets from the control plane to the pod are dropped.
     ControlPlanePathClosed,
+    /// Neither the control plane nor another pod reaches the pod.
+    PodNetworkClosed,
+    /// metrics-server accepts connections and answers none.
+    ServerUnresponsive,
     /// No route from the control plane to the pod.
     NoRoute,
     /// A proxy that is set on the API server stands in the way.
@@ -175,6 +179,8 @@ pub enum Cause {
     /// metrics-server may not read metrics from kubelets.
     KubeletPermissionMissing,
     // Stage::KubeletScrapes
+    /// A `NetworkPolicy` keeps metrics-server from the kubelets.
+    EgressPolicyBlocks,
     /// Kubelets' serving certificates lack the address that is dialled.
     KubeletCertificateNames,
     /// Kubelets' serving certificates are signed by an unknown authority.

@@ -103,6 +103,18 @@ pub fn decide(
     gap.map_or(Decision::Denied, Decision::NotSeen)
 }
 
+/// Whether a role that speaks of nodes was seen to be bound to `user`: then what it lacks is lacking, though other
+/// bindings were not seen.
+pub fn has_node_role(roles: &Collection<Role>, bindings: &Collection<RoleBinding>, user: &User) -> bool {
+    let of_nodes = |role: &Role| {
+        role.rules.iter().flat_map(|rule| &rule.resources).any(|resource| resource.split('/').next() == Some("nodes"))
+    };
+    bindings
+        .iter()
+        .filter(|binding| binding.namespace().is_empty() && names_user(binding, user))
+        .any(|binding| roles.get("", &binding.role_ref.name).seen().is_some_and(|role| of_nodes(role)))
+}
+
 /// What roles that every cluster has grant, for bundles that leave them out
 /// (kubernetes/kubernetes `plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`).
 fn well_known(role: &str, asked: &Attributes<'_>) -> Option<bool> {

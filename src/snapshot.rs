@@ -5,9 +5,11 @@
 //! [`Collection`] knows which part of the cluster it has seen in full, so that nothing counts as absent only because
 //! nobody looked there.
 
+pub mod access_review;
 pub mod api_service;
 pub mod collection;
 pub mod config_map;
+pub mod dial;
 pub mod endpoints;
 pub mod event;
 pub mod horizontal_pod_autoscaler;
@@ -25,12 +27,16 @@ pub mod service;
 pub mod version;
 pub mod workload;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 pub use self::{
+    access_review::AccessReview,
     api_service::ApiService,
     collection::{Collection, Listing, Named, Scope},
     config_map::ConfigMap,
+    dial::{Dial, DialOutcome},
     endpoints::EndpointSlice,
     event::Event,
     horizontal_pod_autoscaler::HorizontalPodAutoscaler,
@@ -103,6 +109,12 @@ pub struct Snapshot {
     pub top_nodes: Observed<Retrieval>,
     /// What `kubectl top pods` or the same call got.
     pub top_pods: Observed<Retrieval>,
+    /// What the doctor's own dials of metrics-server's endpoints got.
+    pub dials: Observed<Vec<Dial>>,
+    /// What the API server says about the permissions of metrics-server's account.
+    pub access_reviews: Observed<Vec<AccessReview>>,
+    /// TCP ports on which something listens in metrics-server's own network namespace: seen only by a sidecar.
+    pub listening_ports: Observed<BTreeSet<u16>>,
     /// What could not be read, in the words of the observer; told in the report, never judged.
     pub notices: Vec<String>,
 }

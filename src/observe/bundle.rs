@@ -3,6 +3,7 @@
 mod documents;
 mod lenient;
 mod logs;
+mod metrics;
 mod notices;
 mod objects;
 mod scopes;
@@ -15,8 +16,11 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::{notices::Notices, objects::Objects};
-use crate::snapshot::{Collection, NotSeen, Observed, Snapshot, Source};
+use self::{notices::Notices, objects::Objects, texts::Top};
+use crate::{
+    log_lines,
+    snapshot::{Collection, ContainerLog, NotSeen, Observed, Snapshot, Source},
+};
 
 /// Files that are larger are named and skipped: nothing that explains metrics-server needs more.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -180,8 +184,8 @@ impl Reader {
                 Some(version) => self.server_version = Some(version),
                 None => self.notices.push(format!("{shown}: holds no version of an API server")),
             },
-            ("top-nodes", Some("txt")) => self.top_nodes = self.top(&shown, &text, texts::Top::Nodes),
-            ("top-pods", Some("txt")) => self.top_pods = self.top(&shown, &text, texts::Top::Pods),
+            ("top-nodes", Some("txt")) => self.top_nodes = self.top(&shown, &text, Top::Nodes),
+            ("top-pods", Some("txt")) => self.top_pods = self.top(&shown, &text, Top::Pods),
             _ => {
                 let read = self.objects.read(&name, &text, &mut self.notices);
                 self.found |= read;
@@ -189,7 +193,7 @@ impl Reader {
         }
     }
 
-    fn top(&mut self, shown: &str, text: &str, which: texts::Top) -> Option<crate::snapshot::Retrieval> {
+    fn top(&mut self, shown: &str, text: &str, which: Top) -> Option<crate::snapshot::Retrieval> {
         let retrieval = texts::top(text, which);
         self.found |= retrieval.is_some();
         if retrieval.is_none() {
@@ -208,6 +212,14 @@ impl Reader {
             ..Snapshot::default()
         };
         let newest_object = self.objects.newest_moment();
+        // Plain `kubectl top` is what operators are asked for, so it counts before `kubectl get nodemetrics`.
+        let [nodes, pods] = [Top::Nodes, Top::Pods].map(|which| self.objects.samples(which));
+        if let (Observed::NotSeen(_), Some(nodes)) = (&snapshot.top_nodes, nodes) {
+            snapshot.top_nodes = Observed::Present(nodes);
+        }
+        if let (Observed::NotSeen(_), Some(pods)) = (&snapshot.top_pods, pods) {
+            snapshot.top_pods = Observed::Present(pods);
+        }
         self.objects.fill(&mut snapshot, &mut self.notices);
         let mut read = logs::Logs::of(&snapshot);
         for path in &self.logs {
@@ -218,14 +230,14 @@ impl Reader {
             return Err(self.notices.finish());
         }
         let newest = newest_object.max(read.newest_line);
+        let last = newest_moment(newest, &read.logs);
         snapshot.logs = Collection::unseen(NotSeen::NotInBundle("logs/NAMESPACE_POD_CONTAINER.log"));
         read.logs.into_iter().for_each(|log| snapshot.logs.insert(log));
         snapshot.observed_at = self.observed_at.unwrap_or_else(|| {
-            let newest = newest.unwrap_or(Timestamp::UNIX_EPOCH);
-            self.notices.push(format!(
-                "observed-at.txt is not in the bundle: ages count from {newest}, the newest moment in it"
-            ));
-            newest
+            let last = last.unwrap_or(Timestamp::UNIX_EPOCH);
+            self.notices
+                .push(format!("observed-at.txt is not in the bundle: ages count from {last}, the newest moment in it"));
+            last
         });
         if let Some(newest) = newest.filter(|newest| newest.duration_since(snapshot.observed_at) > COLLECTING) {
             self.notices.push(format!(
@@ -236,6 +248,15 @@ impl Reader {
         snapshot.notices = self.notices.finish();
         Ok(snapshot)
     }
+}
+
+/// The newest moment of objects, or of a log that goes on after them: its lines have no year, so they are taken to lie
+/// within half a year of the objects.
+fn newest_moment(objects: Option<Timestamp>, logs: &[ContainerLog]) -> Option<Timestamp> {
+    let objects = objects?;
+    let latest = objects + SignedDuration::from_hours(24 * 180);
+    let last = logs.iter().filter_map(|log| log.lines().filter_map(|line| log_lines::written_at(line, latest)).last());
+    last.max().max(Some(objects))
 }
 
 fn or_not_in_bundle<T>(value: Option<T>, file: &'static str) -> Observed<T> {

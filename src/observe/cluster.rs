@@ -5,6 +5,7 @@
 //!  lookups (blind autoscalers) ─┤                          ┌─▶ snapshots
 //!  probe (metrics API)         ─┼─▶ actor ─▶ store (pure) ─┤
 //!  access, version             ─┤     │                    └─▶ health
+//!  dial, reviews, sockets      ─┤     │
 //!  logs                        ─┘     └─▶ plan (pure): starts and stops watches
 //! ```
 //!
@@ -15,6 +16,7 @@ mod access;
 mod actor;
 mod backoff;
 mod client;
+mod dial;
 mod entry;
 mod health;
 mod kinds;
@@ -22,6 +24,8 @@ mod logs;
 mod lookups;
 mod plan;
 mod probe;
+mod reviews;
+mod sockets;
 mod store;
 mod trouble;
 mod watched;
@@ -40,6 +44,7 @@ pub use self::{
     access::Permission,
     backoff::Backoff,
     client::{Clients, ConnectError, RequestClass, RequestCount, RequestLog},
+    dial::KubeletRequests,
     health::{ObserverHealth, WatchHealth, WatchState},
     kinds::WatchKind,
     logs::LogLines,
@@ -54,6 +59,8 @@ pub struct Options {
     pub features: Features,
     /// Namespaces of which the pods' metrics are asked for; empty for metrics-server's own.
     pub probe_namespaces: Vec<String>,
+    /// The port on which the doctor itself listens.
+    pub own_port: Option<u16>,
     /// How often and how long.
     pub timings: Timings,
 }
@@ -81,7 +88,7 @@ pub struct Timings {
     pub lookup_interval: Duration,
     /// Between questions for the server's version.
     pub version_interval: Duration,
-    /// Between questions for the observer's permissions.
+    /// Between questions for the observer's permissions, and for metrics-server's.
     pub access_interval: Duration,
     /// Between calls of the metrics API.
     pub probe_interval: Duration,

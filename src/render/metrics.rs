@@ -13,6 +13,7 @@ pub mod known_issues;
 pub mod logs;
 pub mod other_reasons;
 pub mod retrieve;
+pub mod timeout;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Mutex};
 
@@ -65,6 +66,7 @@ pub fn families() -> impl Iterator<Item = &'static Family> {
         retrieve::FAMILIES,
         forbidden::FAMILIES,
         apiservice::FAMILIES,
+        timeout::FAMILIES,
         connection_refused::FAMILIES,
         other_reasons::FAMILIES,
         logs::FAMILIES,
@@ -93,6 +95,7 @@ impl Page {
         retrieve::write(view, &mut page);
         forbidden::write(view, &mut page);
         apiservice::write(view, &mut page);
+        timeout::write(view, &mut page);
         connection_refused::write(view, &mut page);
         other_reasons::write(view, &mut page);
         logs::write(view, &mut page);

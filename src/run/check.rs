@@ -25,7 +25,7 @@ pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
     } else {
         let clients = connect(&source).await?;
         let options = Options {
-            features: source.features(),
+            features: source.features(clients.in_cluster),
             probe_namespaces: source.probe_namespaces.clone(),
             ..Options::default()
         };

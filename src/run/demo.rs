@@ -8,9 +8,9 @@ use super::{
 use crate::{args::Demo, observe::demo};
 
 pub(super) async fn demo(arguments: Demo) -> Result<(), Failure> {
-    let Demo { interval, listen, runbooks, .. } = arguments;
+    let Demo { interval, scene, listen, runbooks, .. } = arguments;
     let mut publisher = Publisher::new(runbooks.runbook_url);
-    let scenes = demo::scenes();
+    let scenes = demo::chosen(&scene);
     let listener = listen_on(&listen).await?;
     let site = publisher.site();
     let mut show = move |index: usize| {

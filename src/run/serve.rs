@@ -29,8 +29,9 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
     let listener = listen_on(&listen).await?;
     let requests = clients.requests.clone();
     let options = Options {
-        features: source.features(),
+        features: source.features(clients.in_cluster),
         probe_namespaces: source.probe_namespaces.clone(),
+        own_port: Some(listen.listen_address.port()),
         ..Options::default()
     };
     let mut observation = observe(clients, options);

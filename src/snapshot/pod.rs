@@ -300,6 +300,14 @@ impl Pod {
         condition(&self.status.conditions, "Ready")
     }
 
+    /// Its addresses of all families.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let one = Some(self.status.pod_ip.as_str()).filter(|_| self.status.pod_ips.is_empty());
+        one.into_iter()
+            .chain(self.status.pod_ips.iter().map(|address| address.ip.as_str()))
+            .filter(|address| !address.is_empty())
+    }
+
     /// Whether the Ready condition is True.
     pub fn is_ready(&self) -> bool {
         self.ready().is_some_and(|ready| ready.status == ConditionStatus::True)

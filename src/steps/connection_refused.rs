@@ -3,6 +3,7 @@
 mod container;
 mod port_chain;
 
+pub(in crate::steps) use self::container::dials_endpoint;
 pub use self::port_chain::{Hop, PortChain};
 
 use crate::{catalogue::Cause, check::Check, steps::Step};

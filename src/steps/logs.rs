@@ -20,10 +20,13 @@ use crate::{
     },
 };
 
+/// The id of the check of lines.
+pub const LINES: &str = "lines";
+
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[Check {
     step: Step::Logs,
-    id: "lines",
+    id: LINES,
     question: "Do metrics-server's logs tell of failed scrapes or of a failed start?",
     causes: &[
         Cause::ApiServerUnreachable,
@@ -137,7 +140,7 @@ fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp, deleg
 /// Lines that end a start, while nothing serves.
 fn startup(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    let delegated = forbidden::granted(context).iter().any(|(permission, decision)| {
+    let delegated = forbidden::granted(context).iter().any(|(permission, decision, _)| {
         *permission == Permission::SubjectAccessReviews && matches!(decision, Decision::Allowed(_))
     });
     for log in logs {

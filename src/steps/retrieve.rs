@@ -15,8 +15,16 @@ use crate::{
     steps::Step,
 };
 
-const CALL_CAUSES: &[Cause] =
-    &[Cause::MetricsApiFailing, Cause::CallerForbidden, Cause::CallerUnauthorized, Cause::AuthDelegatorMissing];
+const CALL_CAUSES: &[Cause] = &[
+    Cause::MetricsApiFailing,
+    Cause::CallerForbidden,
+    Cause::CallerUnauthorized,
+    Cause::AuthDelegatorMissing,
+    Cause::ListPermissionMissing,
+    Cause::FrontProxyUntrusted,
+    Cause::NodesWithoutSamples,
+    Cause::PodsWithoutSamples,
+];
 
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[
@@ -80,9 +88,17 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
     let finding = match class {
         ErrorClass::ApiserverUnreachable => return Err(NotSeen::Unreachable(text.trim().to_owned())),
         ErrorClass::Throttled => return Err(NotSeen::TooEarly("the API server asks to try again later".to_owned())),
-        ErrorClass::Empty => return empty(context, told),
+        ErrorClass::Empty => return empty(context, resource, text, told),
         ErrorClass::InternalError if text.contains("subjectaccessreviews") && text.contains("is forbidden") => {
             outage(Cause::AuthDelegatorMissing, "metrics-server may not create SubjectAccessReviews")
+        }
+        // metrics-server hands through what the API server answers to its own calls.
+        ErrorClass::Forbidden if names_metrics_server(context, text) => {
+            outage(Cause::ListPermissionMissing, "metrics-server itself may not list what it is asked for")
+        }
+        // kube-apiserver let the caller through, so it is the server behind it that does not take over who asks.
+        ErrorClass::Forbidden if text.contains("User \"system:anonymous\"") && chain.api_service.seen().is_some() => {
+            outage(Cause::FrontProxyUntrusted, "metrics-server does not take over who asks")
         }
         ErrorClass::Forbidden => Finding::partial(
             Cause::CallerForbidden,
@@ -115,10 +131,40 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
     Ok(Outcome::fail(finding.evidence(told)))
 }
 
-/// An empty list: right after metrics-server's start nothing else can be expected.
-fn empty(context: &Context<'_>, told: String) -> Result<Outcome, NotSeen> {
+/// Whether a refusal names metrics-server's own account and not the caller's.
+fn names_metrics_server(context: &Context<'_>, text: &str) -> bool {
+    let Some((_, user)) = text.split_once("User \"system:serviceaccount:") else { return false };
+    let user = user.split('"').next().unwrap_or("");
+    let Some((namespace, name)) = user.split_once(':') else { return false };
+    match super::forbidden::account(context) {
+        Some(account) => account == (namespace, name),
+        None => name.ends_with("metrics-server"),
+    }
+}
+
+/// An empty list, which is an answer: right after metrics-server's start nothing else can be expected, later it is a
+/// fault of the scrapes.
+fn empty(context: &Context<'_>, resource: &str, text: &str, told: String) -> Result<Outcome, NotSeen> {
     let chain = context.chain;
-    if !chain.is_available() {
+    let answers = chain.unavailable().is_none();
+    if answers && resource == "pods" && text.contains("Metrics not available for pod") {
+        // kubectl says so of pods older than two minutes alone.
+        let finding = Finding::partial(
+            Cause::PodsWithoutSamples,
+            chain.api_service_object(),
+            "A running pod older than two minutes has no sample.",
+        );
+        return Ok(Outcome::fail(finding.evidence(told)));
+    }
+    if answers && resource == "nodes" && coverage::runs_long_enough(context) {
+        let finding = Finding::outage(
+            Cause::NodesWithoutSamples,
+            chain.workload_object(),
+            "metrics-server has run for minutes and has no sample of any node.",
+        );
+        return Ok(Outcome::fail(finding.evidence(told)));
+    }
+    if !answers {
         let finding =
             Finding::outage(Cause::MetricsApiFailing, chain.api_service_object(), "The metrics API has no samples.");
         let finding = finding.candidates([Cause::NodesWithoutSamples, Cause::PodsNotReady, Cause::KubeletTimeout]);
@@ -161,7 +207,22 @@ mod tests {
             ),
             (ErrorClass::ServiceUnavailable, "error trying to reach service: EOF", Some(Cause::MetricsApiFailing)),
             (ErrorClass::ServiceUnavailable, "error: Metrics API not available", None),
-            (ErrorClass::Empty, "error: metrics not available yet", None),
+            (ErrorClass::Empty, "error: metrics not available yet", Some(Cause::NodesWithoutSamples)),
+            (
+                ErrorClass::Forbidden,
+                "pods is forbidden: User \"system:serviceaccount:kube-system:metrics-server\" cannot list resource \"pods\" in API group \"\"",
+                Some(Cause::ListPermissionMissing),
+            ),
+            (
+                ErrorClass::Forbidden,
+                "nodes is forbidden: User \"system:serviceaccount:ci:deployer\" cannot list resource \"nodes\" in API group \"\"",
+                Some(Cause::CallerForbidden),
+            ),
+            (
+                ErrorClass::Forbidden,
+                "nodes.metrics.k8s.io is forbidden: User \"system:anonymous\" cannot list resource \"nodes\"",
+                Some(Cause::FrontProxyUntrusted),
+            ),
             (ErrorClass::ApiserverUnreachable, "The connection to the server x was refused", None),
             (ErrorClass::Throttled, "too many requests", None),
         ] {
@@ -181,6 +242,25 @@ mod tests {
         assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown);
         let heapster = "Error from server (NotFound): the server could not find the requested resource (get services http:heapster:)";
         assert_eq!(run(Step::Retrieve, "nodes", &failing(ErrorClass::NotFound, heapster)).status, Status::Unknown);
+    }
+
+    #[test]
+    fn an_empty_answer_of_a_young_metrics_server_is_no_fault() {
+        let mut snapshot = failing(ErrorClass::Empty, "error: metrics not available yet");
+        let pods: Vec<_> = snapshot
+            .pods
+            .iter()
+            .cloned()
+            .map(|mut pod| {
+                pod.status.start_time = crate::testing::at(-40).parse().ok();
+                pod
+            })
+            .collect();
+        snapshot.pods = Collection::complete(pods);
+        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown);
+        snapshot.pods = Collection::unseen(NotSeen::NotInBundle("pods"));
+        snapshot.workloads = Collection::unseen(NotSeen::NotInBundle("deployments"));
+        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown, "its age was not seen");
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Step `timeout` (guide: "Client.Timeout exceeded while awaiting headers", security groups, network ACL).
 
+mod egress;
 mod network_policy;
 
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Outcome},
-    snapshot::{Condition, NotSeen},
+    snapshot::{Condition, DialOutcome, NotSeen, dial::common_outcome},
     steps::{
         Step,
         apiservice::MessageClass,
-        connection_refused::{Hop, PortChain},
+        connection_refused::{self, Hop, PortChain},
         other_reasons::EndpointCounts,
     },
 };
@@ -20,7 +21,7 @@ pub const CHECKS: &[Check] = &[
         step: Step::Timeout,
         id: "path",
         question: "Do the control plane's packets reach metrics-server's pods?",
-        causes: &[Cause::ControlPlanePathClosed],
+        causes: &[Cause::ControlPlanePathClosed, Cause::PodNetworkClosed, Cause::ServerUnresponsive],
         evaluate: path,
     },
     Check {
@@ -30,6 +31,13 @@ pub const CHECKS: &[Check] = &[
         causes: &[Cause::NetworkPolicyBlocks],
         evaluate: network_policy::evaluate,
     },
+    Check {
+        step: Step::Timeout,
+        id: "network_policy_egress",
+        question: "Do the NetworkPolicies let metrics-server out to the kubelets?",
+        causes: &[Cause::EgressPolicyBlocks],
+        evaluate: egress::evaluate,
+    },
 ];
 
 /// The condition, where it tells of a timeout.
@@ -37,26 +45,73 @@ fn timed_out<'s>(context: &Context<'s>) -> Option<&'s Condition> {
     context.chain.unavailable().filter(|condition| MessageClass::of(&condition.message) == MessageClass::Timeout)
 }
 
-/// The aggregator's calls arrive. That they time out while the pods answer their own probes on the same port means that
-/// somebody drops them on the way.
+/// How all of the doctor's own dials since the condition's transition ended; `Ok(None)` where they are no part of this
+/// way to run or tell different things.
+pub(super) fn dialled(context: &Context<'_>, condition: &Condition) -> Result<Option<DialOutcome>, NotSeen> {
+    match context.snapshot.dials.as_ref().known() {
+        Ok(Some(dials)) => {
+            // metav1.Time has whole seconds.
+            let since = condition.last_transition_time;
+            if !dials.is_empty() && dials.iter().all(|dial| since.is_some_and(|since| dial.at < since)) {
+                return Err(NotSeen::TooEarly("the endpoints were not dialled since the calls fail".to_owned()));
+            }
+            Ok(common_outcome(dials, since))
+        }
+        Ok(None) | Err(NotSeen::NotLooked | NotSeen::NotInBundle(_)) => Ok(None),
+        Err(reason) => Err(reason),
+    }
+}
+
+fn with_dials(context: &Context<'_>, finding: Finding) -> Finding {
+    context.snapshot.dials.seen().into_iter().flatten().fold(finding, |finding, dial| finding.evidence(dial.told()))
+}
+
+/// Whether the aggregator's word alone proves a ready endpoint: it dials only once the Service has one, and nothing that
+/// was seen says otherwise (kubernetes/kube-aggregator `pkg/controllers/status`: of Services of type `ClusterIP`, every
+/// version).
+fn knows_a_ready_endpoint(context: &Context<'_>, condition: &Condition) -> bool {
+    let chain = context.chain;
+    let cluster_ip = chain.service.seen().is_none_or(|service| service.is_cluster_ip());
+    let unseen = chain.pods().is_empty()
+        && chain.selected_pods.gap.is_some()
+        && EndpointCounts::of(chain).is_err()
+        && chain.workload.seen().is_none();
+    condition.reason == "FailedDiscoveryCheck" && cluster_ip && unseen
+}
+
+/// The aggregator's calls arrive. That they fail while the pods answer others on the same port means that somebody drops
+/// or rejects them on the way.
 fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let chain = context.chain;
     chain.api_service.clone().known()?;
-    let Some(condition) = timed_out(context) else {
+    let Some(condition) = chain.unavailable() else {
         return match chain.available() {
             None => Ok(Outcome::skipped("The aggregator has not called yet.")),
             Some(_) => Ok(Outcome::pass("The aggregator's calls do not time out.")),
         };
     };
-    // An address is ready, and a replica available, only while the pod answers its own probes.
-    let ready = chain.has_ready_pod()
-        || EndpointCounts::of(chain).is_ok_and(|counts| counts.ready > 0)
-        || chain.workload.seen().is_some_and(|workload| workload.available() > 0);
-    if !ready {
-        let gap = chain.selected_pods.gap.clone();
-        return Err(gap.unwrap_or_else(|| {
-            NotSeen::TooEarly("the pods are not Ready, so they may be what does not answer".to_owned())
-        }));
+    let class = MessageClass::of(&condition.message);
+    let dialled = dialled(context, condition)?;
+    if dialled == Some(DialOutcome::Silent) {
+        let finding = Finding::outage(
+            Cause::ServerUnresponsive,
+            chain.workload_object(),
+            "metrics-server accepts connections on its port and answers none of them.",
+        )
+        .evidence(format!("condition Available: {}", condition.message));
+        return Ok(Outcome::fail(with_dials(context, finding)));
+    }
+    let rejected = dialled == Some(DialOutcome::Answered)
+        && matches!(class, MessageClass::ConnectionRefused | MessageClass::Reset)
+        && connection_refused::dials_endpoint(context, &condition.message);
+    if class != MessageClass::Timeout && !rejected {
+        return Ok(Outcome::pass("The aggregator's calls do not time out."));
+    }
+    if network_policy::evaluate(context).is_ok_and(|outcome| !outcome.findings.is_empty()) {
+        return Ok(Outcome::unknown(
+            NotSeen::TooEarly("a NetworkPolicy is in the way".to_owned()),
+            "A NetworkPolicy explains the timeout.",
+        ));
     }
     if context.is_condition_older_than_pods(condition) {
         return Err(NotSeen::TooEarly("the pods became Ready after the aggregator last looked".to_owned()));
@@ -70,14 +125,52 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     }
     let port = ports.endpoint_ports.first().copied().or(ports.resolved_target_port);
     let port = port.map_or_else(|| "the pod's port".to_owned(), |port| format!("TCP port {port}"));
-    let finding = Finding::outage(
+    let finding = match dialled {
+        Some(DialOutcome::Answered) => {
+            let fails = if rejected { "are rejected" } else { "time out" };
+            closed_for_the_control_plane(context, &port, "The pods answer a direct dial", fails)
+        }
+        // An address is ready, and a replica available, only while the pod answers its own probes.
+        _ if !is_ready(context) && !knows_a_ready_endpoint(context, condition) => {
+            let gap = chain.selected_pods.gap.clone();
+            return Err(gap.unwrap_or_else(|| {
+                NotSeen::TooEarly("the pods are not Ready, so they may be what does not answer".to_owned())
+            }));
+        }
+        Some(DialOutcome::Timeout | DialOutcome::NoRoute) => Finding::outage(
+            Cause::PodNetworkClosed,
+            chain.workload_object(),
+            format!("The pods are Ready, but neither the control plane nor another pod reaches them on {port}."),
+        ),
+        _ if is_ready(context) => closed_for_the_control_plane(context, &port, "The pods are Ready", "time out"),
+        _ => closed_for_the_control_plane(context, &port, "The aggregator knows a ready endpoint", "time out"),
+    };
+    let mut finding = finding.evidence(format!("condition Available: {}", condition.message));
+    let ready = chain.selected_pods.objects.iter().filter(|pod| pod.is_ready()).count();
+    if ready > 0 {
+        finding = finding.evidence(format!("{ready} selected pods are Ready"));
+    }
+    Ok(Outcome::fail(with_dials(context, finding)))
+}
+
+fn closed_for_the_control_plane(context: &Context<'_>, port: &str, pods: &str, fails: &str) -> Finding {
+    let chain = context.chain;
+    let seen = !chain.pods().is_empty() || chain.workload.seen().is_some();
+    let object = if seen { chain.workload_object() } else { chain.api_service_object() };
+    Finding::outage(
         Cause::ControlPlanePathClosed,
-        chain.workload_object(),
-        format!("The pods are Ready, but the control plane's calls time out: open {port} from the control plane to the nodes and pods."),
+        object,
+        format!(
+            "{pods}, but the control plane's calls {fails}: open {port} from the control plane to the nodes and pods."
+        ),
     )
-    .evidence(format!("condition Available: {}", condition.message))
-    .evidence(format!("{} selected pods are Ready", chain.selected_pods.objects.iter().filter(|pod| pod.is_ready()).count()));
-    Ok(Outcome::fail(finding))
+}
+
+fn is_ready(context: &Context<'_>) -> bool {
+    let chain = context.chain;
+    chain.has_ready_pod()
+        || EndpointCounts::of(chain).is_ok_and(|counts| counts.ready > 0)
+        || chain.workload.seen().is_some_and(|workload| workload.available() > 0)
 }
 
 #[cfg(test)]
@@ -87,8 +180,8 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
-        snapshot::{ApiService, Collection, Snapshot},
-        testing::{healthy, object, run},
+        snapshot::{ApiService, Collection, Dial, Observed, Snapshot},
+        testing::{at, healthy, object, run},
     };
 
     pub(super) fn timing_out() -> Snapshot {
@@ -108,6 +201,64 @@ mod tests {
         let outcome = run(Step::Timeout, "path", &timing_out());
         assert_eq!(outcome.findings[0].cause, Cause::ControlPlanePathClosed);
         assert!(outcome.summary.contains("10250"), "{}", outcome.summary);
+    }
+
+    fn dialled(outcome: DialOutcome, snapshot: Snapshot) -> Snapshot {
+        let dial = Dial {
+            address: "10.0.1.10".to_owned(),
+            port: 10250,
+            at: snapshot.observed_at,
+            took: std::time::Duration::from_millis(2),
+            outcome,
+            detail: "told".to_owned(),
+        };
+        Snapshot { dials: Observed::Present(vec![dial]), ..snapshot }
+    }
+
+    #[test]
+    fn a_direct_dial_tells_who_is_in_the_way() {
+        for (outcome, cause) in [
+            (DialOutcome::Answered, Cause::ControlPlanePathClosed),
+            (DialOutcome::Timeout, Cause::PodNetworkClosed),
+            (DialOutcome::NoRoute, Cause::PodNetworkClosed),
+            (DialOutcome::Silent, Cause::ServerUnresponsive),
+        ] {
+            let found = run(Step::Timeout, "path", &dialled(outcome, timing_out()));
+            assert_eq!(found.findings[0].cause, cause, "{outcome:?}");
+            assert!(found.evidence.iter().any(|line| line.starts_with("direct dial of 10.0.1.10:10250")), "{found:?}");
+            let healthy = run(Step::Timeout, "path", &dialled(outcome, healthy()));
+            assert_eq!(
+                healthy.status,
+                Status::Pass,
+                "{outcome:?}: without a complaint of the aggregator nothing is wrong"
+            );
+        }
+    }
+
+    #[test]
+    fn before_the_dial_that_follows_the_complaint_nothing_is_blamed() {
+        let mut snapshot = timing_out();
+        snapshot.dials = Observed::NotSeen(NotSeen::NotSynced);
+        assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown);
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("it");
+        api_service.status.conditions[0].last_transition_time = at(5).parse().ok();
+        snapshot.api_services = Collection::complete([api_service]);
+        let snapshot = dialled(DialOutcome::Answered, snapshot);
+        assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown);
+    }
+
+    #[test]
+    fn a_refusal_beside_an_answered_dial_is_a_firewall_that_rejects() {
+        let mut snapshot = dialled(DialOutcome::Answered, timing_out());
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("it");
+        "Get \"https://10.0.1.10:10250/\": dial tcp 10.0.1.10:10250: connect: connection refused"
+            .clone_into(&mut api_service.status.conditions[0].message);
+        snapshot.api_services = Collection::complete([api_service]);
+        assert_eq!(run(Step::Timeout, "path", &snapshot).findings[0].cause, Cause::ControlPlanePathClosed);
+        assert!(run(Step::ConnectionRefused, "container", &snapshot).findings.is_empty());
+        let refused = dialled(DialOutcome::Refused, snapshot);
+        assert_eq!(run(Step::Timeout, "path", &refused).findings, []);
+        assert_eq!(run(Step::ConnectionRefused, "container", &refused).findings[0].cause, Cause::NothingListens);
     }
 
     #[test]
@@ -138,7 +289,14 @@ mod tests {
         snapshot.pods = Collection::complete([pod]);
         assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown);
         snapshot.pods = Collection::unseen(NotSeen::NotInBundle("pods"));
-        assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown);
+        assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown, "no address was seen to be ready");
+        snapshot.endpoint_slices = Collection::unseen(NotSeen::NotInBundle("endpointslices"));
+        let outcome = run(Step::Timeout, "path", &snapshot);
+        assert_eq!(
+            outcome.findings[0].cause,
+            Cause::ControlPlanePathClosed,
+            "the aggregator dials ready endpoints alone"
+        );
         assert_eq!(run(Step::Timeout, "path", &healthy()).status, Status::Pass);
     }
 }

@@ -12,11 +12,13 @@ use serde_json::Value;
 use super::{
     documents::{Document, Documents, documents},
     lenient,
+    metrics::Metrics,
     notices::Notices,
     scopes::{Kind, Lists},
+    texts::Top,
 };
 use crate::snapshot::{
-    Collection, ConfigMap, EndpointSlice, Named, NotSeen, Scope, Snapshot, Workload, endpoints::Endpoints,
+    Collection, ConfigMap, EndpointSlice, Named, NotSeen, Retrieval, Scope, Snapshot, Workload, endpoints::Endpoints,
     horizontal_pod_autoscaler, workload::WorkloadKind,
 };
 
@@ -28,6 +30,7 @@ pub(super) struct Objects {
     /// Kinds of which an object could not be read: no list of them proves that something is absent.
     damaged: BTreeSet<Kind>,
     newest_moment: Option<Timestamp>,
+    metrics: Metrics,
 }
 
 impl Objects {
@@ -76,6 +79,10 @@ impl Objects {
                 }
             };
             return self.add_list(name, place, (&kind, &api_version), items, complete, notices);
+        }
+        if self.metrics.add(&kind, &api_version, &value) {
+            newest_moment(&value, &mut self.newest_moment);
+            return true;
         }
         let Some(known) = Kind::of(&kind, &api_version) else {
             match kind.as_str() {
@@ -130,6 +137,11 @@ impl Objects {
         let complete = complete && items.iter().all(|item| item.is_object() && named(item));
         if complete {
             self.lists.add(name, (item_kind, api_version), &items);
+            self.metrics.add_list(item_kind, api_version);
+        } else if item_kind.ends_with("Metrics") {
+            // Of half an answer of the metrics API nothing can be said.
+            notices.push(format!("{place}: the {kind} is not whole, so it is not read"));
+            return false;
         }
         let mut found = items.is_empty();
         for mut item in items {
@@ -145,6 +157,11 @@ impl Objects {
             }
         }
         found
+    }
+
+    /// What the metrics API answered, where the bundle holds its objects.
+    pub(super) fn samples(&self, which: Top) -> Option<Retrieval> {
+        self.metrics.retrieval(which)
     }
 
     /// The newest moment in any object.

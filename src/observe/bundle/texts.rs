@@ -41,7 +41,8 @@ pub(super) fn top(text: &str, which: Top) -> Option<Retrieval> {
         Some(Retrieval { outcome: Outcome::Failed { class, text: text.trim().to_owned() }, latency: None })
     };
     let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    let header = lines.by_ref().find(|line| line.starts_with("NAME"));
+    // A table of `kubectl get` begins with NAME as well.
+    let header = lines.by_ref().find(|line| line.starts_with("NAME") && line.contains("CPU"));
     let Some(header) = header else {
         if text.contains("No resources found") {
             return match which {
@@ -145,6 +146,7 @@ mod tests {
             "error: context \"prod\" does not exist",
             "<html><body>Sign in</body></html>",
             "\u{0}\u{1}\u{2}",
+            "NAME    READY   STATUS\nweb-1   1/1     Running\n",
         ] {
             assert_eq!(top(text, Top::Nodes), None, "{text}");
         }

@@ -15,7 +15,7 @@ const CONCURRENCY: usize = 4;
 /// One thing that the observer does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Permission {
-    /// `get`, `list` or `watch`.
+    /// `get`, `list`, `watch` or `create`.
     pub verb: &'static str,
     /// The API group, empty for the core group.
     pub group: &'static str,
@@ -50,6 +50,9 @@ pub(super) fn needed(plan: &BTreeSet<WatchRequest>, namespace: &str, features: F
             namespace: Some(namespace.to_owned()),
             ..cluster_wide("list", METRICS_GROUP, "pods")
         });
+    }
+    if features.access_reviews {
+        permissions.insert(cluster_wide("create", "authorization.k8s.io", "subjectaccessreviews"));
     }
     if features.logs {
         permissions.insert(Permission { namespace: Some(namespace.to_owned()), ..cluster_wide("get", "", "pods/log") });

@@ -17,16 +17,18 @@ use tokio::{
 use super::{
     Clients, ObserverHealth, Options, Timings,
     access::{self, Permission},
+    dial::{self, Dialled},
     entry::WatchEvent,
     logs::{self, LogEvent, LogKey},
     lookups::{self, Looked},
     plan::{Features, WatchRequest, plan},
     probe::{self, Probed},
+    reviews, sockets,
     store::{Store, decides_plan},
     trouble::one_line,
     watching,
 };
-use crate::snapshot::{KubernetesVersion, NotSeen, Observed, Snapshot};
+use crate::snapshot::{AccessReview, KubernetesVersion, NotSeen, Observed, Snapshot};
 
 /// Messages that wait for the actor; a watch that lists faster waits.
 const QUEUE: usize = 1_024;
@@ -44,6 +46,12 @@ pub(super) enum Message {
     Looked(Arc<Looked>),
     /// The metrics API was called.
     Probed(Probed),
+    /// The endpoints were dialled.
+    Dialled(Dialled),
+    /// The API server was asked about metrics-server's permissions.
+    Reviewed(Observed<Vec<AccessReview>>),
+    /// The ports on which something listens were read.
+    Listening(Observed<BTreeSet<u16>>),
     /// Something happened to a log.
     Log { key: LogKey, event: LogEvent },
     /// The permissions were asked for.
@@ -86,7 +94,7 @@ impl Actor {
         options: Options,
     ) -> (Self, watch::Receiver<Arc<Snapshot>>, watch::Receiver<Arc<ObserverHealth>>) {
         let now = Instant::now();
-        let store = Store::new(options.timings.stale_after, options.features.logs);
+        let store = Store::new(options.timings.stale_after, options.features);
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (snapshots, snapshots_receiver) =
             watch::channel(Arc::new(store.snapshot(Timestamp::now(), now.into_std())));
@@ -116,7 +124,7 @@ impl Actor {
 
     /// Runs until the task is aborted; the tasks that it has started end with it.
     pub(super) async fn run(mut self) {
-        let Options { features, probe_namespaces, timings } = self.options.clone();
+        let Options { features, probe_namespaces, own_port, timings } = self.options.clone();
         let Clients { objects, probes, .. } = self.clients.clone();
         self.tasks.spawn(versions(objects.clone(), timings, self.sender.clone()));
         self.tasks.spawn(permissions(objects.clone(), features, timings, self.needs.subscribe(), self.sender.clone()));
@@ -128,6 +136,16 @@ impl Actor {
         if features.probes {
             let snapshots = self.snapshots.subscribe();
             self.tasks.spawn(probe::run(probes, timings, probe_namespaces, snapshots, self.sender.clone()));
+        }
+        if features.dials {
+            self.tasks.spawn(dial::run(timings, self.snapshots.subscribe(), self.sender.clone()));
+        }
+        if features.access_reviews {
+            let snapshots = self.snapshots.subscribe();
+            self.tasks.spawn(reviews::run(self.clients.objects.clone(), timings, snapshots, self.sender.clone()));
+        }
+        if features.sidecar {
+            self.tasks.spawn(sockets::run(timings, own_port, self.sender.clone()));
         }
         loop {
             let replan = async {
@@ -175,6 +193,12 @@ impl Actor {
                 self.store.top_nodes = nodes;
                 self.store.top_pods = pods;
             }
+            Message::Dialled(dialled) => {
+                self.store.kubelet_requests.add(&dialled.kubelet_requests);
+                self.store.dials = Observed::Present(dialled.dials);
+            }
+            Message::Reviewed(reviews) => self.store.access_reviews = reviews,
+            Message::Listening(ports) => self.store.listening_ports = ports,
             Message::Log { key, event } => self.store.logs.apply(&key, event),
             Message::Permissions(permissions) => self.store.permissions = permissions,
         }

@@ -45,6 +45,8 @@ pub struct Clients {
     pub probes: Client,
     /// What both have asked.
     pub requests: RequestLog,
+    /// Whether the pod's own `ServiceAccount` is used, which means that the doctor runs inside the cluster.
+    pub in_cluster: bool,
 }
 
 impl Clients {
@@ -64,7 +66,7 @@ impl Clients {
             }
             // `Config::infer` would take a kubeconfig first.
             None => match (context, Config::incluster()) {
-                (None, Ok(config)) => config,
+                (None, Ok(config)) => return Ok(Self { in_cluster: true, ..Self::new(config)? }),
                 (_, in_cluster) => Config::from_kubeconfig(&options).await.map_err(|error| {
                     let in_cluster = in_cluster.err().map_or_else(String::new, |error| {
                         format!("; and this is not a pod of a cluster: {}", one_line(&error))
@@ -95,7 +97,7 @@ impl Clients {
             let builder = ClientBuilder::try_from(config).map_err(|error| ConnectError(one_line(&error)))?;
             Ok(builder.with_layer(&Timed { requests: requests.clone() }).build())
         };
-        Ok(Self { objects: build(config)?, probes: build(probe_config)?, requests })
+        Ok(Self { objects: build(config)?, probes: build(probe_config)?, requests, in_cluster: false })
     }
 }
 

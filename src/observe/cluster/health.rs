@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 
-use super::{access::Permission, kinds::WatchKind, logs::LogLines, plan::WatchRequest};
+use super::{access::Permission, dial::KubeletRequests, kinds::WatchKind, logs::LogLines, plan::WatchRequest};
 
 /// How a watch is doing: a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +71,9 @@ pub struct ObserverHealth {
     pub permissions: BTreeMap<Permission, bool>,
     /// Lines of metrics-server's logs by class; empty where no log was read.
     pub log_lines: BTreeMap<&'static str, LogLines>,
+    /// What metrics-server's own page counts of its requests to kubelets since the doctor started; `None` where it cannot be
+    /// read.
+    pub kubelet_requests: Option<KubeletRequests>,
 }
 
 impl ObserverHealth {

@@ -80,11 +80,27 @@ pub struct Features {
     pub logs: bool,
     /// Calls through the aggregator.
     pub probes: bool,
+    /// Dials of metrics-server's endpoints; of use only from inside the pod network.
+    pub dials: bool,
+    /// `SubjectAccessReviews` about metrics-server's `ServiceAccount`, instead of an evaluation of RBAC objects alone.
+    pub access_reviews: bool,
+    /// The doctor runs in metrics-server's pod and reads on which ports something listens there.
+    pub sidecar: bool,
 }
 
 impl Default for Features {
     fn default() -> Self {
-        Self { rbac: true, aws_auth: true, nodes: true, network_policies: true, logs: true, probes: true }
+        Self {
+            rbac: true,
+            aws_auth: true,
+            nodes: true,
+            network_policies: true,
+            logs: true,
+            probes: true,
+            dials: false,
+            access_reviews: false,
+            sidecar: false,
+        }
     }
 }
 
@@ -305,6 +321,7 @@ mod tests {
             network_policies: false,
             logs: false,
             probes: false,
+            ..Features::default()
         };
         assert_eq!(plan(&healthy(), none).len(), 7);
     }

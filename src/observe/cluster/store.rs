@@ -1,7 +1,7 @@
 //! Everything that the observer has heard, merged into snapshots. Pure: time is given.
 
 use std::{
-    collections::{BTreeMap, btree_map},
+    collections::{BTreeMap, BTreeSet, btree_map},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,14 +10,20 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     access::Permission,
+    dial::{self, KubeletRequestTotals},
     entry::{Entry, WatchEvent},
     health::{ObserverHealth, WatchHealth, WatchState},
     kinds::{Object, WatchKind},
     logs::{self, Logs},
     lookups::Looked,
-    plan::WatchRequest,
+    plan::{Features, WatchRequest},
 };
-use crate::snapshot::{Collection, KubernetesVersion, Metadata, NotSeen, Observed, Retrieval, Scope, Snapshot};
+use crate::{
+    chain::Chain,
+    snapshot::{
+        AccessReview, Collection, Dial, KubernetesVersion, Metadata, NotSeen, Observed, Retrieval, Scope, Snapshot,
+    },
+};
 
 /// Everything that the observer has heard.
 #[derive(Debug)]
@@ -28,8 +34,12 @@ pub(super) struct Store {
     pub(super) looked: Arc<Looked>,
     pub(super) top_nodes: Observed<Retrieval>,
     pub(super) top_pods: Observed<Retrieval>,
+    pub(super) dials: Observed<Vec<Dial>>,
+    pub(super) kubelet_requests: KubeletRequestTotals,
+    pub(super) access_reviews: Observed<Vec<AccessReview>>,
+    pub(super) listening_ports: Observed<BTreeSet<u16>>,
     pub(super) logs: Logs,
-    follows_logs: bool,
+    features: Features,
     pub(super) permissions: BTreeMap<Permission, bool>,
     pub(super) first_complete_look: bool,
 }
@@ -44,7 +54,9 @@ enum Memory {
 }
 
 impl Store {
-    pub(super) fn new(stale_after: Duration, follows_logs: bool) -> Self {
+    pub(super) fn new(stale_after: Duration, features: Features) -> Self {
+        // A look that is part of this way to run and has not ended yet is another thing than one that nobody takes.
+        let pending = |is_on: bool| if is_on { NotSeen::NotSynced } else { NotSeen::NotLooked };
         Self {
             entries: BTreeMap::new(),
             stale_after,
@@ -52,8 +64,12 @@ impl Store {
             looked: Arc::default(),
             top_nodes: Observed::default(),
             top_pods: Observed::default(),
+            dials: Observed::NotSeen(pending(features.dials)),
+            kubelet_requests: KubeletRequestTotals::default(),
+            access_reviews: Observed::NotSeen(pending(features.access_reviews)),
+            listening_ports: Observed::NotSeen(pending(features.sidecar)),
             logs: Logs::default(),
-            follows_logs,
+            features,
             permissions: BTreeMap::new(),
             first_complete_look: false,
         }
@@ -91,12 +107,25 @@ impl Store {
         snapshot.server_version = self.server_version.clone();
         snapshot.top_nodes = self.top_nodes.clone();
         snapshot.top_pods = self.top_pods.clone();
+        snapshot.access_reviews = self.access_reviews.clone();
+        snapshot.listening_ports = self.listening_ports.clone();
+        snapshot.dials = self.current_dials(&snapshot);
         self.looked.add_to(&mut snapshot);
-        if self.follows_logs {
+        if self.features.logs {
             snapshot.logs = self.logs.collection(&logs::wanted(&snapshot));
         }
         snapshot.notices = self.entries.values().filter_map(Entry::unreadable_text).collect();
         snapshot
+    }
+
+    /// Dials of addresses that still are endpoints.
+    fn current_dials(&self, snapshot: &Snapshot) -> Observed<Vec<Dial>> {
+        self.dials.clone().map(|dials| {
+            let targets = dial::targets(&Chain::resolve(snapshot));
+            let is_current =
+                |dial: &Dial| dial.address.parse().is_ok_and(|address| targets.contains(&(address, dial.port)));
+            dials.into_iter().filter(is_current).collect()
+        })
     }
 
     /// What [`plan`](super::plan::plan) goes by: objects of the chain, as they were last seen.
@@ -172,6 +201,7 @@ impl Store {
             first_complete_look: self.first_complete_look,
             permissions: self.permissions.clone(),
             log_lines: self.logs.lines.clone(),
+            kubelet_requests: self.kubelet_requests.total(),
         }
     }
 }

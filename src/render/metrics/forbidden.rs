@@ -4,13 +4,18 @@ use super::{Family, Page};
 use crate::{
     rbac::Decision,
     render::View,
-    steps::forbidden::{AwsAuth, granted},
+    steps::forbidden::{AwsAuth, PermissionSource, granted},
 };
 
 const GRANTED: Family = Family::gauge(
     "rbac_permission_granted",
     &["permission"],
-    "1 when RBAC grants metrics-server's ServiceAccount a permission that its version needs, 0 when no binding does",
+    "1 when metrics-server's ServiceAccount has a permission that its version needs, 0 when not",
+);
+const SOURCE: Family = Family::gauge(
+    "rbac_permission_source",
+    &["permission", "source"],
+    "1 for who answered for a permission: the API server (SubjectAccessReview), or the evaluated RBAC objects; 0 for the other",
 );
 const AWS_AUTH_ENTRIES: Family =
     Family::gauge("aws_auth_entries", &[], "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth");
@@ -21,10 +26,15 @@ const AWS_AUTH_MALFORMED: Family = Family::gauge(
 );
 
 /// The families of this module.
-pub(super) const FAMILIES: &[Family] = &[GRANTED, AWS_AUTH_ENTRIES, AWS_AUTH_MALFORMED];
+pub(super) const FAMILIES: &[Family] = &[GRANTED, SOURCE, AWS_AUTH_ENTRIES, AWS_AUTH_MALFORMED];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    for (permission, decision) in granted(&view.context()) {
+    for (permission, decision, source) in granted(&view.context()) {
+        let sources = PermissionSource::ALL.map(PermissionSource::label);
+        match &decision {
+            Decision::NotSeen(_) => {}
+            _ => page.set_one_of(&SOURCE, &[permission.label()], sources, source.label()),
+        }
         match decision {
             Decision::Allowed(_) => page.set(&GRANTED, [permission.label()], true),
             Decision::Denied => page.set(&GRANTED, [permission.label()], false),

@@ -14,10 +14,20 @@ const LAST: Family = Family::gauge(
     "Unix time of the newest line of this class in the logs of metrics-server's containers",
 );
 
+const KUBELET_REQUESTS: Family = Family::counter(
+    "kubelet_requests",
+    &["success"],
+    "Requests to kubelets since the doctor started, from metrics_server_kubelet_request_total on metrics-server's own page; absent where that page is not served to everybody",
+);
+
 /// The families of this module.
-pub(super) const FAMILIES: &[Family] = &[LINES, LAST];
+pub(super) const FAMILIES: &[Family] = &[LINES, LAST, KUBELET_REQUESTS];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
+    if let Some(requests) = view.health.and_then(|health| health.kubelet_requests) {
+        page.set(&KUBELET_REQUESTS, ["true"], requests.succeeded);
+        page.set(&KUBELET_REQUESTS, ["false"], requests.failed);
+    }
     let Some(health) = view.health.filter(|health| !health.log_lines.is_empty()) else { return };
     let causes = Step::Logs.checks().iter().flat_map(|check| check.causes).map(|cause| cause.id());
     for class in causes.chain(OTHER_CLASSES) {

@@ -173,6 +173,12 @@ fn discovery(
         MessageClass::BadStatus401 | MessageClass::BadStatus403 => {
             if context.chain.owner() == Some(crate::metrics_server::Owner::Other) {
                 root(Cause::AnotherServerAnswers, "another server answers")
+            } else if message.contains(":10250/") && context.chain.pod_spec().is_none() {
+                // With hostNetwork or on Fargate it is the kubelet that answers there.
+                symptom(
+                    "what answers on port 10250 refuses the aggregator",
+                    &[Cause::FrontProxyUntrusted, Cause::PortConflict],
+                )
             } else {
                 root(Cause::FrontProxyUntrusted, "its server does not trust the aggregator")
             }

@@ -11,10 +11,11 @@ use crate::{
     log_lines,
     metrics_server::{self, ListenPort},
     snapshot::{
-        Named, NotSeen, Pod,
+        DialOutcome, Named, NotSeen, Pod,
         pod::{ContainerState, ContainerStatus},
         version::Version,
     },
+    steps::timeout,
 };
 
 /// A pod of metrics-server that is not Ready, with its container's state.
@@ -83,6 +84,21 @@ impl Broken<'_> {
     /// The container's state now and before its last restart, where that is not history.
     fn states(&self) -> impl Iterator<Item = &ContainerState> {
         [&self.status.state].into_iter().chain((!self.recovered).then_some(&self.status.last_state))
+    }
+
+    /// Whether the kernel killed it for its memory and it has not run long since: later it is not Ready for another reason.
+    fn is_killed_for_memory(&self, now: Timestamp) -> bool {
+        const LONG: SignedDuration = SignedDuration::from_mins(10);
+        let killed = |state: &ContainerState| {
+            state.terminated.as_ref().is_some_and(|terminated| terminated.reason == "OOMKilled")
+        };
+        let runs_long = self
+            .status
+            .state
+            .running
+            .as_ref()
+            .is_some_and(|running| running.started_at.is_some_and(|started| now.duration_since(started) > LONG));
+        killed(&self.status.state) || killed(&self.status.last_state) && !runs_long
     }
 
     /// What the kubelet wrote down of the container's ends: messages of the states.
@@ -311,6 +327,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         && chain.has_ready_pod()
         && super::port_chain::evaluate(context)?.findings.is_empty()
         && dials_endpoint(context, &condition.message)
+        && timeout::dialled(context, condition)? != Some(DialOutcome::Answered)
     {
         if context.is_condition_older_than_pods(condition) {
             return Err(NotSeen::TooEarly("the pods became Ready after the aggregator last looked".to_owned()));
@@ -321,7 +338,8 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             "All ports agree and the pods are Ready, but the connection to metrics-server's port is refused.",
         )
         .evidence(format!("condition Available: {}", condition.message));
-        return Ok(Outcome::fail(finding));
+        let dials = context.snapshot.dials.seen().into_iter().flatten();
+        return Ok(Outcome::fail(dials.fold(finding, |finding, dial| finding.evidence(dial.told()))));
     }
     let broken = match broken(context) {
         Ok(broken) => broken,
@@ -331,10 +349,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     if !findings.is_empty() {
         return Ok(Outcome::fail_all(findings));
     }
-    let killed = broken.iter().find(|broken| {
-        let mut ends = broken.states().filter_map(|state| state.terminated.as_ref());
-        ends.any(|terminated| terminated.reason == "OOMKilled")
-    });
+    let killed = broken.iter().find(|broken| broken.is_killed_for_memory(context.snapshot.observed_at));
     if let Some(killed) = killed {
         let finding = Finding::outage(
             Cause::OutOfMemory,
@@ -355,7 +370,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 }
 
 /// Whether the address in the message is one of the endpoints, so that the refusal is the pod's and not a proxy's.
-fn dials_endpoint(context: &Context<'_>, message: &str) -> bool {
+pub(in crate::steps) fn dials_endpoint(context: &Context<'_>, message: &str) -> bool {
     let slices = &context.chain.endpoint_slices.objects;
     let addresses: Vec<&String> =
         slices.iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses).collect();
@@ -495,5 +510,17 @@ mod tests {
         );
         assert_eq!(all_causes(&snapshot), [Cause::NothingListens]);
         assert_eq!(run(Step::ConnectionRefused, "container", &healthy()).status, Status::Pass);
+    }
+
+    #[test]
+    fn a_kill_that_was_survived_is_history() {
+        let message = "endpoints have no addresses";
+        let status = |started: i64| {
+            json!({"name": "metrics-server", "restartCount": 1, "state": {"running": {"startedAt": crate::testing::at(started)}},
+                "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}})
+        };
+        let causes = |started: i64| all_causes(&with("metrics-server:v0.9.0", &[], status(started), "False", message));
+        assert_eq!(causes(-90), [Cause::OutOfMemory]);
+        assert_eq!(causes(-7200), [], "it runs for two hours and is not Ready for another reason");
     }
 }

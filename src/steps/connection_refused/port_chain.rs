@@ -173,12 +173,28 @@ fn listen_port(snapshot: &Snapshot, chain: &Chain<'_>, spec: &PodSpec) -> Option
             .filter(|log| !log.previous && log.namespace() == pod.namespace() && log.name() == pod.name());
         logs.flat_map(crate::snapshot::log::ContainerLog::lines).filter_map(log_lines::serving_port).last()
     });
-    if let Some(port) = logged {
-        return Some((port, "log line `Serving securely on`".to_owned()));
+    let written = match (logged, metrics_server::listen_port(container)) {
+        (Some(port), _) => Some((port, "log line `Serving securely on`".to_owned())),
+        (None, ListenPort::Known { port, source }) => Some((port, source)),
+        (None, ListenPort::Unknown(_)) => None,
+    };
+    listening_port(snapshot, spec, written.as_ref().map(|(port, _)| *port)).or(written)
+}
+
+/// What a sidecar sees listening in the pod, where that can only be metrics-server: containers share their network, and
+/// with hostNetwork the whole node does.
+fn listening_port(snapshot: &Snapshot, spec: &PodSpec, written: Option<u16>) -> Option<(u16, String)> {
+    let listening = snapshot.listening_ports.seen()?;
+    if let Some(port) = written.filter(|port| listening.contains(port)) {
+        return Some((port, "something listens on it in the pod".to_owned()));
     }
-    match metrics_server::listen_port(container) {
-        ListenPort::Known { port, source } => Some((port, source)),
-        ListenPort::Unknown(_) => None,
+    if spec.host_network {
+        return None;
+    }
+    let own: Vec<u16> = listening.iter().copied().filter(|port| !serves_another(Some(spec), *port)).collect();
+    match own.as_slice() {
+        [port] => Some((*port, "the only port on which metrics-server's pod listens".to_owned())),
+        _ => None,
     }
 }
 
@@ -394,6 +410,30 @@ mod tests {
         .snapshot();
         snapshot.api_services = healthy().api_services;
         assert_eq!(run(Step::ConnectionRefused, "port_chain", &snapshot).status, Status::Unknown);
+    }
+
+    #[test]
+    fn what_really_listens_in_the_pod_counts_more_than_the_command_line() {
+        let ports = Ports {
+            args: vec!["--secure-port=$(PORT)".to_owned()],
+            container_ports: json!([{"name": "https", "containerPort": 10250}]),
+            target_port: json!("https"),
+            service_port: 443,
+            api_service_port: None,
+            endpoint_port: 10250,
+        };
+        let with = |listening: &[u16]| {
+            let listening_ports = crate::snapshot::Observed::Present(listening.iter().copied().collect());
+            Snapshot { listening_ports, ..ports.snapshot() }
+        };
+        let causes = |snapshot: &Snapshot| {
+            let findings = run(Step::ConnectionRefused, "port_chain", snapshot).findings;
+            findings.iter().map(|finding| finding.cause).collect::<Vec<_>>()
+        };
+        assert_eq!(causes(&with(&[4443])), [Cause::ContainerPortMismatch]);
+        assert_eq!(causes(&with(&[10250, 19102])), []);
+        assert_eq!(causes(&with(&[4443, 9999])), [], "two ports tell nothing");
+        assert_eq!(causes(&with(&[])), []);
     }
 
     proptest! {

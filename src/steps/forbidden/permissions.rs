@@ -1,13 +1,16 @@
 //! What metrics-server's own `ServiceAccount` must be allowed, by version
 //! (kubernetes-sigs/metrics-server `manifests/base/rbac.yaml`, 0.3.6 to 0.9.0).
 
+use std::collections::BTreeSet;
+
 use super::{account, object};
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
+    log_lines,
     metrics_server::{self, Owner},
-    rbac::{Attributes, Decision, User, decide},
-    snapshot::{ConditionStatus, NotSeen, Source, metadata::condition, retrieval, version::Version},
+    rbac::{Attributes, Decision, User, decide, has_node_role},
+    snapshot::{self, ConditionStatus, NotSeen, metadata::condition, retrieval, version::Version},
 };
 
 /// A permission that metrics-server needs: a closed set.
@@ -86,21 +89,76 @@ impl Permission {
     }
 }
 
-/// Every needed permission with the answer of the RBAC objects; empty where metrics-server does not serve the API.
-pub fn granted(context: &Context<'_>) -> Vec<(Permission, Decision)> {
-    let Some((namespace, name)) = account(context).filter(|_| context.chain.owner() == Some(Owner::MetricsServer))
-    else {
-        return Vec::new();
-    };
-    let user = User::service_account(namespace, name);
+/// Who was asked: a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// The API server, by `SubjectAccessReview`: every authorizer has answered.
+    SubjectAccessReview,
+    /// The RBAC objects, evaluated here.
+    RbacObjects,
+}
+
+impl Source {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::SubjectAccessReview, Self::RbacObjects];
+
+    /// As in labels.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::SubjectAccessReview => "subject_access_review",
+            Self::RbacObjects => "rbac_objects",
+        }
+    }
+}
+
+/// The account and permissions that metrics-server needs, with what the RBAC objects answer; `None` where metrics-server
+/// does not serve the API.
+pub fn questions(context: &Context<'_>) -> Option<(User, Vec<(Attributes<'static>, Decision)>)> {
+    let (user, needed) = needs(context)?;
+    let decided = needed.into_iter().map(|permission| {
+        let attributes = permission.attributes();
+        (attributes, by_objects(context, &user, &attributes))
+    });
+    let decided = decided.collect();
+    Some((user, decided))
+}
+
+fn needs(context: &Context<'_>) -> Option<(User, Vec<Permission>)> {
+    let (namespace, name) = account(context).filter(|_| context.chain.owner() == Some(Owner::MetricsServer))?;
     let version = context.chain.container().and_then(|container| metrics_server::version(&container.image));
-    let snapshot = context.snapshot;
-    Permission::needed(version)
-        .into_iter()
-        .map(|permission| {
-            (permission, decide(&snapshot.roles, &snapshot.role_bindings, &user, &permission.attributes()))
-        })
-        .collect()
+    Some((User::service_account(namespace, name), Permission::needed(version)))
+}
+
+fn by_objects(context: &Context<'_>, user: &User, attributes: &Attributes<'_>) -> Decision {
+    decide(&context.snapshot.roles, &context.snapshot.role_bindings, user, attributes)
+}
+
+/// What the API server answered, where it was asked.
+fn by_review(context: &Context<'_>, user: &User, asked: &Attributes<'_>) -> Option<Decision> {
+    let reviews = context.snapshot.access_reviews.seen()?;
+    let review = reviews.iter().find(|review| {
+        review.user == user.name
+            && review.verb == asked.verb
+            && review.group == asked.group
+            && review.resource == asked.resource
+            && review.name == asked.name
+            && review.namespace == asked.namespace
+    })?;
+    Some(if review.allowed { Decision::Allowed("SubjectAccessReview".to_owned()) } else { Decision::Denied })
+}
+
+/// Every needed permission with its answer and who gave it: the API server where it was asked, else the RBAC objects;
+/// empty where metrics-server does not serve the API.
+pub fn granted(context: &Context<'_>) -> Vec<(Permission, Decision, Source)> {
+    let Some((user, needed)) = needs(context) else { return Vec::new() };
+    let answers = needed.into_iter().map(|permission| {
+        let asked = permission.attributes();
+        match by_review(context, &user, &asked) {
+            Some(decision) => (permission, decision, Source::SubjectAccessReview),
+            None => (permission, by_objects(context, &user, &asked), Source::RbacObjects),
+        }
+    });
+    answers.collect()
 }
 
 /// Whether an autoscaler has a value of the metrics API now.
@@ -132,9 +190,19 @@ fn proven_by_success(context: &Context<'_>, permission: Permission) -> bool {
         // Whoever wrote a bundle may be in system:masters, whom it never asks about; the doctor is not, nor is the
         // controller of autoscalers.
         Permission::TokenReviews | Permission::SubjectAccessReviews => {
-            sampled && context.snapshot.source == Source::Cluster || autoscaler_is_served(context)
+            sampled && context.snapshot.source == snapshot::Source::Cluster || autoscaler_is_served(context)
         }
     }
+}
+
+/// Whether kubelets refuse metrics-server while a role of its own was seen: they ask the API server, so what that role
+/// lacks is what they miss, though not every binding was seen.
+fn refused_by_kubelets(context: &Context<'_>, user: &User) -> bool {
+    let snapshot = context.snapshot;
+    let refused =
+        |line: &str| log_lines::scrape_failures(line).iter().any(|(cause, _)| *cause == Cause::KubeletForbidden);
+    has_node_role(&snapshot.roles, &snapshot.role_bindings, user)
+        && snapshot.logs.iter().any(|log| log.lines().any(refused))
 }
 
 /// Every permission is there.
@@ -149,22 +217,43 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     }
     let mut findings: Vec<Finding> = Vec::new();
     let mut unseen = None;
-    for (permission, decision) in answers {
+    let mut sources = BTreeSet::new();
+    let refused = refused_by_kubelets(context, &User::service_account(namespace, name));
+    for (permission, decision, source) in answers {
         let asked = permission.attributes();
-        let told = format!("system:serviceaccount:{namespace}:{name} may not {} {}", asked.verb, asked.resource);
+        let by = match source {
+            Source::SubjectAccessReview => "by SubjectAccessReview",
+            Source::RbacObjects => "by the RBAC objects",
+        };
+        sources.insert(by);
+        let told = format!("{by} system:serviceaccount:{namespace}:{name} may not {} {}", asked.verb, asked.resource);
         match decision {
             Decision::Allowed(_) => {}
+            Decision::NotSeen(_) if refused && permission.cause() == Cause::KubeletPermissionMissing => {
+                findings.push(
+                    Finding::outage(
+                        Cause::KubeletPermissionMissing,
+                        object("ServiceAccount", namespace, name),
+                        format!(
+                            "{} ({namespace}/{name})",
+                            Cause::KubeletPermissionMissing.entry().title.trim_end_matches('.')
+                        ),
+                    )
+                    .evidence(format!("the role that is bound to it lacks {} {}", asked.verb, asked.resource))
+                    .evidence("kubelets answer 403 Forbidden"),
+                );
+            }
             Decision::NotSeen(reason) => unseen = unseen.or(Some(reason)),
             Decision::Denied if proven_by_success(context, permission) => {}
             Decision::Denied => match findings.iter_mut().find(|finding| finding.cause == permission.cause()) {
-                Some(finding) => finding.evidence.push(format!("by the RBAC objects {told}")),
+                Some(finding) => finding.evidence.push(told),
                 None => findings.push(
                     Finding::outage(
                         permission.cause(),
                         object("ServiceAccount", namespace, name),
                         format!("{} ({namespace}/{name})", permission.cause().entry().title.trim_end_matches('.')),
                     )
-                    .evidence(format!("by the RBAC objects {told}")),
+                    .evidence(told),
                 ),
             },
         }
@@ -173,7 +262,7 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         (false, _) => Ok(Outcome::fail_all(findings)),
         (true, Some(reason)) => Err(reason),
         (true, None) => Ok(Outcome::pass(format!("ServiceAccount {namespace}/{name} has every permission."))
-            .evidence("evaluated from the RBAC objects")),
+            .evidence(sources.into_iter().collect::<Vec<_>>().join(", "))),
     }
 }
 
@@ -182,7 +271,7 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
-        snapshot::{Collection, Observed, RoleBinding, Snapshot},
+        snapshot::{AccessReview, Collection, Observed, RoleBinding, Snapshot},
         steps::Step,
         testing::{healthy, run},
     };
@@ -251,8 +340,53 @@ mod tests {
     }
 
     #[test]
+    fn the_api_servers_answer_counts_more_than_the_objects() {
+        let mut snapshot = without("metrics-server:system:auth-delegator");
+        let review = |allowed| AccessReview {
+            user: "system:serviceaccount:kube-system:metrics-server".to_owned(),
+            verb: "create".to_owned(),
+            group: "authorization.k8s.io".to_owned(),
+            resource: "subjectaccessreviews".to_owned(),
+            name: String::new(),
+            namespace: String::new(),
+            allowed,
+        };
+        let token_review = |allowed| AccessReview {
+            group: "authentication.k8s.io".to_owned(),
+            resource: "tokenreviews".to_owned(),
+            ..review(allowed)
+        };
+        snapshot.access_reviews = Observed::Present(vec![review(true), token_review(true)]);
+        let outcome = run(Step::Forbidden, "permissions", &snapshot);
+        assert_eq!(outcome.status, Status::Pass, "a webhook may allow what no binding does: {outcome:?}");
+        assert!(outcome.evidence.contains(&"by SubjectAccessReview, by the RBAC objects".to_owned()), "{outcome:?}");
+        snapshot.access_reviews = Observed::Present(vec![review(false)]);
+        let outcome = run(Step::Forbidden, "permissions", &snapshot);
+        assert_eq!(outcome.findings[0].cause, Cause::AuthDelegatorMissing);
+        assert!(outcome.evidence.iter().any(|line| line.starts_with("by SubjectAccessReview")), "{outcome:?}");
+    }
+
+    #[test]
     fn version_0_5_needs_nodes_stats() {
         assert!(Permission::needed(Some(Version::new(0, 5, 2))).contains(&Permission::NodesStats));
         assert!(Permission::needed(Some(Version::new(0, 6, 0))).contains(&Permission::NodesMetrics));
+    }
+    #[test]
+    fn a_refusing_kubelet_and_the_role_that_is_bound_are_proof_enough() {
+        let mut snapshot = without("none");
+        let role: crate::snapshot::Role = crate::testing::object(
+            serde_json::json!({"metadata": {"name": "system:metrics-server"},
+            "rules": [{"apiGroups": [""], "resources": ["nodes/stats", "nodes", "pods"], "verbs": ["get", "list", "watch"]}]}),
+        );
+        let binding = snapshot.role_bindings.get("", "system:metrics-server").seen().map(|binding| (*binding).clone());
+        snapshot.roles = Collection::unseen(NotSeen::NotInBundle("clusterroles"));
+        snapshot.roles.insert(role);
+        snapshot.role_bindings = Collection::unseen(NotSeen::NotInBundle("clusterrolebindings"));
+        snapshot.role_bindings.insert(binding.expect("it"));
+        assert_eq!(run(Step::Forbidden, "permissions", &snapshot).status, Status::Unknown);
+        let mut log = crate::snapshot::ContainerLog::new("kube-system", "metrics-server-5d8f-abcde", "metrics-server");
+        log.push(r#"E0101 11:59:00.000000       1 scraper.go:140] "Failed to scrape node" err="request failed, status: \"403 Forbidden\"" node="node-1""#);
+        snapshot.logs = Collection::complete([log]);
+        assert_eq!(run(Step::Forbidden, "permissions", &snapshot).findings[0].cause, Cause::KubeletPermissionMissing);
     }
 }

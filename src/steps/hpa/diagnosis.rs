@@ -266,7 +266,13 @@ fn resource_metric(
         });
     }
     let settling = context.is_just_available() || context.is_starting();
-    if message.contains("unable to fetch metrics from resource metrics API") {
+    // Up to 1.11 the API has no name there, and before it was Heapster's.
+    let unanswered = [
+        "unable to fetch metrics from resource metrics API",
+        "unable to fetch metrics from API",
+        "failed to get pod resource metrics",
+    ];
+    if unanswered.iter().any(|text| message.contains(text)) {
         if settling {
             return diagnosis(HpaCause::TooYoung, "the metrics API has just come up", Some(active));
         }

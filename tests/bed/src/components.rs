@@ -24,6 +24,7 @@ pub struct Component {
 
 const KUBERNETES: &str = "kubernetes-1.37.2";
 const PROMETHEUS: &str = "prometheus-3.16.0";
+const HELM: &str = "helm-4.3.1";
 const KUBERNETES_VERSIONS: &[&str] = &[
     "k8s.io/component-base/version.gitVersion=v1.37.2",
     "k8s.io/component-base/version.gitMajor=1",
@@ -38,6 +39,12 @@ pub const ALL: &[Component] = &[
         folder: KUBERNETES,
         package: "k8s.io/kubernetes/cmd/kubectl",
         versions: KUBERNETES_VERSIONS,
+    },
+    Component {
+        program: "helm",
+        folder: HELM,
+        package: "helm.sh/helm/v4/cmd/helm",
+        versions: &["helm.sh/helm/v4/internal/version.version=v4.3.1"],
     },
     Component {
         program: "metrics-server",
@@ -144,6 +151,24 @@ impl Component {
         eprintln!("testbed: built {} in {} s", self.program, begin.elapsed().as_secs());
         Ok(output)
     }
+}
+
+/// The unpacked files of a Go module, fetched now if they are not there; its version and sum stand in `tests/components/FOLDER`.
+///
+/// # Errors
+///
+/// When there is no `go`, or the module cannot be had.
+pub fn module_files(folder: &str, module: &str) -> Result<PathBuf> {
+    let output = Command::new("go")
+        .current_dir(project_root().join("tests/components").join(folder))
+        .env("GOFLAGS", "-mod=readonly")
+        .args(["mod", "download", "-json", module])
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("files of {module} are needed, and `go` does not start"))?;
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let path = told["Dir"].as_str().map(PathBuf::from);
+    path.with_context(|| format!("cannot fetch {module}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
 /// The path of a program that [`Component::find_or_build`] gives.

@@ -75,7 +75,7 @@ impl ControlPlane {
         let controllers = state.join("controller-manager.kubeconfig");
         fs::write(&controllers, certificates.kubeconfig_for_certificate("controller-manager")?)?;
         let audit = state.join("audit-policy.yaml");
-        fs::write(&audit, AUDIT_POLICY)?;
+        fs::write(&audit, crate::audit::policy())?;
 
         let mut etcd = Server::start("etcd", &etcd_flags(state))?;
         let mut api_server = Server::start("kube-apiserver", &api_server_flags(certificates, state))?;
@@ -90,9 +90,6 @@ impl ControlPlane {
         Ok(Self { _controller_manager: controller_manager, _api_server: api_server, _etcd: etcd })
     }
 }
-
-const AUDIT_POLICY: &str =
-    "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
 
 fn wait_until(what: &str, words: &str, servers: &mut [&mut Server]) -> Result<()> {
     let begin = Instant::now();

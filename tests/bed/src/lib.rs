@@ -3,11 +3,13 @@
 //!
 //! A test calls [`isolation::enter`] first and then [`Bed::start`].
 
+pub mod audit;
 pub mod certificates;
 pub mod components;
 mod control_plane;
 pub mod doctor;
 pub mod firewall;
+pub mod helm;
 pub mod isolation;
 pub mod kubectl;
 pub mod kubelet;
@@ -77,7 +79,11 @@ impl Bed {
 
     /// Starts the control plane, the kubelet and two nodes.
     pub fn start_without_metrics_server() -> Result<Self> {
-        for component in components::ALL.iter().filter(|component| !component.folder.starts_with("prometheus")) {
+        // What only some tests need they build themselves.
+        let needed = |component: &&components::Component| {
+            !["prometheus", "helm"].iter().any(|other| component.folder.starts_with(other))
+        };
+        for component in components::ALL.iter().filter(needed) {
             component.find_or_build()?;
         }
         let certificates = Arc::new(Certificates::create(&Path::new(STATE).join("certificates"))?);
