@@ -3,7 +3,7 @@
 //! Names and labels of metrics-server's objects differ by packaging, so the chain starts at the `APIService` and follows
 //! references; only where it is broken is metrics-server looked for by image and known labels.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::{
     check::ObjectReference,
@@ -144,16 +144,6 @@ impl<'s> Chain<'s> {
         self.selected_pods.objects.iter().any(|pod| pod.is_ready() && !pod.is_terminating())
     }
 
-    /// Whether all of metrics-server's pods have just been made, so that nothing can be expected of them yet.
-    pub fn is_starting(&self, now: Timestamp) -> bool {
-        let mut pods = self.pods().iter().filter(|pod| !pod.is_terminating()).peekable();
-        pods.peek().is_some()
-            && pods.all(|pod| {
-                let made = pod.metadata.creation_timestamp.or(pod.status.start_time);
-                !pod.is_ready() && made.is_some_and(|made| now.duration_since(made) < START_TIME)
-            })
-    }
-
     /// The pod specification behind the Service: a pod's where one was seen (admission may have changed it), else the
     /// workload's template.
     pub fn pod_spec(&self) -> Option<&'s PodSpec> {
@@ -216,8 +206,15 @@ fn workload<'s>(
             .objects
             .iter()
             .filter(|workload| workload.spec.template.metadata.has_labels(&service.spec.selector))
-            // A selector that is too wide also matches others: metrics-server's own comes first.
-            .max_by_key(|workload| metrics_server::is_metrics_server(workload));
+            // A selector that is too wide also matches others: metrics-server's own comes first, and of several of them
+            // the one whose pods are there.
+            .max_by_key(|workload| {
+                let owns = selected_pods
+                    .objects
+                    .iter()
+                    .any(|pod| owning_workload(snapshot, pod).is_some_and(|owner| std::ptr::eq(owner, **workload)));
+                (metrics_server::is_metrics_server(workload), owns, workload.wanted() > 0)
+            });
         if let Some(&workload) = selected {
             return (Observed::Present(workload), true);
         }

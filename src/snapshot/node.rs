@@ -70,10 +70,12 @@ impl Node {
         condition(&self.status.conditions, "Ready").and_then(|ready| ready.last_transition_time)
     }
 
-    /// Whether no kubelet stands behind it (Azure Container Instances, for one): it has no metrics by design
-    /// (virtual-kubelet/virtual-kubelet `node/nodeutil`).
+    /// Whether a program that is no kubelet keeps it (Virtual Kubelet: virtual nodes of AKS, Liqo and others). Many of
+    /// them serve no metrics.
     pub fn is_virtual(&self) -> bool {
-        self.metadata.labels.get("type").is_some_and(|kind| kind == "virtual-kubelet")
+        ["type", "kubernetes.io/role"].iter().any(|key| {
+            self.metadata.labels.get(*key).is_some_and(|kind| kind == "virtual-kubelet" || kind == "virtual-node")
+        })
     }
 
     /// Whether it is a Fargate micro-VM of EKS.

@@ -75,6 +75,12 @@ fn logs<'s>(context: &Context<'s>) -> Vec<&'s ContainerLog> {
     all.iter().filter(by_name).collect()
 }
 
+/// How long a node's kubelet may not answer after the node became Ready.
+const NODE_START: SignedDuration = SignedDuration::from_secs(150);
+
+/// Longer than two scrapes of the longest usual resolution, 60 seconds, and their timeouts.
+const SCRAPES: SignedDuration = SignedDuration::from_mins(4);
+
 /// Whether metrics-server answers now, as far as it was seen.
 fn serves(context: &Context<'_>) -> bool {
     context.chain.is_available() || context.chain.has_ready_pod()
@@ -192,6 +198,8 @@ struct Scrapes<'s> {
     nodes: BTreeSet<&'s str>,
     line: &'s str,
     count: usize,
+    /// When the last of them was written, where they tell.
+    last: Option<Timestamp>,
 }
 
 /// Failed scrapes of the last minutes, by cause, of nodes that are there and Ready.
@@ -202,6 +210,12 @@ fn failed_scrapes<'s>(
 ) -> BTreeMap<Cause, Scrapes<'s>> {
     let now = context.snapshot.observed_at;
     let lasting = lasting(context);
+    let listed: Option<BTreeSet<&str>> = match context.snapshot.top_nodes.seen().map(|retrieval| &retrieval.outcome) {
+        Some(retrieval::Outcome::Samples(samples)) if !samples.is_empty() => {
+            Some(samples.iter().map(|sample| sample.name.as_str()).collect())
+        }
+        _ => None,
+    };
     let mut by_cause: BTreeMap<Cause, Scrapes<'s>> = BTreeMap::new();
     for log in logs.iter().filter(|log| log.previous == previous) {
         let end = end(context, log);
@@ -233,15 +247,27 @@ fn failed_scrapes<'s>(
                         // Nodes that are gone or not Ready are no fault of the way to them.
                         Ok(None) => false,
                         Ok(Some(known)) => {
-                            known.is_ready() && !known.is_virtual() && !(known.is_fargate() && *node == own_node)
+                            let young = known.ready_since().is_some_and(|since| now.duration_since(since) < NODE_START);
+                            known.is_ready()
+                                && !young
+                                && !known.is_virtual()
+                                && !(known.is_fargate() && *node == own_node)
                         }
+                        // Of nodes that were not seen `kubectl top nodes` lists those that are there.
+                        Err(_) if listed.as_ref().is_some_and(|listed| !listed.contains(*node)) => false,
                         Err(_) => !(node.starts_with("fargate-") && *node == own_node),
                     })
                     .collect();
                 if affected.is_empty() && named {
                     continue;
                 }
-                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes { nodes: BTreeSet::new(), line, count: 0 });
+                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes {
+                    nodes: BTreeSet::new(),
+                    line,
+                    count: 0,
+                    last: None,
+                });
+                entry.last = entry.last.max(log_lines::written_at(line, now));
                 entry.nodes.extend(affected);
                 entry.count += 1;
             }
@@ -266,26 +292,19 @@ fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
         Some(retrieval::Outcome::Failed { class: ErrorClass::Empty, .. }) => Some(BTreeSet::new()),
         _ => None,
     };
-    // kubectl prints a row for every node of the cluster; what has none is a node of the past.
-    let known: Option<BTreeSet<&str>> = match answer {
-        Some(retrieval::Outcome::Samples(samples)) if nodes.objects.is_empty() => {
-            Some(samples.iter().map(|sample| sample.name.as_str()).collect())
-        }
-        _ => None,
-    };
     let mut lasting: Vec<(Cause, usize, Scrapes<'_>)> = Vec::new();
     for (cause, scrapes) in by_cause {
         // A node that has a sample now was scraped after all.
-        let count = scrapes
-            .nodes
-            .iter()
-            .filter(|node| sampled.as_ref().is_none_or(|sampled| !sampled.contains(*node)))
-            .filter(|node| known.as_ref().is_none_or(|known| known.contains(*node)))
-            .count();
+        let count =
+            scrapes.nodes.iter().filter(|node| sampled.as_ref().is_none_or(|sampled| !sampled.contains(*node))).count();
         let all_sampled =
             count == 0 && (!scrapes.nodes.is_empty() || sampled.as_ref().is_some_and(|all| !all.is_empty()));
         let once = scrapes.count < 2 && available && sampled.is_none();
-        if !all_sampled && !once {
+        // Every scrape that fails is told, so silence since means that they do no longer.
+        let over = available
+            && sampled.is_none()
+            && scrapes.last.is_some_and(|last| context.snapshot.observed_at.duration_since(last) > SCRAPES);
+        if !all_sampled && !once && !over {
             lasting.push((cause, count, scrapes));
         }
     }
@@ -407,6 +426,23 @@ mod tests {
         let both = [NODE_1, NODE_2, NODE_2, &refused, &refused];
         let expected = [(Cause::KubeletForbidden, Impact::Partial), (Cause::KubeletRefused, Impact::Partial)];
         assert_eq!(causes(&with(&both, true)), expected);
+    }
+
+    #[test]
+    fn what_has_ended_since_or_is_not_there_yet_is_no_fault() {
+        let stopped = NODE_1.replace("11:59", "11:52");
+        assert_eq!(causes(&with(&[&stopped, &stopped], true)), []);
+        let mut young = with(&[NODE_1, NODE_1], true);
+        let mut nodes: Vec<crate::snapshot::Node> = young.nodes.iter().cloned().collect();
+        nodes[0].status.conditions[0].last_transition_time = crate::testing::at(-60).parse().ok();
+        young.nodes = Collection::complete(nodes);
+        assert_eq!(causes(&young), []);
+        let gone = NODE_1.replace("node-1", "node-9");
+        let mut unseen = with(&[&gone, &gone], true);
+        unseen.nodes = Collection::unseen(NotSeen::NotInBundle("nodes"));
+        assert_eq!(causes(&unseen), [(Cause::KubeletForbidden, Impact::Partial)]);
+        unseen.top_nodes = healthy().top_nodes;
+        assert_eq!(causes(&unseen), [], "kubectl top lists the nodes that are there");
     }
 
     #[test]

@@ -134,6 +134,9 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             "A NetworkPolicy explains the timeout.",
         ));
     }
+    if context.is_condition_older_than_pods(condition) {
+        return Err(NotSeen::TooEarly("the pods became Ready after the aggregator last looked".to_owned()));
+    }
     let ports = PortChain::of(context.snapshot, chain);
     if Hop::ALL.into_iter().any(|hop| ports.mismatch(hop) == Some(true)) {
         return Ok(Outcome::unknown(
@@ -306,6 +309,21 @@ mod tests {
             run(Step::Timeout, "path", &snapshot).findings[0].candidates.len()
         };
         assert_eq!((killed(5), killed(600)), (2, 0));
+    }
+
+    #[test]
+    fn a_condition_from_before_the_pods_were_ready_proves_nothing() {
+        let mut snapshot = timing_out();
+        let mut pod =
+            snapshot.pods.get("kube-system", "metrics-server-5d8f-abcde").seen().map(|pod| (*pod).clone()).expect("it");
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("it");
+        pod.status.conditions[0].last_transition_time = crate::testing::at(-10).parse().ok();
+        snapshot.pods.insert(pod);
+        for (since, status) in [(-60, Status::Unknown), (-5, Status::Fail)] {
+            api_service.status.conditions[0].last_transition_time = crate::testing::at(since).parse().ok();
+            snapshot.api_services = Collection::complete([api_service.clone()]);
+            assert_eq!(run(Step::Timeout, "path", &snapshot).status, status, "{since}");
+        }
     }
 
     #[test]

@@ -106,8 +106,8 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         ))),
         ConditionStatus::False => {
             let finding = unavailable(context, api_service, condition);
-            if finding.cause.is_symptom() && chain.is_starting(context.snapshot.observed_at) {
-                return Err(NotSeen::TooEarly(format!("metrics-server's pod has just been created; {told}")));
+            if finding.cause.is_symptom() && context.is_starting() {
+                return Err(NotSeen::TooEarly(format!("metrics-server is just being started ({told})")));
             }
             Ok(Outcome::fail(with_evidence(finding)))
         }
@@ -373,6 +373,18 @@ mod tests {
         snapshot.api_services = Collection::complete([api_service]);
         let outcome = run(Step::Apiservice, "available", &snapshot);
         assert_eq!(outcome.findings[0].cause, Cause::ServingCertificateInvalid);
+    }
+
+    #[test]
+    fn while_metrics_server_starts_a_symptom_is_no_fault() {
+        let mut snapshot = failed("connect: connection refused");
+        let mut pod =
+            snapshot.pods.get("kube-system", "metrics-server-5d8f-abcde").seen().map(|pod| (*pod).clone()).expect("it");
+        pod.metadata.creation_timestamp = crate::testing::at(-40).parse().ok();
+        snapshot.pods.insert(pod);
+        assert_eq!(run(Step::Apiservice, "available", &snapshot).status, Status::Unknown);
+        snapshot.api_services = failed("no route to host").api_services;
+        assert_eq!(run(Step::Apiservice, "available", &snapshot).findings[0].cause, Cause::NoRoute);
     }
 
     #[test]

@@ -22,6 +22,16 @@ use crate::{
 struct Broken<'s> {
     pod: &'s Pod,
     status: &'s ContainerStatus,
+    /// Whether the container has run so long since its last end that this is history.
+    recovered: bool,
+}
+
+/// A container that runs for so long does not end again and again.
+const RECOVERED: SignedDuration = SignedDuration::from_mins(30);
+
+fn has_recovered(status: &ContainerStatus, now: Timestamp) -> bool {
+    let ended = status.last_state.terminated.as_ref().and_then(|terminated| terminated.finished_at);
+    status.state.running.is_some() && ended.is_some_and(|ended| now.duration_since(ended) > RECOVERED)
 }
 
 /// What does not run, where nothing else serves. `Err(Ok(..))` is an outcome that ends the check early.
@@ -51,7 +61,8 @@ fn broken<'s>(context: &Context<'s>) -> Result<Vec<Broken<'s>>, Result<Outcome, 
         // Where metrics-server's own container is ready, it is another one that keeps the pod from being so.
         let other = statuses.iter().find(|status| !status.ready && own.is_some_and(|own| own.ready));
         if let Some(status) = other.or(own) {
-            broken.push(Broken { pod, status });
+            let recovered = has_recovered(status, context.snapshot.observed_at);
+            broken.push(Broken { pod, status, recovered });
         }
     }
     Ok(broken)
@@ -69,6 +80,11 @@ impl Broken<'_> {
             self.waiting_reason(),
             "CrashLoopBackOff" | "RunContainerError" | "CreateContainerError" | "StartError"
         ) || ended
+    }
+
+    /// The container's state now and before its last restart, where that is not history.
+    fn states(&self) -> impl Iterator<Item = &ContainerState> {
+        [&self.status.state].into_iter().chain((!self.recovered).then_some(&self.status.last_state))
     }
 
     /// Whether the kernel killed it for its memory and it has not run long since: later it is not Ready for another reason.
@@ -89,7 +105,7 @@ impl Broken<'_> {
     /// What the kubelet wrote down of the container's ends: messages of the states.
     fn messages(&self) -> Vec<String> {
         let mut messages = Vec::new();
-        for state in [&self.status.state, &self.status.last_state] {
+        for state in self.states() {
             if let Some(waiting) = &state.waiting {
                 messages.push(format!("waiting: {}: {}", waiting.reason, waiting.message));
             }
@@ -320,6 +336,9 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         && dials_endpoint(context, &condition.message)
         && timeout::dialled(context, condition)? != Some(DialOutcome::Answered)
     {
+        if context.is_condition_older_than_pods(condition) {
+            return Err(NotSeen::TooEarly("the pods became Ready after the aggregator last looked".to_owned()));
+        }
         let finding = Finding::outage(
             Cause::NothingListens,
             chain.workload_object(),
@@ -408,6 +427,17 @@ mod tests {
             .flat_map(|check| run(Step::ConnectionRefused, check, snapshot).findings)
             .map(|finding| finding.cause)
             .collect()
+    }
+
+    #[test]
+    fn what_killed_the_container_long_ago_is_history() {
+        let killed = |finished: i64| {
+            json!({"name": "metrics-server", "restartCount": 1, "state": {"running": {"startedAt": crate::testing::at(finished + 1)}},
+                "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": crate::testing::at(finished)}}})
+        };
+        let causes = |finished| all_causes(&with(IMAGE, &[], killed(finished), "False", "context deadline exceeded"));
+        assert_eq!(causes(-300), [Cause::OutOfMemory]);
+        assert_eq!(causes(-600_000), []);
     }
 
     const IMAGE: &str = "registry.k8s.io/metrics-server/metrics-server:v0.7.2";
