@@ -49,7 +49,18 @@ impl Numbers {
         }
         let groups = self.some_of(&["", "", "*", "apps", "metrics.k8s.io", "authentication.k8s.io"], 2);
         let resources = self.some_of(
-            &["nodes", "nodes/metrics", "nodes/stats", "nodes/*", "*/metrics", "*/stats", "pods", "configmaps", "tokenreviews", "*"],
+            &[
+                "nodes",
+                "nodes/metrics",
+                "nodes/stats",
+                "nodes/*",
+                "*/metrics",
+                "*/stats",
+                "pods",
+                "configmaps",
+                "tokenreviews",
+                "*",
+            ],
             3,
         );
         let names = match self.below(4) {
@@ -177,7 +188,8 @@ fn collection<T: Named + DeserializeOwned>(kubectl: &Kubectl, kinds: &str) -> Co
 }
 
 fn agree() {
-    let bed = Bed::start_without_metrics_server().unwrap_or_else(|error| panic!("the cluster does not start: {error:#}"));
+    let bed =
+        Bed::start_without_metrics_server().unwrap_or_else(|error| panic!("the cluster does not start: {error:#}"));
     let kubectl = bed.kubectl();
     let mut numbers = Numbers(2026);
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects(&mut numbers)});
@@ -196,7 +208,8 @@ fn agree() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let file = Kubeconfig::read_from(kubectl.kubeconfig()).expect("a kubeconfig");
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("a configuration");
+        let config =
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("a configuration");
         let api: Api<SubjectAccessReview> = Api::all(Client::try_from(config).expect("a client"));
         for namespace in NAMESPACES {
             for account in ACCOUNTS {
@@ -207,7 +220,10 @@ fn agree() {
                     asked += 1;
                     allowed += usize::from(real);
                     if real != matches!(own, Decision::Allowed(_)) {
-                        differing.push(format!("{}: {question:?}: the authorizer says {real}, the objects {own:?}", user.name));
+                        differing.push(format!(
+                            "{}: {question:?}: the authorizer says {real}, the objects {own:?}",
+                            user.name
+                        ));
                     }
                 }
             }

@@ -216,7 +216,7 @@ fn of_installed() -> Vec<Case> {
     let old = healthy().with("deployment_version_supported", &deployment, 0.0);
     let rule = rules::alert("MetricsServerVersionUnsupported", "warning", None);
     let mut unsupported =
-        fires("version", &rule, &alert(&rule, CLUSTER, &deployment), &[page(&old), page(&old)], &[well(), well()]);
+        fires("version", &rule, &alert(&rule, CLUSTER, &deployment), &[page(&old), well()], &[well(), well()]);
     unsupported.annotations.push((
         BEGIN + rule.hold,
         alert(&rule, CLUSTER, &deployment),
@@ -240,7 +240,7 @@ fn of_apiservice() -> Vec<Case> {
     let soon = expires(fortnight + 600.0 - 1.0);
     let renewed = expires(fortnight * 10.0);
     let firing = alert(&rule, CLUSTER, &labels);
-    let mut case = fires("expiry", &rule, &firing, &[page(&soon), page(&soon)], &[page(&renewed), page(&renewed)]);
+    let mut case = fires("expiry", &rule, &firing, &[page(&soon), page(&renewed)], &[page(&renewed), page(&renewed)]);
     let mut told = labels_of(&rule);
     told.insert(
         "description".to_owned(),

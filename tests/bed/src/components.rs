@@ -122,7 +122,9 @@ impl Component {
 
     /// Whether it is part of what a cluster needs, and not of what watches it.
     pub fn is_of_a_cluster(&self) -> bool {
-        !["prometheus", "alertmanager", "victoria-metrics", "helm"].iter().any(|watcher| self.folder.starts_with(watcher))
+        !["prometheus", "alertmanager", "victoria-metrics", "helm"]
+            .iter()
+            .any(|watcher| self.folder.starts_with(watcher))
     }
 
     /// The program where it is already: in `KUBEBUILDER_ASSETS`, else where this project builds it.
