@@ -162,6 +162,12 @@ pub fn granted(context: &Context<'_>) -> Vec<(Permission, Decision, Source)> {
     answers.collect()
 }
 
+/// Whether every permission whose absence would be this cause is granted now, so that what a log tells of it is history.
+pub fn granted_by_now(context: &Context<'_>, cause: Cause) -> bool {
+    let mut answers = granted(context).into_iter().filter(|(permission, ..)| permission.cause() == cause).peekable();
+    answers.peek().is_some() && answers.all(|(_, decision, _)| matches!(decision, Decision::Allowed(_)))
+}
+
 /// Whether what is seen to work proves that the permission is there, whoever grants it: other authorizers than RBAC may.
 fn proven_by_success(context: &Context<'_>, permission: Permission) -> bool {
     let chain = context.chain;

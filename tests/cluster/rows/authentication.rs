@@ -10,9 +10,18 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use testbed::{isolation::PodNetwork, wait::wait_for};
 
-use crate::cluster::Cluster;
+use crate::{
+    cluster::Cluster,
+    matrix::{Kind, Row},
+};
 
-pub(crate) fn token_review(cluster: &Cluster) {
+pub(crate) const ROWS: &[Row] = &[Row {
+    name: "the API server decides who reads the page",
+    injection: "`serve --authentication token-review` is asked by an account with the right, one without, and with a made-up token",
+    kind: Kind::Own(token_review),
+}];
+
+fn token_review(cluster: &Cluster) {
     let kubectl = cluster.kubectl();
     kubectl.apply(READERS);
     let token = |account: &str| kubectl.words(&format!("create token {account} -n shop"));
@@ -32,7 +41,7 @@ pub(crate) fn token_review(cluster: &Cluster) {
     kubectl.words("delete clusterrole metrics-reader");
     kubectl.words("delete serviceaccount reader stranger -n shop");
     drop(guarded);
-    cluster.expect_healthy();
+    cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
 }
 
 /// `serve --authentication token-review`, ended when dropped.
@@ -50,7 +59,7 @@ impl Guarded {
             .command(env!("CARGO_BIN_EXE_metrics-server-doctor").as_ref())
             .args(["serve", "--authentication", "token-review", "--listen-address", &address.to_string()])
             .arg("--kubeconfig")
-            .arg(cluster.doctor.kubeconfig())
+            .arg(cluster.doctor().kubeconfig())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
