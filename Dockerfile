@@ -15,7 +15,7 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY tests/bed/Cargo.toml tests/bed/
 RUN mkdir -p src tests/bed/src \
     && touch src/lib.rs src/main.rs tests/cluster.rs tests/image.rs tests/bed/src/lib.rs tests/bed/src/main.rs \
-    && cargo fetch --locked --target x86_64-unknown-linux-gnu --target x86_64-unknown-linux-musl \
+    && RUSTFLAGS='-C target-feature=+crt-static' cargo fetch --locked --target x86_64-unknown-linux-gnu --target x86_64-unknown-linux-musl \
         --target aarch64-unknown-linux-gnu --target aarch64-unknown-linux-musl
 COPY release/build.sh release/
 COPY src src

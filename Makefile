@@ -26,7 +26,7 @@ test-cluster: components ## Tests on a real control plane
 	cargo test --locked --test cluster
 
 test-image: components ## Build the image and run it as a pod runs it (needs root; skipped with a message where it cannot be)
-	@cargo fetch --locked $(IMAGE_TARGETS)
+	@RUSTFLAGS='-C target-feature=+crt-static' cargo fetch --locked $(IMAGE_TARGETS)
 	cargo test --locked --test image
 
 components: requirements ## Build the real components that tests need (once, into .components)

@@ -88,7 +88,7 @@ impl Docker {
         let root = components::project_root();
         let mut hasher = DefaultHasher::new();
         let script = root.join("tests/image/stand-in.sh");
-        for file in [root.join("Cargo.lock"), script.clone()] {
+        for file in [root.join("Cargo.lock"), root.join("Cargo.toml"), script.clone()] {
             fs::read(&file)?.hash(&mut hasher);
         }
         Command::new("rustc").arg("-vV").output()?.stdout.hash(&mut hasher);
