@@ -23,7 +23,6 @@ const AS_A_POD: &[&str] = &[
     "--memory-swap=32m",
     "--pids-limit=64",
     "--network=host",
-    "--cgroup-parent=metrics-server-doctor-test",
 ];
 
 pub(crate) struct Container<'d> {
