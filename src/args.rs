@@ -7,7 +7,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::{http::CertificateFiles, observe::cluster::Features, report::DEFAULT_RUNBOOK_URL, version};
+use crate::{
+    http::CertificateFiles,
+    observe::{cluster::Features, demo},
+    report::DEFAULT_RUNBOOK_URL,
+    version,
+};
 
 /// Walks the Kubernetes metrics-server troubleshooting guide without rest: every step as gauges on /metrics, the first
 /// failing step and its cause as one verdict.
@@ -91,6 +96,9 @@ pub struct Demo {
     /// Time for which each scene is shown, in seconds
     #[arg(long, default_value = "15", value_name = "SECONDS", value_parser = seconds, env = "METRICS_SERVER_DOCTOR_INTERVAL")]
     pub interval: Duration,
+    /// Scenes to walk through instead of all, by the verdict that they lead to, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "STEP/CAUSE", value_parser = scene, env = "METRICS_SERVER_DOCTOR_SCENE")]
+    pub scene: Vec<String>,
     /// Where to listen.
     #[command(flatten)]
     pub listen: Listen,
@@ -285,6 +293,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("expected a number of seconds between 0.1 and 86400".to_owned()),
     }
+}
+
+fn scene(text: &str) -> Result<String, String> {
+    let mut known: Vec<String> = demo::scenes().into_iter().map(|scene| scene.verdict).collect();
+    if known.iter().any(|verdict| verdict == text) {
+        return Ok(text.to_owned());
+    }
+    known.sort();
+    known.dedup();
+    Err(format!("there are {}", known.join(", ")))
 }
 
 #[cfg(test)]

@@ -179,10 +179,14 @@ pub enum Cause {
     /// metrics-server may not read metrics from kubelets.
     KubeletPermissionMissing,
     // Stage::KubeletScrapes
+    /// A `NetworkPolicy` keeps metrics-server from the kubelets.
+    EgressPolicyBlocks,
     /// Kubelets' serving certificates lack the address that is dialled.
     KubeletCertificateNames,
     /// Kubelets' serving certificates are signed by an unknown authority.
     KubeletCertificateAuthority,
+    /// Kubelets' serving certificates have expired.
+    KubeletCertificateExpired,
     /// Kubelets have no serving certificate.
     KubeletCertificateMissing,
     /// Kubelets do not accept metrics-server's token.

@@ -46,6 +46,8 @@ pub enum Impact {
     Outage,
     /// Metrics are gone for some nodes, pods, callers or autoscalers.
     Partial,
+    /// Nobody was seen to be hurt yet.
+    Latent,
 }
 
 /// The object that a finding speaks of.

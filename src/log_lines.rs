@@ -58,11 +58,34 @@ pub fn startup_failure(line: &str) -> Option<Cause> {
     known.map(|&(_, cause)| cause).or_else(|| api_server_unreachable(line).then_some(Cause::ApiServerUnreachable))
 }
 
-/// A call to the API server's own address (port 443 or 6443, an API path) that did not get through.
+/// A call to the API server's own address (port 443 or 6443, or the name of its Service, and an API path) that did not
+/// get through.
 fn api_server_unreachable(line: &str) -> bool {
-    let to_api = [":443/api", ":6443/api", ":443/version", ":6443/version"].iter().any(|part| line.contains(part));
-    let failed = ["i/o timeout", "connection refused", "no route to host", "context deadline exceeded"];
-    to_api && failed.iter().any(|part| line.contains(part))
+    const ADDRESSES: [&str; 7] = [
+        ":443/api",
+        ":6443/api",
+        ":443/version",
+        ":6443/version",
+        "//kubernetes.default/api",
+        "//kubernetes.default.svc/api",
+        "//kubernetes.default.svc.cluster.local/api",
+    ];
+    const FAILURES: [&str; 8] = [
+        "i/o timeout",
+        "connection refused",
+        "no route to host",
+        "network is unreachable",
+        "context deadline exceeded",
+        "TLS handshake timeout",
+        "no such host",
+        "request canceled",
+    ];
+    ADDRESSES.iter().any(|part| line.contains(part)) && FAILURES.iter().any(|part| line.contains(part))
+}
+
+/// Whether the line says that metrics-server has begun to serve: what ends a start did not end this one.
+pub fn has_started(line: &str) -> bool {
+    line.contains("Serving securely on ")
 }
 
 /// Whether the line tells of a scrape of a kubelet that failed.
@@ -83,13 +106,16 @@ pub fn scrape_failure(line: &str) -> Option<Cause> {
     if !is_scrape_failure(line) {
         return None;
     }
-    const PATTERNS: [(&str, Cause); 24] = [
+    const PATTERNS: [(&str, Cause); 29] = [
+        // A name server that does not answer is no kubelet that does not answer.
+        ("dial tcp: lookup ", Cause::NodeNameUnresolvable),
         ("doesn't contain any IP SANs", Cause::KubeletCertificateNames),
         ("x509: certificate is valid for", Cause::KubeletCertificateNames),
         ("certificate is not valid for any names", Cause::KubeletCertificateNames),
         ("relies on legacy Common Name", Cause::KubeletCertificateNames),
         ("x509: certificate signed by unknown authority", Cause::KubeletCertificateAuthority),
-        ("x509: certificate has expired", Cause::KubeletCertificateAuthority),
+        ("x509: certificate has expired", Cause::KubeletCertificateExpired),
+        ("x509: certificate is not trusted", Cause::KubeletCertificateAuthority),
         ("remote error: tls: internal error", Cause::KubeletCertificateMissing),
         ("401 Unauthorized", Cause::KubeletUnauthorized),
         ("403 Forbidden", Cause::KubeletForbidden),
@@ -108,8 +134,29 @@ pub fn scrape_failure(line: &str) -> Option<Cause> {
         ("context deadline exceeded", Cause::KubeletTimeout),
         ("Client.Timeout exceeded", Cause::KubeletTimeout),
         ("timeout to access kubelet", Cause::KubeletTimeout),
+        ("TLS handshake timeout", Cause::KubeletTimeout),
+        ("request canceled", Cause::KubeletTimeout),
+        ("connection timed out", Cause::KubeletTimeout),
     ];
     PATTERNS.iter().find(|(pattern, _)| line.contains(pattern)).map(|&(_, cause)| cause)
+}
+
+/// The failed scrapes of a line: 0.3 and 0.4 write those of one round into a single line, each with a cause of its own.
+pub fn scrape_failures(line: &str) -> Vec<(Cause, Vec<&str>)> {
+    let starts: Vec<usize> =
+        ["unable to fully scrape metrics from source ", "unable to fully scrape metrics from node "]
+            .iter()
+            .find_map(|mark| {
+                let found: Vec<usize> = line.match_indices(mark).map(|(start, _)| start).collect();
+                (found.len() > 1).then_some(found)
+            })
+            .unwrap_or_default();
+    if starts.is_empty() {
+        return scrape_failure(line).map(|cause| (cause, scrape_nodes(line))).into_iter().collect();
+    }
+    let ends = starts.iter().skip(1).copied().chain([line.len()]);
+    let parts = starts.iter().zip(ends).map(|(&start, end)| &line[start..end]);
+    parts.filter_map(|part| scrape_failure(part).map(|cause| (cause, scrape_nodes(part)))).collect()
 }
 
 /// The nodes that a failed scrape names, of every wording: `node="N"`, `{"name":"N"}`, `kubelet_summary:N`, `from node N:`.
@@ -253,6 +300,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_a_whole_round_is_told_node_by_node() {
+        let line = "E1 manager.go:111] unable to fully collect metrics: [unable to fully scrape metrics from source kubelet_summary:a: unable to fetch metrics from Kubelet a (a): Get https://a:10250/stats/summary/: dial tcp: lookup a on 10.96.0.10:53: no such host, unable to fully scrape metrics from source kubelet_summary:b: unable to fetch metrics from Kubelet b (10.0.0.2): Get https://10.0.0.2:10250/stats/summary/: x509: certificate signed by unknown authority]";
+        assert_eq!(
+            scrape_failures(line),
+            [(Cause::NodeNameUnresolvable, vec!["a"]), (Cause::KubeletCertificateAuthority, vec!["b"])]
+        );
+        let one = r#"E1 scraper.go:140] "Failed to scrape node" err="Get \"https://n:10250/metrics/resource\": dial tcp: lookup n on 10.96.0.10:53: read udp 10.1.0.4:39211->10.96.0.10:53: i/o timeout" node="n""#;
+        assert_eq!(scrape_failures(one), [(Cause::NodeNameUnresolvable, vec!["n"])]);
+        let slow = r#"E1 scraper.go:140] "Failed to scrape node" err="Get \"https://10.0.0.2:10250/metrics/resource\": dial tcp 10.0.0.2:10250: i/o timeout" node="n""#;
+        assert_eq!(scrape_failures(slow), [(Cause::KubeletTimeout, vec!["n"])]);
+        assert_eq!(scrape_failures("I1 server.go:191] \"Failed probe\""), []);
+    }
+
+    #[test]
     fn ends_of_a_start_are_told_apart() {
         for (line, cause) in [
             ("panic: unknown flag: --logtostderr", Some(Cause::UnknownFlag)),
@@ -275,6 +336,10 @@ mod tests {
             ),
             (
                 r#"panic: Get "https://10.96.0.1:443/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication": dial tcp 10.96.0.1:443: i/o timeout"#,
+                Some(Cause::ApiServerUnreachable),
+            ),
+            (
+                "E1 reflector.go:205] Failed to list *v1.Node: Get https://kubernetes.default/api/v1/nodes?resourceVersion=0: dial tcp 10.96.0.1:443: i/o timeout",
                 Some(Cause::ApiServerUnreachable),
             ),
             ("I1 secure_serving.go:116] Serving securely on [::]:4443", None),
@@ -302,7 +367,7 @@ mod tests {
         #[test]
         fn no_line_panics(line in ".*") {
             let now: Timestamp = "2026-01-01T00:10:00Z".parse().expect("a timestamp");
-            let _ = (startup_failure(&line), scrape_failure(&line), scrape_nodes(&line), serving_port(&line), written_at(&line, now), quoted(&line));
+            let _ = (startup_failure(&line), scrape_failures(&line), scrape_nodes(&line), serving_port(&line), written_at(&line, now), quoted(&line));
         }
     }
 }

@@ -112,6 +112,7 @@ fn wrong_usage_names_itself_and_what_is_accepted() {
         (vec!["check", "--output", "yaml"], vec!["yaml", "text, json"]),
         (vec!["--listen-address", "19102"], vec!["--listen-address", "19102"]),
         (vec!["demo", "--interval", "0"], vec!["--interval", "between 0.1 and 86400"]),
+        (vec!["demo", "--scene", "hpa/sunshine"], vec!["--scene", "there are", "hpa/missing_request"]),
         (vec!["--without", "pods"], vec!["pods", "aws-auth"]),
         (vec!["check", "--from", ".", "--kubeconfig", "x"], vec!["--from", "--kubeconfig"]),
         (vec!["check", "--from", ".", "--log-level", "a=b=c"], vec!["--log-level", "a=b=c"]),

@@ -41,6 +41,18 @@ pub(super) static CAUSES: &[Entry] = &[
         issues: &["#146"],
     },
     Entry {
+        cause: Cause::KubeletCertificateExpired,
+        id: "kubelet_certificate_expired",
+        step: Step::Logs,
+        stage: Stage::KubeletScrapes,
+        role: Role::Root,
+        title: "Kubelets' serving certificates have expired.",
+        recognised_by: "`x509: certificate has expired or is not yet valid` in a scrape's log line",
+        remedy: "Renew them: with serverTLSBootstrap approve the new CSRs (`kubectl get csr`); self-signed ones are made again when /var/lib/kubelet/pki/kubelet.crt and kubelet.key are removed and the kubelet restarts. Check the nodes' clocks too.",
+        guide: "Check the logs for lines that start with E.",
+        issues: &[],
+    },
+    Entry {
         cause: Cause::KubeletCertificateMissing,
         id: "kubelet_certificate_missing",
         step: Step::Logs,

@@ -12,7 +12,7 @@ pub(super) static CAUSES: &[Entry] = &[
         role: Role::Root,
         title: "The Service that the APIService names does not exist.",
         recognised_by: "condition reason ServiceNotFound, or the Service is absent from its namespace, while metrics-server itself exists",
-        remedy: "Let the APIService name the Service that exists (`kubectl get svc -A -l app.kubernetes.io/name=metrics-server` or `-l k8s-app=metrics-server`), or create the Service again.",
+        remedy: "Let the APIService name the Service that exists (`kubectl get svc -A -l app.kubernetes.io/name=metrics-server` or `-l k8s-app=metrics-server`), or create the Service again. Where metrics-server itself is gone, install it again or delete the APIService.",
         guide: "Check that the service name and namespace are right: kubectl get service -n kube-system",
         issues: &[],
     },

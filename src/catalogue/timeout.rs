@@ -53,6 +53,18 @@ pub(super) static CAUSES: &[Entry] = &[
         issues: &[],
     },
     Entry {
+        cause: Cause::EgressPolicyBlocks,
+        id: "egress_policy_blocks",
+        step: Step::Timeout,
+        stage: Stage::KubeletScrapes,
+        role: Role::Root,
+        title: "A NetworkPolicy keeps metrics-server from the kubelets.",
+        recognised_by: "a NetworkPolicy with a say on egress selects the pods, no rule lets TCP 10250 out to an address of the nodes, and scrapes time out or are refused",
+        remedy: "Allow egress of the pods to TCP 10250 of the nodes' addresses, and to the API server: `kubectl get networkpolicy -n NAMESPACE NAME -o yaml`.",
+        guide: "",
+        issues: &[],
+    },
+    Entry {
         cause: Cause::NoRoute,
         id: "no_route",
         step: Step::Timeout,

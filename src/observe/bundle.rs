@@ -1,5 +1,6 @@
 //! A support bundle on disk: a folder, or one file, of what plain kubectl prints. See `docs/bundle.md`.
 
+mod metrics;
 mod objects;
 mod scopes;
 mod texts;
@@ -10,10 +11,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use self::objects::Objects;
-use crate::snapshot::{Collection, ContainerLog, NotSeen, Observed, Snapshot, Source};
+use self::{objects::Objects, texts::Top};
+use crate::{
+    log_lines,
+    snapshot::{Collection, ContainerLog, NotSeen, Observed, Snapshot, Source},
+};
 
 /// Files that are larger are named and skipped: nothing that explains metrics-server needs more.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -221,7 +225,7 @@ impl Reader {
     fn finish(self) -> Snapshot {
         let mut notices = self.notices;
         let observed_at = self.observed_at.unwrap_or_else(|| {
-            let newest = self.objects.newest_moment().max(self.newest_log_line);
+            let newest = newest_moment(self.objects.newest_moment().max(self.newest_log_line), &self.logs);
             let newest = newest.unwrap_or(Timestamp::UNIX_EPOCH);
             notices.push(format!(
                 "observed-at.txt is not in the bundle: ages count from {newest}, the newest moment in it"
@@ -241,10 +245,27 @@ impl Reader {
             top_pods: or_not_in_bundle(self.top_pods, "top-pods.txt"),
             ..Snapshot::default()
         };
+        // Plain `kubectl top` is what operators are asked for, so it counts before `kubectl get nodemetrics`.
+        let [nodes, pods] = [Top::Nodes, Top::Pods].map(|which| self.objects.samples(which));
+        if let (Observed::NotSeen(_), Some(nodes)) = (&snapshot.top_nodes, nodes) {
+            snapshot.top_nodes = Observed::Present(nodes);
+        }
+        if let (Observed::NotSeen(_), Some(pods)) = (&snapshot.top_pods, pods) {
+            snapshot.top_pods = Observed::Present(pods);
+        }
         self.objects.fill(&mut snapshot);
         snapshot.notices = notices;
         snapshot
     }
+}
+
+/// The newest moment of objects, or of a log that goes on after them: its lines have no year, so they are taken to lie
+/// within half a year of the objects.
+fn newest_moment(objects: Option<Timestamp>, logs: &[ContainerLog]) -> Option<Timestamp> {
+    let objects = objects?;
+    let latest = objects + SignedDuration::from_hours(24 * 180);
+    let last = logs.iter().filter_map(|log| log.lines().filter_map(|line| log_lines::written_at(line, latest)).last());
+    last.max().max(Some(objects))
 }
 
 fn or_not_in_bundle<T>(value: Option<T>, file: &'static str) -> Observed<T> {

@@ -71,6 +71,15 @@ pub fn scenes() -> Vec<Scene> {
     serde_saphyr::from_str(SCENES).unwrap_or_default()
 }
 
+/// The first scene of each of these verdicts, in their order; all scenes where none is named.
+pub fn chosen(verdicts: &[String]) -> Vec<Scene> {
+    let scenes = scenes();
+    if verdicts.is_empty() {
+        return scenes;
+    }
+    verdicts.iter().filter_map(|verdict| scenes.iter().find(|scene| scene.verdict == *verdict).cloned()).collect()
+}
+
 impl Scene {
     /// The cluster as it looks at `now`.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {

@@ -8,10 +8,10 @@ use super::{
 use crate::{args::Demo, http, observe::demo};
 
 pub(super) async fn demo(arguments: Demo) -> Result<(), Failure> {
-    let Demo { interval, listen, runbooks, .. } = arguments;
+    let Demo { interval, scene, listen, runbooks, .. } = arguments;
     let tls = load_tls(&listen)?;
     let mut publisher = Publisher::new(runbooks.runbook_url, tls.as_deref());
-    let scenes = demo::scenes();
+    let scenes = demo::chosen(&scene);
     let listener = listen_on(&listen).await?;
     let server = http::Server { site: publisher.site(), guard: guard_without_reviews(tls.as_deref()), tls };
     let mut show = move |index: usize| {

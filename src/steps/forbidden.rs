@@ -5,7 +5,7 @@ mod permissions;
 
 pub use self::{
     aws_auth::AwsAuth,
-    permissions::{Permission, Source as PermissionSource, granted, questions},
+    permissions::{Permission, Source as PermissionSource, granted, granted_by_now, questions},
 };
 
 use crate::{
@@ -53,7 +53,7 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// The namespace and name of the `ServiceAccount` that metrics-server runs as.
-fn account<'s>(context: &Context<'s>) -> Option<(&'s str, &'s str)> {
+pub(super) fn account<'s>(context: &Context<'s>) -> Option<(&'s str, &'s str)> {
     let chain = context.chain;
     let namespace = chain
         .pods()

@@ -3,7 +3,10 @@
 mod diagnosis;
 mod requests;
 
-pub use self::diagnosis::{Diagnosis, HpaCause, diagnose};
+pub use self::{
+    diagnosis::{Diagnosis, HpaCause, diagnose},
+    requests::containers_without_request,
+};
 
 use crate::{
     catalogue::Cause,

@@ -3,8 +3,13 @@
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, ObjectReference, Outcome},
+    log_lines,
     metrics_server::{self, Owner},
-    snapshot::{Named, NotSeen, Observed, version::Version},
+    snapshot::{
+        Named, NotSeen, Observed,
+        retrieval::{self, ErrorClass},
+        version::Version,
+    },
     steps::Step,
 };
 
@@ -160,6 +165,20 @@ fn owner(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     })
 }
 
+/// An answer 500 of metrics-server for an API that it asked for and that is not there any more.
+fn not_found_behind(context: &Context<'_>) -> Option<String> {
+    [&context.snapshot.top_nodes, &context.snapshot.top_pods].into_iter().find_map(|retrieval| {
+        match &retrieval.seen()?.outcome {
+            retrieval::Outcome::Failed { class: ErrorClass::InternalError, text }
+                if text.contains("the server could not find the requested resource") =>
+            {
+                Some(format!("call of the metrics API: {}", log_lines::quoted(text.trim())))
+            }
+            _ => None,
+        }
+    })
+}
+
 fn version(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let chain = context.chain;
     let Some(container) = chain.container() else {
@@ -171,17 +190,22 @@ fn version(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         return Ok(Outcome::pass(format!("The image {} does not tell its version.", container.image)));
     };
     let kubernetes = context.snapshot.server_version.seen();
-    if let (Some(kubernetes), Some(condition)) = (kubernetes, chain.unavailable()) {
+    let refused = chain
+        .unavailable()
+        .filter(|condition| condition.message.contains(": 500"))
+        .map(|condition| format!("condition Available: {}", condition.message))
+        .or_else(|| not_found_behind(context));
+    if let (Some(kubernetes), Some(refused)) = (kubernetes, refused) {
         // 0.3 asks for SubjectAccessReview v1beta1, which Kubernetes 1.22 removed, and answers 500 from then on.
         let gone = version < Version::new(0, 4, 0) && (kubernetes.major, kubernetes.minor) >= (1, 22);
-        if gone && condition.message.contains(": 500") {
+        if gone {
             let finding = Finding::outage(
                 Cause::UnsupportedVersion,
                 chain.workload_object(),
                 format!("metrics-server {version} does not work with Kubernetes {kubernetes}."),
             )
             .evidence(format!("image: {}", container.image))
-            .evidence(format!("condition Available: {}", condition.message));
+            .evidence(refused);
             return Ok(Outcome::fail(finding));
         }
     }

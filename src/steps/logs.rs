@@ -7,20 +7,27 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Impact, Outcome},
-    log_lines,
-    snapshot::{ContainerLog, Named, NotSeen, retrieval},
-    steps::Step,
+    log_lines, metrics_server,
+    snapshot::{
+        ContainerLog, Named, NotSeen, Source,
+        retrieval::{self, ErrorClass},
+    },
+    steps::{Step, apiservice::MessageClass, forbidden},
 };
+
+/// The id of the check of lines.
+pub const LINES: &str = "lines";
 
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[Check {
     step: Step::Logs,
-    id: "lines",
+    id: LINES,
     question: "Do metrics-server's logs tell of failed scrapes or of a failed start?",
     causes: &[
         Cause::ApiServerUnreachable,
         Cause::KubeletCertificateNames,
         Cause::KubeletCertificateAuthority,
+        Cause::KubeletCertificateExpired,
         Cause::KubeletCertificateMissing,
         Cause::KubeletUnauthorized,
         Cause::KubeletForbidden,
@@ -47,25 +54,39 @@ pub const CHECKS: &[Check] = &[Check {
 /// What was logged longer ago than this is history.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
-/// The logs of metrics-server's pods; where no pod was seen, of pods by that name.
+/// The logs of metrics-server's pods; where no pod was seen, or a bundle's logs are of pods that have been replaced, of
+/// pods by that name.
 fn logs<'s>(context: &Context<'s>) -> Vec<&'s ContainerLog> {
     let pods = context.chain.pods();
-    context
-        .snapshot
-        .logs
+    let all = &context.snapshot.logs;
+    let of_pods: Vec<&ContainerLog> = all
         .iter()
-        .filter(|log| {
-            if pods.is_empty() {
-                return log.name().contains("metrics-server") && !log.name().contains("doctor");
-            }
-            pods.iter().any(|pod| pod.namespace() == log.namespace() && pod.name() == log.name())
-        })
-        .collect()
+        .filter(|log| pods.iter().any(|pod| pod.namespace() == log.namespace() && pod.name() == log.name()))
+        .collect();
+    if !of_pods.is_empty() || !pods.is_empty() && context.snapshot.source == Source::Cluster {
+        return of_pods;
+    }
+    all.iter().filter(|log| log.name().contains("metrics-server") && !log.name().contains("doctor")).collect()
 }
 
-/// Whether a line is recent: written within ten minutes of the look, or without a moment of its own.
-fn is_recent(line: &str, now: Timestamp) -> bool {
-    log_lines::written_at(line, now).is_none_or(|written| now.duration_since(written) < RECENT)
+/// Whether metrics-server answers now, as far as it was seen.
+fn serves(context: &Context<'_>) -> bool {
+    context.chain.is_available() || context.chain.has_ready_pod()
+}
+
+/// The moment at which a log ends: the look; while nothing serves, the log's own last line, for what ended it last holds
+/// until something else is written.
+fn end(context: &Context<'_>, log: &ContainerLog) -> Timestamp {
+    let now = context.snapshot.observed_at;
+    if serves(context) {
+        return now;
+    }
+    log.lines().filter_map(|line| log_lines::written_at(line, now)).max().unwrap_or(now)
+}
+
+/// Whether a line is recent: written within ten minutes of the log's end, or without a moment of its own.
+fn is_recent(line: &str, now: Timestamp, end: Timestamp) -> bool {
+    log_lines::written_at(line, now).is_none_or(|written| end.duration_since(written) < RECENT)
 }
 
 fn lines(context: &Context<'_>) -> Result<Outcome, NotSeen> {
@@ -85,85 +106,181 @@ fn lines(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     Ok(Outcome::from_findings(findings, format!("{count} lines of {} logs tell of no failure that lasts.", logs.len())))
 }
 
-/// Causes that show only while metrics-server does not serve: it runs on after the others.
-fn shows_while_serving(cause: Cause) -> bool {
-    matches!(cause, Cause::AuthDelegatorMissing)
+/// Whether a line of a cause that ends or hampers a start counts in this state of the cluster.
+fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp) -> bool {
+    let chain = context.chain;
+    match cause {
+        // It runs on and answers 500.
+        Cause::AuthDelegatorMissing => {
+            is_recent(line, context.snapshot.observed_at, end) && !forbidden::granted_by_now(context, cause)
+        }
+        // A warning at every start of clusters without aggregation, a fault only where the aggregator is refused.
+        Cause::FrontProxyUntrusted => {
+            let refused = chain.unavailable().is_some_and(|condition| {
+                matches!(
+                    MessageClass::of(&condition.message),
+                    MessageClass::BadStatus401 | MessageClass::BadStatus403 | MessageClass::Tls
+                )
+            });
+            refused || !chain.is_available() && line.contains("is not in the allowed list")
+        }
+        _ => !serves(context),
+    }
+}
+
+/// How long ago a node's last failure may be that still lasts. A cluster is looked at now, and metrics-server scrapes at
+/// every resolution: two and a half of them, and a minute for clocks that differ. A bundle's parts are minutes apart.
+fn lasting(context: &Context<'_>) -> SignedDuration {
+    if context.snapshot.source != Source::Cluster {
+        return RECENT;
+    }
+    let container = context.chain.container();
+    let resolution = container.and_then(|container| metrics_server::flag(container, "metric-resolution"));
+    let resolution = resolution.and_then(metrics_server::duration_seconds).unwrap_or(60.0);
+    SignedDuration::try_from_secs_f64(resolution * 2.5 + 60.0).unwrap_or(RECENT).min(RECENT)
 }
 
 /// Lines that end a start, while nothing serves.
 fn startup(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
-    let chain = context.chain;
-    let now = context.snapshot.observed_at;
-    let serving = chain.is_available() || chain.has_ready_pod();
     let mut findings: Vec<Finding> = Vec::new();
     for log in logs {
-        let told = log.lines().filter_map(|line| log_lines::startup_failure(line).map(|cause| (cause, line)));
-        // A panic has no moment; it is the end of its log, so it is as recent as the log is.
-        let told: Vec<(Cause, &str)> = told
-            .filter(|(cause, line)| if shows_while_serving(*cause) { is_recent(line, now) } else { !serving })
-            .filter(|(_, line)| !log_lines::is_scrape_failure(line))
-            .filter(|(cause, _)| *cause != Cause::FrontProxyUntrusted || chain.unavailable().is_some())
-            .collect();
-        // The last one ended this start; those before it may have been passed.
-        let Some((cause, line)) = told.last() else { continue };
-        if findings.iter().any(|finding| finding.cause == *cause) {
+        let end = end(context, log);
+        // A start that succeeded makes the end of the one before it history.
+        let overcome = log.previous
+            && logs.iter().any(|other| {
+                !other.previous
+                    && (other.namespace(), other.name()) == (log.namespace(), log.name())
+                    && other.lines().any(log_lines::has_started)
+            });
+        if overcome {
+            continue;
+        }
+        let mut told: Option<(Cause, &str)> = None;
+        for line in log.lines() {
+            if log_lines::has_started(line) {
+                // What comes before `Serving securely` did not end this start.
+                told = told.filter(|(cause, _)| *cause == Cause::FrontProxyUntrusted);
+            }
+            if log_lines::is_scrape_failure(line) {
+                continue;
+            }
+            // The last one ended this start; those before it may have been passed.
+            let cause = log_lines::startup_failure(line).filter(|cause| counts(context, *cause, line, end));
+            told = cause.map(|cause| (cause, line)).or(told);
+        }
+        let Some((cause, line)) = told else { continue };
+        if findings.iter().any(|finding| finding.cause == cause) {
             continue;
         }
         let summary = format!("{} (pod {}/{})", cause.entry().title.trim_end_matches('.'), log.namespace(), log.name());
         findings.push(
-            Finding::outage(*cause, chain.workload_object(), summary)
+            Finding::outage(cause, context.chain.workload_object(), summary)
                 .evidence(format!("log: {}", log_lines::quoted(line))),
         );
     }
     findings
 }
 
-/// Failed scrapes of the last minutes, by cause.
-fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
+/// Failed scrapes with one cause.
+struct Scrapes<'s> {
+    nodes: BTreeSet<&'s str>,
+    line: &'s str,
+    count: usize,
+}
+
+/// Failed scrapes of the last minutes, by cause, of nodes that are there and Ready.
+fn failed_scrapes<'s>(
+    context: &Context<'s>,
+    logs: &[&'s ContainerLog],
+    previous: bool,
+) -> BTreeMap<Cause, Scrapes<'s>> {
     let now = context.snapshot.observed_at;
-    let nodes = context.snapshot.nodes.all();
-    let mut by_cause: BTreeMap<Cause, (BTreeSet<&str>, &str, usize)> = BTreeMap::new();
-    for log in logs.iter().filter(|log| !log.previous) {
-        let own_node =
-            context.snapshot.pods.get(log.namespace(), log.name()).seen().map_or("", |pod| pod.spec.node_name.as_str());
-        for line in log.lines().filter(|line| is_recent(line, now)) {
-            let Some(cause) = log_lines::scrape_failure(line) else { continue };
-            let affected: Vec<&str> = log_lines::scrape_nodes(line)
-                .into_iter()
-                .filter(|node| match context.snapshot.nodes.get("", node).known() {
-                    // Nodes that are gone or not Ready are no fault of the way to them.
-                    Ok(None) => false,
-                    Ok(Some(known)) => known.is_ready() && !(known.is_fargate() && *node == own_node),
-                    Err(_) => !(node.starts_with("fargate-") && *node == own_node),
-                })
-                .collect();
-            if affected.is_empty() && !log_lines::scrape_nodes(line).is_empty() {
-                continue;
+    let lasting = lasting(context);
+    let mut by_cause: BTreeMap<Cause, Scrapes<'s>> = BTreeMap::new();
+    for log in logs.iter().filter(|log| log.previous == previous) {
+        let end = end(context, log);
+        let seen = context.snapshot.pods.get(log.namespace(), log.name());
+        let pod = seen.seen();
+        // metrics-server is Ready once it has scraped twice: what failed before that is history.
+        let ready_since = pod.filter(|pod| pod.is_ready()).and_then(|pod| pod.ready()?.last_transition_time);
+        let lasts = |line: &str| {
+            let still = log_lines::written_at(line, now).is_none_or(|written| {
+                end.duration_since(written) < lasting && ready_since.is_none_or(|since| written >= since)
+            });
+            is_recent(line, now, end) && (previous || still)
+        };
+        // What failed otherwise before was repaired or has changed: a node's last failure counts.
+        let mut last: BTreeMap<&str, Cause> = BTreeMap::new();
+        for line in log.lines().filter(|line| lasts(line)) {
+            for (cause, nodes) in log_lines::scrape_failures(line) {
+                last.extend(nodes.into_iter().map(|node| (node, cause)));
             }
-            let entry = by_cause.entry(cause).or_insert_with(|| (BTreeSet::new(), line, 0));
-            entry.0.extend(affected);
-            entry.2 += 1;
+        }
+        let own_node = pod.map_or("", |pod| pod.spec.node_name.as_str());
+        for line in log.lines().filter(|line| lasts(line)) {
+            for (cause, nodes) in log_lines::scrape_failures(line) {
+                let named = !nodes.is_empty();
+                let affected: Vec<&str> = nodes
+                    .into_iter()
+                    .filter(|node| last.get(node) == Some(&cause))
+                    .filter(|node| match context.snapshot.nodes.get("", node).known() {
+                        // Nodes that are gone or not Ready are no fault of the way to them.
+                        Ok(None) => false,
+                        Ok(Some(known)) => known.is_ready() && !(known.is_fargate() && *node == own_node),
+                        Err(_) => !(node.starts_with("fargate-") && *node == own_node),
+                    })
+                    .collect();
+                if affected.is_empty() && named {
+                    continue;
+                }
+                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes { nodes: BTreeSet::new(), line, count: 0 });
+                entry.nodes.extend(affected);
+                entry.count += 1;
+            }
         }
     }
-    let has_sample = |node: &str| {
-        context.snapshot.top_nodes.seen().is_some_and(|retrieval| {
-            matches!(&retrieval.outcome, retrieval::Outcome::Samples(samples) if samples.iter().any(|sample| sample.name == node && !sample.unknown))
-        })
-    };
-    let mut findings = Vec::new();
-    for (cause, (affected, line, count)) in by_cause {
-        // A node that has a sample now was scraped after all.
-        let lasting: Vec<&&str> = affected.iter().filter(|node| !has_sample(node)).collect();
-        if lasting.is_empty() && !affected.is_empty() || count < 2 && context.chain.is_available() {
-            continue;
+    by_cause
+}
+
+fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
+    let nodes = context.snapshot.nodes.all();
+    let available = context.chain.is_available();
+    let mut by_cause = failed_scrapes(context, logs, false);
+    if by_cause.is_empty() && !serves(context) {
+        // Up to 0.4 failed scrapes fail the liveness probe as well, so that the container's next log may be short.
+        by_cause = failed_scrapes(context, logs, true);
+    }
+    let answer = context.snapshot.top_nodes.seen().map(|retrieval| &retrieval.outcome);
+    let sampled: Option<BTreeSet<&str>> = match answer {
+        Some(retrieval::Outcome::Samples(samples)) => {
+            Some(samples.iter().filter(|sample| !sample.unknown).map(|sample| sample.name.as_str()).collect())
         }
-        let all = nodes.gap.is_none() && lasting.len() >= nodes.objects.iter().filter(|node| node.is_ready()).count();
-        let outage = all || !context.chain.is_available();
-        let summary =
-            format!("metrics-server's scrapes of {} nodes fail: {}", lasting.len().max(1), cause.entry().title);
+        Some(retrieval::Outcome::Failed { class: ErrorClass::Empty, .. }) => Some(BTreeSet::new()),
+        _ => None,
+    };
+    let mut lasting: Vec<(Cause, usize, Scrapes<'_>)> = Vec::new();
+    for (cause, scrapes) in by_cause {
+        // A node that has a sample now was scraped after all.
+        let count =
+            scrapes.nodes.iter().filter(|node| sampled.as_ref().is_none_or(|sampled| !sampled.contains(*node))).count();
+        let all_sampled =
+            count == 0 && (!scrapes.nodes.is_empty() || sampled.as_ref().is_some_and(|all| !all.is_empty()));
+        let once = scrapes.count < 2 && available && sampled.is_none();
+        if !all_sampled && !once {
+            lasting.push((cause, count, scrapes));
+        }
+    }
+    let most = lasting.iter().map(|(_, count, _)| *count).max().unwrap_or(0);
+    let mut findings = Vec::new();
+    for (cause, count, scrapes) in lasting {
+        let all = nodes.gap.is_none() && count >= nodes.objects.iter().filter(|node| node.is_ready()).count();
+        let none_sampled = sampled.as_ref().is_some_and(BTreeSet::is_empty);
+        // Where nodes fail in several ways, what most of them share takes metrics away.
+        let outage = all || count == most && (!available || none_sampled);
+        let summary = format!("metrics-server's scrapes of {} nodes fail: {}", count.max(1), cause.entry().title);
         let finding = Finding::outage(cause, context.chain.workload_object(), summary)
-            .evidence(format!("log: {}", log_lines::quoted(line)))
-            .evidence(format!("{count} such lines in the last ten minutes"));
+            .evidence(format!("log: {}", log_lines::quoted(scrapes.line)))
+            .evidence(format!("{} such lines in the last ten minutes", scrapes.count));
         findings.push(Finding { impact: if outage { Impact::Outage } else { Impact::Partial }, ..finding });
     }
     findings
@@ -177,7 +294,7 @@ mod tests {
     use crate::{
         check::Status,
         snapshot::{ApiService, Collection, Observed, Snapshot},
-        testing::{healthy, object, run},
+        testing::{at, healthy, object, run},
     };
 
     fn with(lines: &[&str], ready: bool) -> Snapshot {
@@ -232,6 +349,103 @@ mod tests {
     }
 
     #[test]
+    fn on_a_cluster_a_failure_that_is_not_repeated_is_over() {
+        let old = NODE_1.replace("11:59", "11:56");
+        let bundle = with(&[&old, &old], true);
+        for (source, resolution, expected) in [
+            (Source::Bundle, "15s", vec![(Cause::KubeletForbidden, Impact::Partial)]),
+            (Source::Cluster, "15s", vec![]),
+            (Source::Cluster, "120s", vec![(Cause::KubeletForbidden, Impact::Partial)]),
+        ] {
+            let mut snapshot = Snapshot { source, ..bundle.clone() };
+            let mut pod = snapshot.pods.iter().next().cloned().expect("a pod");
+            pod.spec.containers[0].args = vec![format!("--metric-resolution={resolution}")];
+            snapshot.pods = Collection::complete([pod]);
+            assert_eq!(causes(&snapshot), expected, "{source:?} {resolution}");
+        }
+    }
+
+    #[test]
+    fn a_failure_from_before_the_pod_was_ready_is_over() {
+        let mut snapshot = with(&[NODE_1, NODE_2], true);
+        for (since, expected) in [(-600, 1), (-20, 0)] {
+            let mut pod = snapshot.pods.iter().next().cloned().expect("a pod");
+            let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": at(since)});
+            pod.status.conditions = vec![object(ready)];
+            snapshot.pods = Collection::complete([pod]);
+            assert_eq!(causes(&snapshot).len(), expected, "since {since} s");
+        }
+    }
+
+    #[test]
+    fn the_last_failure_of_a_node_counts() {
+        let refused = NODE_1.replace("11:59:00", "11:59:30").replace(
+            r#"request failed, status: \"403 Forbidden\""#,
+            r#"Get \"https://10.0.0.5:10250/metrics/resource\": dial tcp 10.0.0.5:10250: connect: connection refused"#,
+        );
+        let then = [NODE_1, NODE_1, &refused, &refused];
+        assert_eq!(causes(&with(&then, true)), [(Cause::KubeletRefused, Impact::Partial)]);
+        let both = [NODE_1, NODE_2, NODE_2, &refused, &refused];
+        let expected = [(Cause::KubeletForbidden, Impact::Partial), (Cause::KubeletRefused, Impact::Partial)];
+        assert_eq!(causes(&with(&both, true)), expected);
+    }
+
+    #[test]
+    fn what_a_start_has_passed_is_no_fault() {
+        let unreachable = r#"E0101 11:58:00.000000       1 reflector.go:138] Failed to list *v1.Node: Get "https://10.96.0.1:443/api/v1/nodes": dial tcp 10.96.0.1:443: i/o timeout"#;
+        let serving = "I0101 11:58:20.000000       1 secure_serving.go:266] Serving securely on [::]:10250";
+        assert_eq!(causes(&with(&[unreachable], false)), [(Cause::ApiServerUnreachable, Impact::Outage)]);
+        assert_eq!(
+            causes(&with(&[unreachable, serving, NODE_1, NODE_2], false)),
+            [(Cause::KubeletForbidden, Impact::Outage)]
+        );
+        assert_eq!(
+            causes(&with(&[serving, unreachable], false)),
+            [(Cause::ApiServerUnreachable, Impact::Outage)],
+            "it is told after the start"
+        );
+    }
+
+    #[test]
+    fn while_nothing_serves_the_last_lines_count_however_long_ago() {
+        let old = NODE_1.replace("11:59", "03:59");
+        assert_eq!(causes(&with(&[&old, &old], false)), [(Cause::KubeletForbidden, Impact::Outage)]);
+        assert_eq!(causes(&with(&[&old, &old], true)), [], "metrics-server writes nothing while scrapes succeed");
+    }
+
+    #[test]
+    fn where_nodes_fail_in_several_ways_most_of_them_decide() {
+        let other = NODE_1.replace("node-1", "node-3").replace("403 Forbidden", "401 Unauthorized");
+        let mut snapshot = with(&[NODE_1, NODE_2, &other], false);
+        let mut third = snapshot.nodes.iter().next().cloned().expect("a node");
+        third.metadata.name = "node-3".to_owned();
+        snapshot.nodes.insert(third);
+        assert_eq!(
+            causes(&snapshot),
+            [(Cause::KubeletUnauthorized, Impact::Partial), (Cause::KubeletForbidden, Impact::Outage)]
+        );
+    }
+
+    #[test]
+    fn a_killed_container_leaves_its_scrapes_in_the_previous_log() {
+        let mut snapshot = with(&["I0101 11:59:58.000000       1 serving.go:325] Generated self-signed cert"], false);
+        let mut previous = ContainerLog::new("kube-system", "metrics-server-5d8f-abcde", "metrics-server (previous)");
+        previous.previous = true;
+        previous.push(NODE_1);
+        snapshot.logs.insert(previous);
+        assert_eq!(causes(&snapshot), [(Cause::KubeletForbidden, Impact::Outage)]);
+    }
+
+    #[test]
+    fn the_front_proxy_is_blamed_where_the_aggregator_is_refused() {
+        let warning = "W0101 11:58:00.000000       1 authentication.go:296] Cluster doesn't provide requestheader-client-ca-file in configmap/extension-apiserver-authentication in kube-system, so request-header client certificate authentication won't work.";
+        let list = r#"E0101 11:59:50.000000       1 authentication.go:63] "Unable to authenticate the request" err="x509: subject with cn=front-proxy-client is not in the allowed list: [aggregator]""#;
+        assert_eq!(causes(&with(&[warning], false)), [], "it is not Ready for another reason");
+        assert_eq!(causes(&with(&[list], false)), [(Cause::FrontProxyUntrusted, Impact::Outage)]);
+        assert_eq!(causes(&with(&[list], true)), [], "a scanner's request");
+    }
+
+    #[test]
     fn noise_is_no_fault() {
         let noise = [
             r#"I0101 11:59:50.000000       1 server.go:191] "Failed probe" probe="metric-storage-ready" err="no metrics to serve""#,
@@ -248,6 +462,9 @@ mod tests {
         assert_eq!(causes(&with(&[panic], false)), [(Cause::UnknownFlag, Impact::Outage)]);
         assert_eq!(causes(&with(&[panic], true)), []);
         let delegator = r#"E0101 11:59:50.000000       1 webhook.go:253] Failed to make webhook authorizer request: subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:kube-system:metrics-server" cannot create resource "subjectaccessreviews" in API group "authorization.k8s.io" at the cluster scope"#;
-        assert_eq!(causes(&with(&[delegator], true)), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
+        let granted = with(&[delegator], true);
+        assert_eq!(causes(&granted), [], "the binding was made since");
+        let missing = Snapshot { role_bindings: Collection::complete([]), ..granted };
+        assert_eq!(causes(&missing), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
     }
 }

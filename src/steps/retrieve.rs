@@ -4,19 +4,29 @@ mod coverage;
 
 pub use self::coverage::{NodeCoverage, node_coverage, sample_ages};
 
+use jiff::SignedDuration;
+
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Outcome},
     log_lines,
     snapshot::{
-        NotSeen, Observed, Retrieval,
+        NotSeen, Observed, Pod, Retrieval,
         retrieval::{self, ErrorClass},
     },
     steps::Step,
 };
 
-const CALL_CAUSES: &[Cause] =
-    &[Cause::MetricsApiFailing, Cause::CallerForbidden, Cause::CallerUnauthorized, Cause::AuthDelegatorMissing];
+const CALL_CAUSES: &[Cause] = &[
+    Cause::MetricsApiFailing,
+    Cause::CallerForbidden,
+    Cause::CallerUnauthorized,
+    Cause::AuthDelegatorMissing,
+    Cause::ListPermissionMissing,
+    Cause::FrontProxyUntrusted,
+    Cause::NodesWithoutSamples,
+    Cause::PodsWithoutSamples,
+];
 
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[
@@ -80,9 +90,17 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
     let finding = match class {
         ErrorClass::ApiserverUnreachable => return Err(NotSeen::Unreachable(text.trim().to_owned())),
         ErrorClass::Throttled => return Err(NotSeen::TooEarly("the API server asks to try again later".to_owned())),
-        ErrorClass::Empty => return empty(context, told),
+        ErrorClass::Empty => return empty(context, resource, text, told),
         ErrorClass::InternalError if text.contains("subjectaccessreviews") && text.contains("is forbidden") => {
             outage(Cause::AuthDelegatorMissing, "metrics-server may not create SubjectAccessReviews")
+        }
+        // metrics-server hands through what the API server answers to its own calls.
+        ErrorClass::Forbidden if names_metrics_server(context, text) => {
+            outage(Cause::ListPermissionMissing, "metrics-server itself may not list what it is asked for")
+        }
+        // kube-apiserver let the caller through, so it is the server behind it that does not take over who asks.
+        ErrorClass::Forbidden if text.contains("User \"system:anonymous\"") && chain.api_service.seen().is_some() => {
+            outage(Cause::FrontProxyUntrusted, "metrics-server does not take over who asks")
         }
         ErrorClass::Forbidden => Finding::partial(
             Cause::CallerForbidden,
@@ -105,6 +123,12 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
                 // Clients read discovery, which follows the APIService within a minute.
                 return Err(NotSeen::TooEarly("discovery has not followed the APIService yet".to_owned()));
             }
+            if has_just_become_available(context) {
+                return Err(NotSeen::TooEarly("the APIService has become available since the last call".to_owned()));
+            }
+            if pods_are_changing(context) {
+                return Err(NotSeen::TooEarly("a pod of metrics-server comes or goes".to_owned()));
+            }
             outage(Cause::MetricsApiFailing, "the APIService is available, and the calls fail")
         }
         _ => outage(Cause::MetricsApiFailing, "the calls fail"),
@@ -117,10 +141,58 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
     Ok(Outcome::fail(finding.evidence(told)))
 }
 
-/// An empty list: right after metrics-server's start nothing else can be expected.
-fn empty(context: &Context<'_>, told: String) -> Result<Outcome, NotSeen> {
+/// A call is made within this time of a change of the condition, so one that failed may be older than the change.
+const NEXT_CALL: SignedDuration = SignedDuration::from_secs(20);
+
+fn has_just_become_available(context: &Context<'_>) -> bool {
+    let condition = context.chain.api_service.seen().and_then(|api_service| api_service.available());
+    let since = condition.and_then(|condition| condition.last_transition_time);
+    since.is_some_and(|since| context.snapshot.observed_at.duration_since(since) < NEXT_CALL)
+}
+
+/// While a pod of metrics-server is new or on its way out, a call may have met it.
+fn pods_are_changing(context: &Context<'_>) -> bool {
+    let is_new = |pod: &&Pod| {
+        let born = pod.metadata.creation_timestamp.or(pod.status.start_time);
+        born.is_some_and(|born| context.snapshot.observed_at.duration_since(born) < SignedDuration::from_mins(1))
+    };
+    context.chain.pods().iter().any(|pod| pod.is_terminating() || is_new(pod))
+}
+
+/// Whether a refusal names metrics-server's own account and not the caller's.
+fn names_metrics_server(context: &Context<'_>, text: &str) -> bool {
+    let Some((_, user)) = text.split_once("User \"system:serviceaccount:") else { return false };
+    let user = user.split('"').next().unwrap_or("");
+    let Some((namespace, name)) = user.split_once(':') else { return false };
+    match super::forbidden::account(context) {
+        Some(account) => account == (namespace, name),
+        None => name.ends_with("metrics-server"),
+    }
+}
+
+/// An empty list, which is an answer: right after metrics-server's start nothing else can be expected, later it is a
+/// fault of the scrapes.
+fn empty(context: &Context<'_>, resource: &str, text: &str, told: String) -> Result<Outcome, NotSeen> {
     let chain = context.chain;
-    if !chain.is_available() {
+    let answers = chain.unavailable().is_none();
+    if answers && resource == "pods" && text.contains("Metrics not available for pod") {
+        // kubectl says so of pods older than two minutes alone.
+        let finding = Finding::partial(
+            Cause::PodsWithoutSamples,
+            chain.api_service_object(),
+            "A running pod older than two minutes has no sample.",
+        );
+        return Ok(Outcome::fail(finding.evidence(told)));
+    }
+    if answers && resource == "nodes" && coverage::runs_long_enough(context) {
+        let finding = Finding::outage(
+            Cause::NodesWithoutSamples,
+            chain.workload_object(),
+            "metrics-server has run for minutes and has no sample of any node.",
+        );
+        return Ok(Outcome::fail(finding.evidence(told)));
+    }
+    if !answers {
         let finding =
             Finding::outage(Cause::MetricsApiFailing, chain.api_service_object(), "The metrics API has no samples.");
         let finding = finding.candidates([Cause::NodesWithoutSamples, Cause::PodsNotReady, Cause::KubeletTimeout]);
@@ -131,11 +203,13 @@ fn empty(context: &Context<'_>, told: String) -> Result<Outcome, NotSeen> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{
         check::Status,
-        snapshot::{Collection, Snapshot},
-        testing::{healthy, run},
+        snapshot::{ApiService, Collection, Snapshot},
+        testing::{at, healthy, object, run},
     };
 
     fn failing(class: ErrorClass, text: &str) -> Snapshot {
@@ -163,7 +237,22 @@ mod tests {
             ),
             (ErrorClass::ServiceUnavailable, "error trying to reach service: EOF", Some(Cause::MetricsApiFailing)),
             (ErrorClass::ServiceUnavailable, "error: Metrics API not available", None),
-            (ErrorClass::Empty, "error: metrics not available yet", None),
+            (ErrorClass::Empty, "error: metrics not available yet", Some(Cause::NodesWithoutSamples)),
+            (
+                ErrorClass::Forbidden,
+                "pods is forbidden: User \"system:serviceaccount:kube-system:metrics-server\" cannot list resource \"pods\" in API group \"\"",
+                Some(Cause::ListPermissionMissing),
+            ),
+            (
+                ErrorClass::Forbidden,
+                "nodes is forbidden: User \"system:serviceaccount:ci:deployer\" cannot list resource \"nodes\" in API group \"\"",
+                Some(Cause::CallerForbidden),
+            ),
+            (
+                ErrorClass::Forbidden,
+                "nodes.metrics.k8s.io is forbidden: User \"system:anonymous\" cannot list resource \"nodes\"",
+                Some(Cause::FrontProxyUntrusted),
+            ),
             (ErrorClass::ApiserverUnreachable, "The connection to the server x was refused", None),
             (ErrorClass::Throttled, "too many requests", None),
         ] {
@@ -175,12 +264,55 @@ mod tests {
     }
 
     #[test]
+    fn a_call_from_before_the_apiservice_became_available_blames_nothing() {
+        for (since, expected) in [(-5, Status::Unknown), (-60, Status::Fail)] {
+            let mut snapshot = failing(ErrorClass::ServiceUnavailable, "error trying to reach service: EOF");
+            snapshot.api_services = Collection::complete([object::<ApiService>(json!({
+                "metadata": {"name": "v1beta1.metrics.k8s.io"},
+                "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "service": {"namespace": "kube-system", "name": "metrics-server"}},
+                "status": {"conditions": [{"type": "Available", "status": "True", "reason": "Passed", "lastTransitionTime": at(since)}]}
+            }))]);
+            assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, expected, "since {since} s");
+        }
+    }
+
+    #[test]
+    fn an_empty_answer_of_a_young_metrics_server_is_no_fault() {
+        let mut snapshot = failing(ErrorClass::Empty, "error: metrics not available yet");
+        let pods: Vec<_> = snapshot
+            .pods
+            .iter()
+            .cloned()
+            .map(|mut pod| {
+                pod.status.start_time = crate::testing::at(-40).parse().ok();
+                pod
+            })
+            .collect();
+        snapshot.pods = Collection::complete(pods);
+        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown);
+        snapshot.pods = Collection::unseen(NotSeen::NotInBundle("pods"));
+        snapshot.workloads = Collection::unseen(NotSeen::NotInBundle("deployments"));
+        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown, "its age was not seen");
+    }
+
+    #[test]
     fn credentials_that_nobody_accepts_blame_nobody() {
         let mut snapshot = failing(ErrorClass::Unauthorized, "401: Unauthorized");
         assert_eq!(run(Step::Retrieve, "nodes", &snapshot).findings[0].cause, Cause::CallerUnauthorized);
         let refused = "401: the API server does not accept the credentials";
         snapshot.api_services = Collection::unseen(NotSeen::Unreachable(refused.to_owned()));
         assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown);
+    }
+
+    #[test]
+    fn while_pods_come_and_go_a_failed_call_blames_nothing() {
+        for (created, expected) in [(-20, Status::Unknown), (-600, Status::Fail)] {
+            let mut snapshot = failing(ErrorClass::ServiceUnavailable, "error trying to reach service: EOF");
+            let mut pod = snapshot.pods.iter().next().cloned().expect("a pod");
+            pod.metadata.creation_timestamp = at(created).parse().ok();
+            snapshot.pods = Collection::complete([pod]);
+            assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, expected, "created {created} s");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Step `timeout` (guide: "Client.Timeout exceeded while awaiting headers", security groups, network ACL).
 
+mod egress;
 mod network_policy;
 
 use crate::{
@@ -30,6 +31,13 @@ pub const CHECKS: &[Check] = &[
         causes: &[Cause::NetworkPolicyBlocks],
         evaluate: network_policy::evaluate,
     },
+    Check {
+        step: Step::Timeout,
+        id: "network_policy_egress",
+        question: "Do the NetworkPolicies let metrics-server out to the kubelets?",
+        causes: &[Cause::EgressPolicyBlocks],
+        evaluate: egress::evaluate,
+    },
 ];
 
 /// The condition, where it tells of a timeout.
@@ -56,6 +64,19 @@ pub(super) fn dialled(context: &Context<'_>, condition: &Condition) -> Result<Op
 
 fn with_dials(context: &Context<'_>, finding: Finding) -> Finding {
     context.snapshot.dials.seen().into_iter().flatten().fold(finding, |finding, dial| finding.evidence(dial.told()))
+}
+
+/// Whether the aggregator's word alone proves a ready endpoint: it dials only once the Service has one, and nothing that
+/// was seen says otherwise (kubernetes/kube-aggregator `pkg/controllers/status`: of Services of type `ClusterIP`, every
+/// version).
+fn knows_a_ready_endpoint(context: &Context<'_>, condition: &Condition) -> bool {
+    let chain = context.chain;
+    let cluster_ip = chain.service.seen().is_none_or(|service| service.is_cluster_ip());
+    let unseen = chain.pods().is_empty()
+        && chain.selected_pods.gap.is_some()
+        && EndpointCounts::of(chain).is_err()
+        && chain.workload.seen().is_none();
+    condition.reason == "FailedDiscoveryCheck" && cluster_ip && unseen
 }
 
 /// The aggregator's calls arrive. That they fail while the pods answer others on the same port means that somebody drops
@@ -107,7 +128,7 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             closed_for_the_control_plane(context, &port, "The pods answer a direct dial", fails)
         }
         // An address is ready, and a replica available, only while the pod answers its own probes.
-        _ if !is_ready(context) => {
+        _ if !is_ready(context) && !knows_a_ready_endpoint(context, condition) => {
             let gap = chain.selected_pods.gap.clone();
             return Err(gap.unwrap_or_else(|| {
                 NotSeen::TooEarly("the pods are not Ready, so they may be what does not answer".to_owned())
@@ -118,19 +139,24 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             chain.workload_object(),
             format!("The pods are Ready, but neither the control plane nor another pod reaches them on {port}."),
         ),
-        _ => closed_for_the_control_plane(context, &port, "The pods are Ready", "time out"),
+        _ if is_ready(context) => closed_for_the_control_plane(context, &port, "The pods are Ready", "time out"),
+        _ => closed_for_the_control_plane(context, &port, "The aggregator knows a ready endpoint", "time out"),
     };
+    let mut finding = finding.evidence(format!("condition Available: {}", condition.message));
     let ready = chain.selected_pods.objects.iter().filter(|pod| pod.is_ready()).count();
-    let finding = finding
-        .evidence(format!("condition Available: {}", condition.message))
-        .evidence(format!("{ready} selected pods are Ready"));
+    if ready > 0 {
+        finding = finding.evidence(format!("{ready} selected pods are Ready"));
+    }
     Ok(Outcome::fail(with_dials(context, finding)))
 }
 
 fn closed_for_the_control_plane(context: &Context<'_>, port: &str, pods: &str, fails: &str) -> Finding {
+    let chain = context.chain;
+    let seen = !chain.pods().is_empty() || chain.workload.seen().is_some();
+    let object = if seen { chain.workload_object() } else { chain.api_service_object() };
     Finding::outage(
         Cause::ControlPlanePathClosed,
-        context.chain.workload_object(),
+        object,
         format!(
             "{pods}, but the control plane's calls {fails}: open {port} from the control plane to the nodes and pods."
         ),
@@ -245,7 +271,14 @@ mod tests {
         snapshot.pods = Collection::complete([pod]);
         assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown);
         snapshot.pods = Collection::unseen(NotSeen::NotInBundle("pods"));
-        assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown);
+        assert_eq!(run(Step::Timeout, "path", &snapshot).status, Status::Unknown, "no address was seen to be ready");
+        snapshot.endpoint_slices = Collection::unseen(NotSeen::NotInBundle("endpointslices"));
+        let outcome = run(Step::Timeout, "path", &snapshot);
+        assert_eq!(
+            outcome.findings[0].cause,
+            Cause::ControlPlanePathClosed,
+            "the aggregator dials ready endpoints alone"
+        );
         assert_eq!(run(Step::Timeout, "path", &healthy()).status, Status::Pass);
     }
 }

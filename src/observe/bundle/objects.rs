@@ -6,9 +6,13 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::scopes::{Kind, Lists};
+use super::{
+    metrics::Metrics,
+    scopes::{Kind, Lists},
+    texts::Top,
+};
 use crate::snapshot::{
-    Collection, ConfigMap, EndpointSlice, Named, NotSeen, Snapshot, Workload, endpoints::Endpoints,
+    Collection, ConfigMap, EndpointSlice, Named, NotSeen, Retrieval, Snapshot, Workload, endpoints::Endpoints,
     horizontal_pod_autoscaler, workload::WorkloadKind,
 };
 
@@ -18,6 +22,7 @@ pub(super) struct Objects {
     newest: BTreeMap<(Kind, String, String), (Value, String)>,
     lists: Lists,
     newest_moment: Option<Timestamp>,
+    metrics: Metrics,
 }
 
 impl Objects {
@@ -48,6 +53,7 @@ impl Objects {
             let items = value.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             let item_kind = kind.strip_suffix("List").unwrap_or("");
             self.lists.add(name, item_kind, items);
+            self.metrics.add_list(item_kind, api_version);
             let mut found = items.is_empty() && !item_kind.is_empty();
             for item in items {
                 let mut item = item.clone();
@@ -59,6 +65,10 @@ impl Objects {
                 found |= self.add(name, &item, notices);
             }
             return found || items.is_empty();
+        }
+        if self.metrics.add(kind, api_version, value) {
+            newest_moment(value, &mut self.newest_moment);
+            return true;
         }
         let Some(known) = Kind::of(kind, api_version) else { return !kind.is_empty() };
         newest_moment(value, &mut self.newest_moment);
@@ -85,6 +95,11 @@ impl Objects {
         }
         self.newest.insert(key, (value.clone(), name.display().to_string()));
         true
+    }
+
+    /// What the metrics API answered, where the bundle holds its objects.
+    pub(super) fn samples(&self, which: Top) -> Option<Retrieval> {
+        self.metrics.retrieval(which)
     }
 
     /// The newest moment in any object.

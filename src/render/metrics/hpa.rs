@@ -4,7 +4,7 @@ use super::{Family, Page};
 use crate::{
     render::View,
     snapshot::{Condition, ConditionStatus, Named, metadata::condition},
-    steps::hpa::diagnose,
+    steps::hpa::{HpaCause, containers_without_request, diagnose},
 };
 
 const UNKNOWN_TARGETS: Family = Family::gauge(
@@ -27,9 +27,20 @@ const CONDITION: Family = Family::gauge(
     &["namespace", "hpa", "condition", "reason"],
     "Conditions AbleToScale and ScalingActive of the HorizontalPodAutoscaler with their reason: 1 when True, else 0",
 );
+const TRANSITION: Family = Family::gauge(
+    "hpa_condition_last_transition_timestamp_seconds",
+    &["namespace", "hpa", "condition"],
+    "Unix time of lastTransitionTime of conditions AbleToScale and ScalingActive of the HorizontalPodAutoscaler",
+);
+const WITHOUT_REQUEST: Family = Family::gauge(
+    "hpa_containers_without_request",
+    &["namespace", "hpa", "container", "resource"],
+    "Pods under the selector of a HorizontalPodAutoscaler that is blind for it whose container of this name has no request for the resource",
+);
 
 /// The families of this module.
-pub(super) const FAMILIES: &[Family] = &[UNKNOWN_TARGETS, TARGETS, UNKNOWN_CAUSE, CONDITION];
+pub(super) const FAMILIES: &[Family] =
+    &[UNKNOWN_TARGETS, TARGETS, UNKNOWN_CAUSE, CONDITION, TRANSITION, WITHOUT_REQUEST];
 
 /// Reasons that the controller writes (kubernetes/kubernetes `pkg/controller/podautoscaler/horizontal.go`).
 const REASONS: [&str; 27] = [
@@ -76,8 +87,17 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
         for kind in ["AbleToScale", "ScalingActive"] {
             if let Some(condition) = condition(&autoscaler.status.conditions, kind) {
                 let [namespace, hpa] = labels.clone();
-                let labels = [namespace, hpa, kind.to_owned(), reason(condition).to_owned()];
+                let labels = [namespace.clone(), hpa.clone(), kind.to_owned(), reason(condition).to_owned()];
                 page.set(&CONDITION, labels, condition.status == ConditionStatus::True);
+                if let Some(transition) = condition.last_transition_time {
+                    page.set(&TRANSITION, [namespace, hpa, kind.to_owned()], transition);
+                }
+            }
+        }
+        if diagnosis.cause == HpaCause::MissingRequest {
+            for ((container, resource), pods) in containers_without_request(&context, autoscaler) {
+                let [namespace, hpa] = labels.clone();
+                page.set(&WITHOUT_REQUEST, [namespace, hpa, container, resource], pods);
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
     snapshot::{
-        ApiService, Named, NotSeen,
+        ApiService, ConditionStatus, Named, NotSeen,
         retrieval::{self, ErrorClass},
     },
 };
@@ -54,11 +54,14 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         message.iter().fold(finding, |finding, message| finding.evidence(message.clone()))
     };
     let bundle = api_service.spec.ca_bundle.as_deref().unwrap_or("");
+    let silent = unanswered(context);
     if bundle.is_empty() {
-        if unknown_authority {
+        // Names are compared first, and metrics-server's own certificate has none that fits; no system root signs .svc.
+        let other_name = message.as_deref().is_some_and(|message| message.contains("certificate is valid for"));
+        if unknown_authority || other_name || silent.is_some() {
             let finding = told(Cause::CaBundleMissing, "the certificate is to be verified, and there is no caBundle")
                 .evidence("spec.insecureSkipTLSVerify is not true, spec.caBundle is empty");
-            return Ok(Outcome::fail(finding));
+            return Ok(Outcome::fail(silent.iter().fold(finding, |finding, told| finding.evidence(told.clone()))));
         }
         return Ok(Outcome::pass("No caBundle: the serving certificate must be signed by a system root."));
     }
@@ -75,6 +78,7 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let until = jiff::Timestamp::from_second(latest).map_or_else(|_| latest.to_string(), |until| until.to_string());
     if latest < now
         && (message.is_some()
+            || silent.is_some()
             || chain.unavailable().is_some_and(|condition| MessageClass::of(&condition.message) == MessageClass::Tls))
     {
         let finding = told(Cause::CaBundleExpired, "every certificate in the caBundle has expired")
@@ -89,6 +93,32 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let outcome =
         Outcome::pass("Nothing fails because of the caBundle.").evidence(format!("spec.caBundle valid until {until}"));
     Ok(if expired_certificate { outcome.evidence("the serving certificate has expired") } else { outcome })
+}
+
+/// A call of the metrics API that got no answer though the `APIService` is available: up to Kubernetes 1.35 the
+/// aggregator verifies the certificate in calls alone, and clients do not see its error.
+fn unanswered(context: &Context<'_>) -> Option<String> {
+    const TEXT: &str = "the server is currently unable to handle the request (get pods.metrics.k8s.io)";
+    let verified =
+        context.snapshot.server_version.seen().is_some_and(|version| (version.major, version.minor) >= (1, 36));
+    if !context.chain.is_available() || verified {
+        return None;
+    }
+    let snapshot = context.snapshot;
+    let called =
+        [&snapshot.top_nodes, &snapshot.top_pods].into_iter().find_map(|retrieval| match &retrieval.seen()?.outcome {
+            retrieval::Outcome::Failed { class: ErrorClass::ServiceUnavailable, text } => {
+                Some(format!("call of the metrics API: {}", text.trim()))
+            }
+            _ => None,
+        });
+    called.or_else(|| {
+        let conditions = snapshot.autoscalers.iter().flat_map(|autoscaler| &autoscaler.status.conditions);
+        conditions
+            .filter(|condition| condition.status == ConditionStatus::False)
+            .find(|condition| condition.message.contains(TEXT))
+            .map(|condition| format!("condition {}: {}", condition.kind, condition.message))
+    })
 }
 
 /// An x509 error of the aggregator's check, or of the calls themselves.
@@ -144,10 +174,34 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_fail_behind_an_available_apiservice_are_told_by_its_bundle() {
+        use crate::snapshot::{KubernetesVersion, Observed, Retrieval};
+        let cause = |ca_bundle: Option<String>, minor: u32| {
+            let text = "Error from server (ServiceUnavailable): the server is currently unable to handle the request (get nodes.metrics.k8s.io)";
+            let outcome = retrieval::Outcome::Failed { class: ErrorClass::ServiceUnavailable, text: text.to_owned() };
+            let snapshot = Snapshot {
+                server_version: Observed::Present(KubernetesVersion { major: 1, minor }),
+                top_nodes: Observed::Present(Retrieval { outcome, latency: None }),
+                ..with(ca_bundle, None)
+            };
+            run(Step::Apiservice, "ca_bundle", &snapshot).findings.first().map(|finding| finding.cause)
+        };
+        assert_eq!(cause(None, 30), Some(Cause::CaBundleMissing));
+        assert_eq!(cause(Some(bundle((2025, 1, 1))), 30), Some(Cause::CaBundleExpired));
+        assert_eq!(cause(Some(bundle((2030, 1, 1))), 30), None, "it may be anything");
+        assert_eq!(cause(None, 36), None, "the aggregator's own check has verified it");
+    }
+
+    #[test]
     fn a_bundle_is_blamed_only_with_an_x509_error() {
         let unknown = "tls: failed to verify certificate: x509: certificate signed by unknown authority";
         for (ca_bundle, message, expected) in [
             (None, Some(unknown), Some(Cause::CaBundleMissing)),
+            (
+                None,
+                Some("x509: certificate is valid for localhost, localhost, not metrics-server.kube-system.svc"),
+                Some(Cause::CaBundleMissing),
+            ),
             (None, None, None),
             (Some(bundle((2030, 1, 1))), Some(unknown), Some(Cause::CaBundleMismatch)),
             (Some(bundle((2030, 1, 1))), None, None),

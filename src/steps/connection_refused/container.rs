@@ -3,12 +3,18 @@
 //! A container that runs and is Ready now has no fault, whatever happened to it before; while another replica serves,
 //! one that does not is at most a rollout.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
     log_lines,
     metrics_server::{self, ListenPort},
-    snapshot::{DialOutcome, Named, NotSeen, Pod, pod::ContainerStatus, version::Version},
+    snapshot::{
+        DialOutcome, Named, NotSeen, Pod,
+        pod::{ContainerState, ContainerStatus},
+        version::Version,
+    },
     steps::timeout,
 };
 
@@ -62,6 +68,21 @@ impl Broken<'_> {
             self.waiting_reason(),
             "CrashLoopBackOff" | "RunContainerError" | "CreateContainerError" | "StartError"
         ) || ended
+    }
+
+    /// Whether the kernel killed it for its memory and it has not run long since: later it is not Ready for another reason.
+    fn is_killed_for_memory(&self, now: Timestamp) -> bool {
+        const LONG: SignedDuration = SignedDuration::from_mins(10);
+        let killed = |state: &ContainerState| {
+            state.terminated.as_ref().is_some_and(|terminated| terminated.reason == "OOMKilled")
+        };
+        let runs_long = self
+            .status
+            .state
+            .running
+            .as_ref()
+            .is_some_and(|running| running.started_at.is_some_and(|started| now.duration_since(started) > LONG));
+        killed(&self.status.state) || killed(&self.status.last_state) && !runs_long
     }
 
     /// What the kubelet wrote down of the container's ends: messages of the states.
@@ -309,12 +330,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     if !findings.is_empty() {
         return Ok(Outcome::fail_all(findings));
     }
-    let killed = broken.iter().find(|broken| {
-        let ended = |state: &crate::snapshot::pod::ContainerState| {
-            state.terminated.as_ref().is_some_and(|terminated| terminated.reason == "OOMKilled")
-        };
-        ended(&broken.status.state) || ended(&broken.status.last_state)
-    });
+    let killed = broken.iter().find(|broken| broken.is_killed_for_memory(context.snapshot.observed_at));
     if let Some(killed) = killed {
         let finding = Finding::outage(
             Cause::OutOfMemory,
@@ -464,5 +480,17 @@ mod tests {
         );
         assert_eq!(all_causes(&snapshot), [Cause::NothingListens]);
         assert_eq!(run(Step::ConnectionRefused, "container", &healthy()).status, Status::Pass);
+    }
+
+    #[test]
+    fn a_kill_that_was_survived_is_history() {
+        let message = "endpoints have no addresses";
+        let status = |started: i64| {
+            json!({"name": "metrics-server", "restartCount": 1, "state": {"running": {"startedAt": crate::testing::at(started)}},
+                "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}})
+        };
+        let causes = |started: i64| all_causes(&with("metrics-server:v0.9.0", &[], status(started), "False", message));
+        assert_eq!(causes(-90), [Cause::OutOfMemory]);
+        assert_eq!(causes(-7200), [], "it runs for two hours and is not Ready for another reason");
     }
 }

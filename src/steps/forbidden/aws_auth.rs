@@ -7,8 +7,11 @@ use serde::Deserialize;
 use super::object;
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
-    snapshot::{NotSeen, Snapshot},
+    check::{Context, Finding, Impact, Outcome},
+    snapshot::{
+        NotSeen, Snapshot,
+        retrieval::{self, ErrorClass},
+    },
 };
 
 /// A longer text than any cluster has is not parsed.
@@ -88,16 +91,26 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         "aws-auth: {} entries, {} without username, {} with a path in the role ARN, {} mapped twice, {} unparsable keys",
         counts.entries, counts.without_username, counts.arn_with_path, counts.conflicting, counts.unparsable
     );
+    // Whom it hurts shows in 401 alone; everybody else is served.
+    let hurts = [&context.snapshot.top_nodes, &context.snapshot.top_pods].into_iter().any(|retrieval| {
+        retrieval.seen().is_some_and(|retrieval| {
+            matches!(retrieval.outcome, retrieval::Outcome::Failed { class: ErrorClass::Unauthorized, .. })
+        })
+    });
+    let finding = |cause: Cause, summary: String| Finding {
+        impact: if hurts { Impact::Partial } else { Impact::Latent },
+        ..Finding::partial(cause, config_map.clone(), summary).evidence(told.clone())
+    };
     if counts.unparsable > 0 {
         let summary = "The YAML inside of aws-auth cannot be read, so it maps nobody.";
-        return Ok(Outcome::fail(Finding::partial(Cause::AwsAuthUnparsable, config_map, summary).evidence(told)));
+        return Ok(Outcome::fail(finding(Cause::AwsAuthUnparsable, summary.to_owned())));
     }
     if counts.without_username > 0 {
         let summary = format!(
             "{} entries of aws-auth have no username: they get 401 from the metrics API.",
             counts.without_username
         );
-        return Ok(Outcome::fail(Finding::partial(Cause::AwsAuthUsernameMissing, config_map, summary).evidence(told)));
+        return Ok(Outcome::fail(finding(Cause::AwsAuthUsernameMissing, summary)));
     }
     Ok(Outcome::pass("Every entry of aws-auth has a username.").evidence(told))
 }

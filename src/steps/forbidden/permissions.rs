@@ -7,8 +7,9 @@ use super::{account, object};
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
+    log_lines,
     metrics_server::{self, Owner},
-    rbac::{Attributes, Decision, User, decide},
+    rbac::{Attributes, Decision, User, decide, has_node_role},
     snapshot::{self, NotSeen, retrieval, version::Version},
 };
 
@@ -46,7 +47,7 @@ impl Permission {
     }
 
     fn attributes(self) -> Attributes<'static> {
-        let cluster = |verb, group, resource| Attributes { verb, group, resource, name: "", namespace: "" };
+        let cluster = |verb, group, resource| Attributes { verb, group, resource, ..Attributes::default() };
         match self {
             Self::NodesMetrics => cluster("get", "", "nodes/metrics"),
             Self::NodesStats => cluster("get", "", "nodes/stats"),
@@ -60,6 +61,7 @@ impl Permission {
                 resource: "configmaps",
                 name: "extension-apiserver-authentication",
                 namespace: "kube-system",
+                ..Attributes::default()
             },
         }
     }
@@ -160,6 +162,12 @@ pub fn granted(context: &Context<'_>) -> Vec<(Permission, Decision, Source)> {
     answers.collect()
 }
 
+/// Whether every permission whose absence would be this cause is granted now, so that what a log tells of it is history.
+pub fn granted_by_now(context: &Context<'_>, cause: Cause) -> bool {
+    let mut answers = granted(context).into_iter().filter(|(permission, ..)| permission.cause() == cause).peekable();
+    answers.peek().is_some() && answers.all(|(_, decision, _)| matches!(decision, Decision::Allowed(_)))
+}
+
 /// Whether what is seen to work proves that the permission is there, whoever grants it: other authorizers than RBAC may.
 fn proven_by_success(context: &Context<'_>, permission: Permission) -> bool {
     let chain = context.chain;
@@ -177,6 +185,16 @@ fn proven_by_success(context: &Context<'_>, permission: Permission) -> bool {
     }
 }
 
+/// Whether kubelets refuse metrics-server while a role of its own was seen: they ask the API server, so what that role
+/// lacks is what they miss, though not every binding was seen.
+fn refused_by_kubelets(context: &Context<'_>, user: &User) -> bool {
+    let snapshot = context.snapshot;
+    let refused =
+        |line: &str| log_lines::scrape_failures(line).iter().any(|(cause, _)| *cause == Cause::KubeletForbidden);
+    has_node_role(&snapshot.roles, &snapshot.role_bindings, user)
+        && snapshot.logs.iter().any(|log| log.lines().any(refused))
+}
+
 /// Every permission is there.
 pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let Some((namespace, name)) = account(context) else {
@@ -190,6 +208,7 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut unseen = None;
     let mut sources = BTreeSet::new();
+    let refused = refused_by_kubelets(context, &User::service_account(namespace, name));
     for (permission, decision, source) in answers {
         let asked = permission.attributes();
         let by = match source {
@@ -200,6 +219,20 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         let told = format!("{by} system:serviceaccount:{namespace}:{name} may not {} {}", asked.verb, asked.resource);
         match decision {
             Decision::Allowed(_) => {}
+            Decision::NotSeen(_) if refused && permission.cause() == Cause::KubeletPermissionMissing => {
+                findings.push(
+                    Finding::outage(
+                        Cause::KubeletPermissionMissing,
+                        object("ServiceAccount", namespace, name),
+                        format!(
+                            "{} ({namespace}/{name})",
+                            Cause::KubeletPermissionMissing.entry().title.trim_end_matches('.')
+                        ),
+                    )
+                    .evidence(format!("the role that is bound to it lacks {} {}", asked.verb, asked.resource))
+                    .evidence("kubelets answer 403 Forbidden"),
+                );
+            }
             Decision::NotSeen(reason) => unseen = unseen.or(Some(reason)),
             Decision::Denied if proven_by_success(context, permission) => {}
             Decision::Denied => match findings.iter_mut().find(|finding| finding.cause == permission.cause()) {
@@ -313,5 +346,23 @@ mod tests {
     fn version_0_5_needs_nodes_stats() {
         assert!(Permission::needed(Some(Version::new(0, 5, 2))).contains(&Permission::NodesStats));
         assert!(Permission::needed(Some(Version::new(0, 6, 0))).contains(&Permission::NodesMetrics));
+    }
+    #[test]
+    fn a_refusing_kubelet_and_the_role_that_is_bound_are_proof_enough() {
+        let mut snapshot = without("none");
+        let role: crate::snapshot::Role = crate::testing::object(
+            serde_json::json!({"metadata": {"name": "system:metrics-server"},
+            "rules": [{"apiGroups": [""], "resources": ["nodes/stats", "nodes", "pods"], "verbs": ["get", "list", "watch"]}]}),
+        );
+        let binding = snapshot.role_bindings.get("", "system:metrics-server").seen().map(|binding| (*binding).clone());
+        snapshot.roles = Collection::unseen(NotSeen::NotInBundle("clusterroles"));
+        snapshot.roles.insert(role);
+        snapshot.role_bindings = Collection::unseen(NotSeen::NotInBundle("clusterrolebindings"));
+        snapshot.role_bindings.insert(binding.expect("it"));
+        assert_eq!(run(Step::Forbidden, "permissions", &snapshot).status, Status::Unknown);
+        let mut log = crate::snapshot::ContainerLog::new("kube-system", "metrics-server-5d8f-abcde", "metrics-server");
+        log.push(r#"E0101 11:59:00.000000       1 scraper.go:140] "Failed to scrape node" err="request failed, status: \"403 Forbidden\"" node="node-1""#);
+        snapshot.logs = Collection::complete([log]);
+        assert_eq!(run(Step::Forbidden, "permissions", &snapshot).findings[0].cause, Cause::KubeletPermissionMissing);
     }
 }

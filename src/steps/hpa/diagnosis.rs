@@ -265,7 +265,13 @@ fn resource_metric(
             diagnosis(HpaCause::MissingRequest, what, Some(active))
         });
     }
-    if message.contains("unable to fetch metrics from resource metrics API") {
+    // Up to 1.11 the API has no name there, and before it was Heapster's.
+    let unanswered = [
+        "unable to fetch metrics from resource metrics API",
+        "unable to fetch metrics from API",
+        "failed to get pod resource metrics",
+    ];
+    if unanswered.iter().any(|text| message.contains(text)) {
         let mut down = diagnosis(HpaCause::MetricsApiDown, "the metrics API does not answer it", Some(active));
         if message.contains("subjectaccessreviews") && message.contains("is forbidden") {
             down.proven = Some(Cause::AuthDelegatorMissing);

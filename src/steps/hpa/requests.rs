@@ -48,6 +48,18 @@ pub(super) fn missing(context: &Context<'_>, autoscaler: &HorizontalPodAutoscale
     missing
 }
 
+/// How many pods lack each request that one of the autoscaler's metrics needs, by container and resource.
+pub fn containers_without_request(
+    context: &Context<'_>,
+    autoscaler: &HorizontalPodAutoscaler,
+) -> BTreeMap<(String, String), usize> {
+    let mut pods = BTreeMap::new();
+    for Missing { container, resource, .. } in missing(context, autoscaler) {
+        *pods.entry((container, resource)).or_default() += 1;
+    }
+    pods
+}
+
 /// When the youngest pod under the selector was made.
 pub(super) fn youngest_pod(context: &Context<'_>, autoscaler: &HorizontalPodAutoscaler) -> Option<Timestamp> {
     pods(context, autoscaler).iter().filter_map(|pod| pod.metadata.creation_timestamp).max()

@@ -155,6 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn pods_that_are_not_ready_are_told_without_an_apiservice_in_sight() {
+        let status = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]});
+        let mut snapshot = broken(|_| (), vec![pod(status, -600)]);
+        snapshot.api_services = Collection::unseen(NotSeen::NotInBundle("apiservices"));
+        assert_eq!(causes(&snapshot, "endpoints"), [Cause::PodsNotReady]);
+        let seen = Snapshot { api_services: Collection::unseen(NotSeen::NotInBundle("apiservices")), ..healthy() };
+        assert_eq!(run(Step::OtherReasons, "endpoints", &seen).status, Status::Unknown);
+    }
+
+    #[test]
     fn ready_pods_without_endpoints_name_the_port_or_the_controller() {
         let status = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": at(-500)}]});
         let snapshot = broken(|_| (), vec![pod(status, -600)]);

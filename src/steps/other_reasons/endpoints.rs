@@ -55,8 +55,10 @@ impl EndpointCounts {
 pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let chain = context.chain;
     let Some(reference) = chain.service_reference() else {
-        chain.api_service.clone().known()?;
-        return Ok(Outcome::skipped("No APIService names a Service."));
+        let Err(gap) = chain.api_service.clone().known() else {
+            return Ok(Outcome::skipped("No APIService names a Service."));
+        };
+        return unregistered(context, gap);
     };
     if chain.service.is_absent() {
         return Ok(Outcome::skipped("The Service does not exist."));
@@ -91,6 +93,20 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         return Err(NotSeen::TooEarly("no ready address is left and the APIService is still available".to_owned()));
     }
     why_none(context, &counted, says_none)
+}
+
+/// The `APIService` was not seen; the pods of metrics-server may have been, and whatever it names leads to none of them
+/// while none is Ready.
+fn unregistered(context: &Context<'_>, gap: NotSeen) -> Result<Outcome, NotSeen> {
+    let pods: Vec<&Pod> =
+        context.chain.workload_pods.objects.iter().filter(|pod| !pod.is_terminating()).copied().collect();
+    if pods.is_empty() {
+        return no_pods_seen(context, gap, |finding| finding);
+    }
+    if pods.iter().any(|pod| pod.is_ready()) {
+        return Err(gap);
+    }
+    selected_pods(context, None, &pods, |finding| finding)
 }
 
 /// Why the Service has no address that can be used.

@@ -45,9 +45,6 @@ pub(super) fn exists(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         finding =
             finding.evidence(format!("Service {}/{} leads to metrics-server", service.namespace(), service.name()));
     }
-    if chain.workload.seen().is_none() && chain.workload_pods.objects.is_empty() {
-        finding = finding.candidates([Cause::ServiceNotFound, Cause::ApiServiceLeftOver]);
-    }
     Ok(Outcome::fail(finding))
 }
 

@@ -126,6 +126,16 @@ fn some(names: &[String]) -> String {
     if names.len() > 5 { format!("{shown} and {} more", names.len() - 5) } else { shown }
 }
 
+/// Whether a Ready pod of metrics-server, and the container in it, has had the time for its scrapes.
+pub(super) fn runs_long_enough(context: &Context<'_>) -> bool {
+    let now = context.snapshot.observed_at;
+    context.chain.pods().iter().filter(|pod| pod.is_ready() && !pod.is_terminating()).any(|pod| {
+        let containers = pod.status.container_statuses.iter().filter_map(|status| status.state.running.as_ref());
+        let started = containers.filter_map(|running| running.started_at).max().max(pod.status.start_time);
+        started.is_some_and(|started| now.duration_since(started) > START_TIME)
+    })
+}
+
 /// While every pod of metrics-server is young, missing samples prove nothing.
 fn just_started(context: &Context<'_>) -> Option<NotSeen> {
     let now = context.snapshot.observed_at;

@@ -21,7 +21,7 @@ fn restricts_ingress(policy: &NetworkPolicy) -> bool {
     policy.spec.policy_types.is_empty() || policy.spec.policy_types.iter().any(|kind| kind == "Ingress")
 }
 
-fn covers_port(ports: &[NetworkPolicyPort], pod: &Pod, wanted: u16) -> bool {
+pub(super) fn covers_port(ports: &[NetworkPolicyPort], pod: &Pod, wanted: u16) -> bool {
     ports.is_empty()
         || ports.iter().any(|port| {
             if !(port.protocol.is_empty() || port.protocol == "TCP") {

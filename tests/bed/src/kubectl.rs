@@ -73,6 +73,20 @@ impl Kubectl {
         self.run_with_input(&["apply", "-f", "-"], yaml).unwrap_or_else(|error| panic!("{error:#}"));
     }
 
+    /// `kubectl kustomize` of resources and components, each a path relative to the project's root.
+    pub fn kustomize(&self, resources: &[&str], components: &[&str]) -> Result<String> {
+        // A kustomization names others by relative path alone, so it has to stand in the project.
+        let target = components::project_root().join("target");
+        std::fs::create_dir_all(&target)?;
+        let folder = tempfile::tempdir_in(target)?;
+        let list = |paths: &[&str]| paths.iter().map(|path| format!("../../{path}")).collect::<Vec<_>>();
+        let kustomization =
+            serde_json::json!({ "resources": list(resources), "components": list(components) }).to_string();
+        std::fs::write(folder.path().join("kustomization.yaml"), kustomization)?;
+        let path = folder.path().display().to_string();
+        self.run(&["kustomize", "--load-restrictor=LoadRestrictionsNone", &path])
+    }
+
     /// Runs it with a text on its standard input.
     pub fn run_with_input<S: AsRef<str>>(&self, arguments: &[S], input: &str) -> Result<String> {
         let arguments: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();

@@ -1,0 +1,2 @@
+export * from 'react-router-dom';
+export const CompatRouter = ({ children }) => children;

@@ -1,0 +1,178 @@
+//! Bundles as operators send them, and the verdict that each must lead to.
+//!
+//! `tests/cases/CASE/bundle/` (or one file `bundle.yaml`) is read as `check --from` reads it;
+//! `tests/cases/CASE/expected.yaml` says what happened and what must be told. Nobody's names or addresses stand in them:
+//! the strings of Kubernetes and metrics-server are real, the clusters are made up.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use metrics_server_doctor::{
+    catalogue::{self, Cause},
+    check::Finding,
+    observe::bundle,
+    render::text::text,
+    report::{DEFAULT_RUNBOOK_URL, Report},
+    verdict::Verdict,
+};
+use serde::Deserialize;
+
+/// What a case must lead to. Causes are written `STEP/CAUSE`, as in reports.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    /// One line: what was done to that cluster, or what is the matter with it.
+    happened: String,
+    /// `STEP/CAUSE`, `healthy` or `undetermined`.
+    verdict: String,
+    /// The causes that the verdict `undetermined` names, in any order.
+    #[serde(default)]
+    candidates: BTreeSet<String>,
+    /// Causes that stand as findings of their own beside the verdict.
+    #[serde(default)]
+    findings: BTreeSet<String>,
+    /// Causes that are told as explained by the verdict.
+    #[serde(default)]
+    held_back: BTreeSet<String>,
+    /// Causes that must be neither verdict nor candidate nor finding: what a hasty reader would blame.
+    #[serde(default)]
+    not_blamed: BTreeSet<String>,
+    /// Words that the report must quote.
+    #[serde(default)]
+    told: Vec<String>,
+}
+
+struct Case {
+    name: String,
+    bundle: PathBuf,
+    expected: Expected,
+}
+
+fn cases() -> Vec<Case> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut folders: Vec<PathBuf> = fs::read_dir(root)
+        .expect("the folder of cases")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    folders.sort();
+    folders.iter().map(|folder| case(folder)).collect()
+}
+
+fn case(folder: &Path) -> Case {
+    let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+    let expected = fs::read_to_string(folder.join("expected.yaml"))
+        .unwrap_or_else(|error| panic!("tests/cases/{name}/expected.yaml: {error}"));
+    let expected: Expected =
+        serde_saphyr::from_str(&expected).unwrap_or_else(|error| panic!("tests/cases/{name}/expected.yaml: {error}"));
+    let bundle = fs::read_dir(folder)
+        .expect("a readable folder")
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.file_stem().is_some_and(|stem| stem == "bundle"))
+        .unwrap_or_else(|| panic!("tests/cases/{name} has no bundle"));
+    Case { name, bundle, expected }
+}
+
+fn id(cause: Cause) -> String {
+    format!("{}/{}", cause.step(), cause.id())
+}
+
+fn verdict_id(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Cause(cause) => id(cause),
+        Verdict::Healthy | Verdict::Undetermined => verdict.id().to_owned(),
+    }
+}
+
+fn known_ids() -> BTreeSet<String> {
+    catalogue::all().iter().map(|entry| id(entry.cause)).collect()
+}
+
+fn ids(findings: &[Finding]) -> BTreeSet<String> {
+    findings.iter().map(|finding| id(finding.cause)).collect()
+}
+
+fn names(ids: &BTreeSet<String>) -> String {
+    if ids.is_empty() { "none".to_owned() } else { ids.iter().cloned().collect::<Vec<_>>().join(", ") }
+}
+
+/// What differs from the expectation; empty where nothing does.
+fn differences(case: &Case, report: &Report) -> String {
+    let mut told = String::new();
+    let judgement = &report.judgement;
+    let expected = &case.expected;
+    let verdict = verdict_id(judgement.verdict);
+    if verdict != expected.verdict {
+        let _ = writeln!(told, "  verdict: expected {}, got {verdict}", expected.verdict);
+    }
+    let candidates: BTreeSet<String> = judgement.candidates.iter().copied().map(id).collect();
+    if candidates != expected.candidates && (verdict != expected.verdict || !expected.candidates.is_empty()) {
+        let _ = writeln!(told, "  candidates: expected {}, got {}", names(&expected.candidates), names(&candidates));
+    }
+    let (findings, held_back) = (ids(&judgement.findings), ids(&judgement.held_back));
+    for (what, wanted, got) in
+        [("findings", &expected.findings, &findings), ("held_back", &expected.held_back, &held_back)]
+    {
+        let missing: BTreeSet<String> = wanted.difference(got).cloned().collect();
+        if !missing.is_empty() {
+            let _ = writeln!(told, "  {what}: {} is missing, got {}", names(&missing), names(got));
+        }
+    }
+    for blamed in &expected.not_blamed {
+        if verdict == *blamed || candidates.contains(blamed) || findings.contains(blamed) {
+            let _ = writeln!(told, "  {blamed} is blamed and must not be");
+        }
+    }
+    let shown = text(report, DEFAULT_RUNBOOK_URL);
+    for words in &expected.told {
+        if !shown.contains(words.as_str()) {
+            let _ = writeln!(told, "  the report does not say {words:?}");
+        }
+    }
+    if !told.is_empty() {
+        let _ = writeln!(told, "{shown}");
+    }
+    told
+}
+
+#[test]
+fn every_case_leads_to_its_verdict() {
+    let cases = cases();
+    assert!(cases.len() > 1, "no cases were found");
+    let mut failed = 0;
+    let mut told = String::new();
+    for case in &cases {
+        let difference = match bundle::read(&case.bundle) {
+            Ok(snapshot) => differences(case, &Report::new(&snapshot)),
+            Err(error) => format!("  the bundle cannot be read: {error}\n"),
+        };
+        if !difference.is_empty() {
+            failed += 1;
+            let _ = writeln!(told, "tests/cases/{}: {}\n{difference}", case.name, case.expected.happened);
+        }
+    }
+    assert!(failed == 0, "{failed} of {} cases differ\n\n{told}", cases.len());
+}
+
+#[test]
+fn expectations_name_causes_of_the_catalogue() {
+    let known = known_ids();
+    for Case { name, expected, .. } in cases() {
+        assert!(!expected.happened.trim().is_empty(), "tests/cases/{name}: says not what happened");
+        let verdict = &expected.verdict;
+        assert!(
+            ["healthy", "undetermined"].contains(&verdict.as_str()) || known.contains(verdict),
+            "tests/cases/{name}: {verdict} is no verdict"
+        );
+        let named = [&expected.candidates, &expected.findings, &expected.held_back, &expected.not_blamed];
+        for cause in named.into_iter().flatten() {
+            assert!(known.contains(cause), "tests/cases/{name}: {cause} is no cause of the catalogue");
+        }
+    }
+}

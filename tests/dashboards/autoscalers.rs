@@ -1,0 +1,217 @@
+//! The autoscalers: which are blind, why, since when, and which container is to blame where that is known.
+
+use serde_json::json;
+
+use super::{
+    model::{Dashboard, Panel, RUNBOOKS, Section, query_variable},
+    overview::width,
+    palette::{self, FAIL, NEUTRAL, SKIPPED, mapping, two},
+};
+
+pub(crate) const UID: &str = "metrics-server-doctor-hpa";
+
+/// As on the other dashboards, and the chosen namespaces.
+const SELECTOR: &str = r#"cluster=~"$cluster", job=~"$job", namespace=~"$namespace""#;
+/// Causes that are no fault.
+const NO_FAULT: &str = "scaled_to_zero|too_young";
+
+pub(crate) fn dashboard() -> Dashboard {
+    Dashboard {
+        uid: UID,
+        title: "metrics-server-doctor / Autoscalers",
+        description: "HorizontalPodAutoscalers that do not know a target: which, why, since when.",
+        variables: vec![query_variable(
+            "namespace",
+            "Namespace",
+            r#"label_values(hpa_targets{cluster=~"$cluster", job=~"$job"}, namespace)"#,
+            ".*",
+        )],
+        sections: vec![
+            Section {
+                title: None,
+                first_id: 0,
+                panels: vec![
+                    all(),
+                    blind(),
+                    waiting(),
+                    unknown_targets(),
+                    which(),
+                    containers(),
+                    what_to_do(),
+                    conditions(),
+                ],
+            },
+            Section { title: Some("How it came to be".to_owned()), first_id: 100, panels: vec![history(), causes()] },
+        ],
+    }
+}
+
+fn each(family: &str) -> String {
+    format!("max by (cluster, namespace, hpa) ({family}{{{SELECTOR}}})")
+}
+
+fn all() -> Panel {
+    Panel::stat("Autoscalers", "HorizontalPodAutoscalers that the doctor sees.", (6, 4))
+        .now("autoscalers", format!("count({})", each("hpa_targets")))
+        .unit("short")
+        .without_data("No autoscaler seen")
+}
+
+fn of_causes(matcher: &str) -> String {
+    let causes = format!(
+        r#"count(max by (cluster, namespace, hpa) (hpa_unknown_cause{{{SELECTOR}, cause{matcher}"{NO_FAULT}"}}))"#
+    );
+    format!("{causes} or 0 * count({})", each("hpa_targets"))
+}
+
+fn blind() -> Panel {
+    Panel::stat(
+        "Blind through a fault",
+        "Autoscalers with a target that kubectl prints as <unknown>, and something is broken.",
+        (6, 4),
+    )
+    .now("blind", of_causes("!~"))
+    .unit("short")
+    .none_is_well()
+    .without_data("No autoscaler seen")
+}
+
+fn waiting() -> Panel {
+    Panel::stat("Without a value, no fault", "Just started, or scaled to zero.", (6, 4))
+        .now("waiting", of_causes("=~"))
+        .unit("short")
+        .thresholds(NEUTRAL, &[(1.0, SKIPPED)])
+        .without_data("No autoscaler seen")
+}
+
+fn unknown_targets() -> Panel {
+    Panel::stat("Unknown targets", "Metric targets that kubectl prints as <unknown>, of all targets.", (6, 4))
+        .now("unknown", format!("sum({})", each("hpa_unknown_targets")))
+        .now("of all", format!("sum({})", each("hpa_targets")))
+        .option("/textMode", json!("value_and_name"))
+        .unit("short")
+        .without_data("No autoscaler seen")
+}
+
+fn which() -> Panel {
+    let blind = format!("{} > 0", each("hpa_unknown_targets"));
+    let cause = format!("max by (cluster, namespace, hpa, cause) (hpa_unknown_cause{{{SELECTOR}}})");
+    let since = format!(
+        r#"max by (cluster, namespace, hpa) (hpa_condition_last_transition_timestamp_seconds{{{SELECTOR}, condition="ScalingActive"}}) * 1000 and on (cluster, namespace, hpa) ({blind})"#
+    );
+    Panel::table(
+        "Which, why, since when",
+        "Since is the last change of condition ScalingActive: it is older than the fault where only one target of several is unknown.",
+        (14, 8),
+    )
+    .rows(blind.clone())
+    .rows(format!("{} and on (cluster, namespace, hpa) ({blind})", each("hpa_targets")))
+    .rows(cause)
+    .rows(since)
+    .columns(&[
+        ("cluster", "Cluster"),
+        ("namespace", "Namespace"),
+        ("hpa", "Autoscaler"),
+        ("Value #A", "Unknown"),
+        ("Value #B", "Targets"),
+        ("cause", "Cause"),
+        ("Value #D", "Since"),
+    ])
+    .field("Unknown", width(85))
+    .field("Targets", width(75))
+    .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}, {"id": "custom.width", "value": 140}]))
+    .field("Cause", json!([
+        {"id": "custom.width", "value": 170},
+        {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/hpa.md#${{__data.fields.Cause}}"), "targetBlank": true}]},
+    ]))
+    .without_data("No autoscaler is seen to be blind")
+}
+
+fn what_to_do() -> Panel {
+    let count = format!("count by (cause) (max by (cluster, namespace, hpa, cause) (hpa_unknown_cause{{{SELECTOR}}}))");
+    Panel::table("What the causes mean and what to do", "Each cause that some autoscaler has, in words.", (24, 6))
+        .rows(format!(
+            r#"label_replace(label_replace({count}, "why", "$1", "cause", "(.*)"), "remedy", "$1", "cause", "(.*)")"#
+        ))
+        .columns(&[("cause", "Cause"), ("Value", "HPAs"), ("why", "Why"), ("remedy", "What to do")])
+        .tall_rows()
+        .field("Cause", width(170))
+        .field("HPAs", width(70))
+        .field(
+            "Why",
+            json!([
+                {"id": "mappings", "value": palette::autoscaler_causes()},
+                {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic", "wrapText": true}},
+                {"id": "custom.width", "value": 520},
+            ]),
+        )
+        .field("What to do", json!([{"id": "mappings", "value": palette::autoscaler_remedies()}]))
+        .unit("short")
+        .without_data("No autoscaler is seen to be blind")
+}
+
+fn containers() -> Panel {
+    Panel::table(
+        "Containers without a request",
+        "One container without the request is enough to make a Utilization target unknown, sidecars included.",
+        (10, 8),
+    )
+    .rows(format!(
+        "max by (cluster, namespace, hpa, container, resource) (hpa_containers_without_request{{{SELECTOR}}})"
+    ))
+    .columns(&[
+        ("namespace", "Namespace"),
+        ("hpa", "Autoscaler"),
+        ("container", "Container"),
+        ("resource", "Lacks"),
+        ("Value", "Pods"),
+    ])
+    .field("Pods", width(70))
+    .unit("short")
+    .without_data("No container without a request seen")
+}
+
+fn conditions() -> Panel {
+    Panel::table(
+        "Conditions",
+        "AbleToScale and ScalingActive with their reason, as kubectl describe hpa shows them.",
+        (24, 8),
+    )
+    .rows(format!("max by (cluster, namespace, hpa, condition, reason) (hpa_condition{{{SELECTOR}}})"))
+    .columns(&[
+        ("namespace", "Namespace"),
+        ("hpa", "Autoscaler"),
+        ("condition", "Condition"),
+        ("Value", "State"),
+        ("reason", "Reason"),
+    ])
+    .field(
+        "State",
+        json!([
+            {"id": "custom.width", "value": 80},
+            {"id": "mappings", "value": two(("False", FAIL), ("True", palette::PASS))},
+            {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
+        ]),
+    )
+    .field("Condition", width(120))
+    .without_data("No condition seen")
+}
+
+fn history() -> Panel {
+    Panel::timeline("Blind over time", "One band an autoscaler, for as long as it does not know a target.", (12, 9))
+        .over_time("{{namespace}}/{{hpa}}", format!("{} > bool 0", each("hpa_unknown_targets")))
+        .mappings(mapping([
+            ("0".to_owned(), "knows its targets".to_owned(), Some(palette::PASS)),
+            ("1".to_owned(), "unknown".to_owned(), Some(FAIL)),
+        ]))
+        .without_data("No autoscaler seen")
+}
+
+fn causes() -> Panel {
+    Panel::lines("By cause", "Autoscalers that do not know a target, by cause.", (12, 9), "short")
+        .over_time(
+            "{{cause}}",
+            format!("count by (cause) (max by (cluster, namespace, hpa, cause) (hpa_unknown_cause{{{SELECTOR}}}))"),
+        )
+        .without_data("None is blind")
+}

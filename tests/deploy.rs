@@ -1,0 +1,92 @@
+//! `deploy/` on a real API server, as somebody who installs it meets it: kustomize, the chart and the sidecar.
+//!
+//! `cargo test --test deploy [WORD…]` tries only the cases whose name has one of the words in it.
+
+// A file with its own `main` has its modules beside it.
+#[path = "deploy/chart.rs"]
+mod chart;
+#[path = "deploy/installed.rs"]
+mod installed;
+#[path = "deploy/kustomize.rs"]
+mod kustomize;
+#[path = "deploy/sidecar.rs"]
+mod sidecar;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::Result;
+use testbed::{Bed, components};
+
+/// A name, and what is done and looked at.
+type Case = (&'static str, fn(&Bed));
+
+const CASES: &[Case] = &[
+    ("kustomize: the base and each component are taken", kustomize::base_and_components),
+    ("kustomize: what it installs serves, with the rights that it ships", kustomize::serves),
+    ("a namespace that enforces restricted refuses what is not confined", kustomize::restricted_refuses),
+    ("chart: every way to set it up is taken", chart::every_setup),
+    ("chart: install, upgrade, rollback, uninstall", chart::life),
+    ("chart: what it installs serves, with the rights that it ships", chart::serves),
+    ("chart: helm test tells what check tells", chart::test),
+    // The last: it brings metrics-server.
+    ("sidecar: metrics-server's own manifest with the doctor in its pod", sidecar::serves),
+];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    if std::env::args().any(|word| word == "--list") {
+        for (name, _) in CASES {
+            println!("{name}: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    if let Err(error) = testbed::isolation::enter() {
+        eprintln!("no test on a real control plane is possible here: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    let begin = Instant::now();
+    let bed = match start() {
+        Ok(bed) => bed,
+        Err(error) => {
+            eprintln!("the cluster does not start: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("the cluster works after {} s", begin.elapsed().as_secs());
+    let mut failed = Vec::new();
+    for (name, case) in CASES.iter().filter(|(name, _)| wanted(name)) {
+        let begin = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| case(&bed)));
+        let verb = if outcome.is_ok() { "ok" } else { "FAILED" };
+        println!("test {name} ... {verb} ({:.1} s)", begin.elapsed().as_secs_f64());
+        if outcome.is_err() {
+            failed.push(*name);
+        }
+    }
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("failed: {}", failed.join(", "));
+    ExitCode::FAILURE
+}
+
+/// A cluster without metrics-server, with the definitions of Prometheus Operator.
+fn start() -> Result<Bed> {
+    for program in ["helm", "kubectl"] {
+        components::program(program)?;
+    }
+    let operator =
+        components::module_files("prometheus-operator-0.85.0", "github.com/prometheus-operator/prometheus-operator")?;
+    let bed = Bed::start_without_metrics_server()?;
+    for kind in ["servicemonitors", "podmonitors", "prometheusrules"] {
+        let file = operator.join(format!("example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"));
+        bed.kubectl().run(&["apply", "--server-side", "-f", &file.display().to_string()])?;
+    }
+    bed.kubectl().try_words("wait --for=condition=Established crd --all --timeout=30s")?;
+    Ok(bed)
+}

@@ -1,0 +1,152 @@
+//! What an installation has left on the cluster, and whether it works.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::ensure;
+use serde_json::Value;
+use testbed::{
+    Bed,
+    audit::{self, Request},
+    isolation::{PodNetwork, STATE},
+    page::{self, Page},
+    wait::wait_for,
+};
+
+pub(crate) const NAME: &str = "metrics-server-doctor";
+const PORT: u16 = 19102;
+/// The program under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_metrics-server-doctor");
+
+/// Kind, namespace and name of every object, but for what comes and goes by itself.
+pub(crate) fn everything(bed: &Bed) -> BTreeSet<String> {
+    let kinds = bed.kubectl().words("api-resources --verbs=list -o name");
+    let passing = ["events", "events.events.k8s.io", "leases.coordination.k8s.io", "ipaddresses.networking.k8s.io"];
+    let kinds: Vec<_> =
+        kinds.lines().filter(|kind| !passing.contains(kind) && !kind.ends_with("metrics.k8s.io")).collect();
+    let columns = "custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
+    let arguments = ["get", &kinds.join(","), "--all-namespaces", "--no-headers", "-o", columns];
+    let text = bed.kubectl().run(&arguments).unwrap_or_else(|error| panic!("{error:#}"));
+    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// Waits until the cluster has these objects and no other.
+pub(crate) fn expect_only(bed: &Bed, before: &BTreeSet<String>) {
+    let cleared = wait_for("nothing to be left", Duration::from_secs(40), || {
+        let now = everything(bed);
+        let left: Vec<_> = now.symmetric_difference(before).collect();
+        ensure!(left.is_empty(), "left or gone: {left:?}");
+        Ok(())
+    });
+    cleared.unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+/// The object as JSON.
+pub(crate) fn get(bed: &Bed, words: &str) -> Value {
+    let text = bed.kubectl().words(&format!("get {words} -o json"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words}: {error}"))
+}
+
+/// The flags of the doctor's container in a pod's `spec`.
+pub(crate) fn flags(spec: &Value) -> Vec<String> {
+    let containers = spec["containers"].as_array().expect("containers");
+    let is_doctor = |container: &&Value| container["image"].as_str().is_some_and(|image| image.contains(NAME));
+    let container = containers.iter().find(is_doctor).expect("a container of the doctor");
+    let words = container["args"].as_array().expect("args").iter();
+    words.map(|word| word.as_str().expect("text").to_owned()).collect()
+}
+
+/// The doctor with the flags of a pod and the token of its account; ended when dropped.
+pub(crate) struct Running {
+    server: Child,
+    address: SocketAddr,
+    log: std::path::PathBuf,
+    _network: Option<PodNetwork>,
+}
+
+impl Running {
+    /// In a network namespace of its own.
+    pub(crate) fn start(bed: &Bed, (namespace, account): (&str, &str), flags: &[String]) -> Self {
+        let network = PodNetwork::create("doctor", 2, 10).expect("a network namespace");
+        let command = network.command(Path::new(BINARY));
+        let address = network.address.clone();
+        Self::run(bed, (namespace, account), command, &address, flags, Some(network))
+    }
+
+    /// In the network namespace of another pod.
+    pub(crate) fn start_within(
+        bed: &Bed,
+        (namespace, account): (&str, &str),
+        network: &Path,
+        address: &str,
+        flags: &[String],
+    ) -> Self {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", network.display())).arg("--").arg(BINARY);
+        Self::run(bed, (namespace, account), command, address, flags, None)
+    }
+
+    fn run(
+        bed: &Bed,
+        (namespace, account): (&str, &str),
+        mut command: Command,
+        address: &str,
+        flags: &[String],
+        network: Option<PodNetwork>,
+    ) -> Self {
+        let kubeconfig = bed.kubeconfig_of(namespace, account).expect("a token");
+        let log = Path::new(STATE).join("doctor.log");
+        let output = File::create(&log).expect("a file");
+        // The image has no shell that could expand anything: the flags are given as they stand.
+        command.args(flags).arg("--kubeconfig").arg(&kubeconfig);
+        command.stdin(Stdio::null()).stdout(output.try_clone().expect("the file")).stderr(output);
+        let address = SocketAddr::new(address.parse().expect("an address"), PORT);
+        let server = command.spawn().expect("the doctor starts");
+        let running = Self { server, address, log, _network: network };
+        let ready = wait_for("the doctor to be ready", Duration::from_secs(40), || {
+            let (status, body) = page::get(address, "/readyz")?;
+            ensure!(status == 200, "/readyz answers {status}: {body}");
+            Ok(())
+        });
+        ready.unwrap_or_else(|error| panic!("{error:#}\n{}", running.log()));
+        running
+    }
+
+    /// Scrapes until it is so.
+    pub(crate) fn await_that(&self, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
+        let begin = std::time::Instant::now();
+        loop {
+            let page = Page::scrape(self.address).unwrap_or_else(|error| panic!("no page: {error:#}\n{}", self.log()));
+            if holds(&page) {
+                return page;
+            }
+            assert!(begin.elapsed() < Duration::from_mins(1), "{what}: not on the page\n{}", page.summary());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// What the account asked for since `after` and was refused.
+pub(crate) fn refused(namespace: &str, account: &str, after: jiff::Timestamp) -> Vec<Request> {
+    let requests = audit::requests_of(namespace, account).unwrap_or_else(|error| panic!("{error:#}"));
+    let since: Vec<_> = requests.into_iter().filter(|request| request.at >= after).collect();
+    assert!(since.len() > 10, "only {} requests are in the audit log", since.len());
+    since.into_iter().filter(Request::is_refused).collect()
+}

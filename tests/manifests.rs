@@ -1,0 +1,368 @@
+//! What stands in `deploy/`: the chart and kustomize say the same, ask for no more than they may, and know the program's flags.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Parser;
+use metrics_server_doctor::args::Arguments;
+use serde_json::{Value, json};
+use testbed::{components::project_root, helm, kubectl::Kubectl};
+
+const NAME: &str = "metrics-server-doctor";
+
+/// The objects of a text of YAML documents, hooks of the chart left out, by kind, namespace and name.
+fn objects(yaml: &str) -> BTreeMap<String, Value> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+    let documents = documents.into_iter().filter(|object| !object.is_null());
+    let objects = documents.filter(|object| object["metadata"]["annotations"]["helm.sh/hook"].is_null());
+    objects.map(|object| (identity(&object), object)).collect()
+}
+
+fn identity(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let metadata = &object["metadata"];
+    format!("{} {}/{}", text(&object["kind"]), text(&metadata["namespace"]), text(&metadata["name"]))
+}
+
+/// What the chart renders as release `metrics-server-doctor` in the namespace of that name.
+fn rendered(flags: &[&str]) -> String {
+    let chart = helm::chart().display().to_string();
+    let command = ["template", NAME, &chart, "--namespace", NAME];
+    helm::run(&command.iter().chain(flags).collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// A component with the values file that stands for it in the chart.
+fn values_of(component: &str) -> PathBuf {
+    helm::chart().join("ci").join(format!("{component}-values.yaml"))
+}
+
+/// The components beside the base; the sidecar goes with metrics-server's manifest instead.
+fn components() -> Vec<String> {
+    let folders = fs::read_dir(project_root().join("deploy/components")).expect("deploy/components").flatten();
+    let mut names: Vec<_> = folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name != "sidecar");
+    names.sort();
+    assert!(names.len() > 5, "{names:?}");
+    names
+}
+
+/// `kubectl kustomize` of resources and components, each relative to the project.
+fn kustomized(resources: &[&str], components: &[&str]) -> String {
+    Kubectl::admin().kustomize(resources, components).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+fn component_path(component: &str) -> String {
+    format!("deploy/components/{component}")
+}
+
+fn sidecar() -> String {
+    kustomized(&["tests/fixtures/metrics-server/manifest-0.9.yaml"], &[&component_path("sidecar")])
+}
+
+/// Leaves out what only one of the two has by custom: Helm's labels, and the namespace itself.
+fn without_customs(mut objects: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    objects.retain(|identity, _| !identity.starts_with("Namespace "));
+    for object in objects.values_mut() {
+        strip_labels(object);
+    }
+    objects
+}
+
+fn strip_labels(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for label in ["app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by"] {
+                map.remove(label);
+            }
+            map.remove("helm.sh/chart");
+            map.values_mut().for_each(strip_labels);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip_labels),
+        _ => {}
+    }
+}
+
+fn assert_same(what: &str, chart: &str, kustomize: &str) {
+    let chart = without_customs(objects(chart));
+    let kustomize = without_customs(objects(kustomize));
+    let names = |objects: &BTreeMap<String, Value>| objects.keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(names(&chart), names(&kustomize), "{what}: the chart (left) and kustomize (right) have other objects");
+    for (identity, object) in &chart {
+        let pretty = |value: &Value| serde_json::to_string_pretty(value).expect("JSON");
+        assert_eq!(
+            pretty(object),
+            pretty(&kustomize[identity]),
+            "{what}: {identity} of the chart (left) and of kustomize (right) differ"
+        );
+    }
+}
+
+#[test]
+fn the_chart_and_kustomize_say_the_same() {
+    assert_same("defaults", &rendered(&[]), &kustomized(&["deploy/base"], &[]));
+    for component in components() {
+        let values = values_of(&component);
+        assert!(values.is_file(), "component {component} has no values in {}", values.display());
+        let values = values.display().to_string();
+        let kustomize = kustomized(&["deploy/base"], &[&component_path(&component)]);
+        assert_ne!(kustomize, kustomized(&["deploy/base"], &[]), "component {component} changes nothing");
+        assert_same(&component, &rendered(&["--values", &values]), &kustomize);
+    }
+}
+
+#[test]
+fn components_go_together() {
+    let (access_reviews, logs, aws_auth) = ("access-reviews", "without-pods-log", "without-aws-auth");
+    let paths: Vec<_> = [access_reviews, logs, aws_auth].map(component_path).to_vec();
+    let kustomize = kustomized(&["deploy/base"], &paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let set = ["--set", "features.accessReviews=true,features.logs=false,features.awsAuth=false"];
+    let arguments = |text: &str| {
+        let flags = &objects(text)["Deployment metrics-server-doctor/metrics-server-doctor"]["spec"]["template"]["spec"]
+            ["containers"][0]["args"];
+        flags.as_array().expect("args").iter().map(ToString::to_string).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(arguments(&rendered(&set)), arguments(&kustomize));
+    let roles = objects(&kustomize).into_keys().filter(|identity| identity.starts_with("Role")).count();
+    assert_eq!(roles, 0, "a namespaced role is left");
+}
+
+/// Rules of every role in a text, each as one line.
+fn rules(yaml: &str) -> BTreeSet<String> {
+    let objects = objects(yaml);
+    let roles = objects.iter().filter(|(identity, _)| {
+        (identity.starts_with("ClusterRole ") || identity.starts_with("Role ")) && identity.contains(NAME)
+    });
+    let granted = roles.flat_map(|(_, role)| role["rules"].as_array().expect("rules").clone());
+    granted.map(|rule| rule.to_string()).collect()
+}
+
+fn arguments(yaml: &str) -> BTreeSet<String> {
+    let flags = containers(yaml).into_iter().filter_map(|container| container["args"].as_array().cloned());
+    flags.flatten().map(|flag| flag.as_str().expect("text").to_owned()).collect()
+}
+
+/// Containers of the doctor, those of hooks too.
+fn containers(yaml: &str) -> Vec<Value> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("YAML");
+    let specs = documents.iter().filter_map(|object| match object["kind"].as_str() {
+        Some("Deployment") => Some(&object["spec"]["template"]["spec"]),
+        Some("Pod") => Some(&object["spec"]),
+        _ => None,
+    });
+    let containers = specs.flat_map(|spec| spec["containers"].as_array().expect("containers"));
+    containers
+        .filter(|container| container["image"].as_str().is_some_and(|image| image.contains(NAME)))
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn a_feature_is_a_rule_and_a_flag() {
+    let default_rules = rules(&rendered(&[]));
+    let default_flags = arguments(&rendered(&[]));
+    for (feature, is_on, flag, has_rule) in [
+        ("rbac", true, "--without=rbac", true),
+        ("awsAuth", true, "--without=aws-auth", true),
+        ("nodes", true, "--without=nodes", true),
+        ("networkPolicies", true, "--without=network-policies", true),
+        ("logs", true, "--without=logs", true),
+        ("probes", true, "--without=probes", true),
+        ("accessReviews", false, "--with=access-reviews", true),
+        ("dial", true, "--dial=never", false),
+    ] {
+        let text = rendered(&["--set", &format!("features.{feature}={}", !is_on)]);
+        let flags: BTreeSet<_> = arguments(&text).difference(&default_flags).cloned().collect();
+        assert_eq!(flags, BTreeSet::from([flag.to_owned()]), "flags of feature {feature}");
+        let changed = rules(&text).symmetric_difference(&default_rules).count();
+        assert_eq!(changed, usize::from(has_rule), "feature {feature} changes {changed} rules");
+        assert_eq!(rules(&text).len() > default_rules.len(), has_rule && !is_on, "feature {feature}");
+    }
+    let features: Value =
+        serde_saphyr::from_str(&fs::read_to_string(helm::chart().join("values.yaml")).expect("values")).expect("YAML");
+    assert_eq!(features["features"].as_object().expect("features").len(), 8, "a feature is not in this test");
+}
+
+#[test]
+fn nothing_is_written_and_no_secret_is_read() {
+    let everything = rendered(&["--set", "features.accessReviews=true"]);
+    for text in [&everything, &kustomized(&["deploy/base"], &[&component_path("access-reviews")]), &sidecar()] {
+        let rules = rules(text);
+        assert!(rules.len() > 8, "{rules:?}");
+        for line in rules {
+            let rule: Value = serde_json::from_str(&line).expect("JSON");
+            let words = |field: &str| -> Vec<String> {
+                let words = rule[field].as_array().cloned().unwrap_or_default();
+                words.iter().map(|word| word.as_str().expect("text").to_owned()).collect()
+            };
+            let reads = ["get", "list", "watch"];
+            let is_review = words("resources") == ["subjectaccessreviews"] && words("verbs") == ["create"];
+            assert!(is_review || words("verbs").iter().all(|verb| reads.contains(&verb.as_str())), "{line} writes");
+            for field in ["verbs", "resources", "apiGroups"] {
+                assert!(!words(field).iter().any(|word| word.contains('*')), "{line} has a wildcard");
+            }
+            assert!(!words("resources").iter().any(|word| word.starts_with("secrets")), "{line} reads Secrets");
+            let is_named = words("resourceNames") == ["aws-auth"];
+            assert!(!words("resources").contains(&"configmaps".to_owned()) || is_named, "{line} reads any ConfigMap");
+        }
+    }
+}
+
+#[test]
+fn versions_and_ports_are_the_programs_own() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart: Value =
+        serde_saphyr::from_str(&fs::read_to_string(helm::chart().join("Chart.yaml")).expect("Chart.yaml"))
+            .expect("YAML");
+    assert_eq!(chart["appVersion"], version, "appVersion of the chart");
+    let listens = Arguments::try_parse_from([NAME]).expect("flags").serve.listen.listen_address.port();
+    for text in [rendered(&[]), kustomized(&["deploy/base"], &[]), sidecar()] {
+        for container in containers(&text) {
+            assert_eq!(container["image"], format!("{NAME}:{version}"));
+            for port in container["ports"].as_array().into_iter().flatten() {
+                assert_eq!(port["containerPort"], listens);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_pod_of_the_doctor_is_confined() {
+    for text in [rendered(&[]), kustomized(&["deploy/base"], &[]), sidecar()] {
+        let containers = containers(&text);
+        assert!(!containers.is_empty());
+        for container in containers {
+            let context = &container["securityContext"];
+            assert_eq!(context["readOnlyRootFilesystem"], true);
+            assert_eq!(context["allowPrivilegeEscalation"], false);
+            assert_eq!(context["capabilities"], json!({ "drop": ["ALL"] }));
+            assert!(
+                container["resources"]["requests"]["memory"].is_string()
+                    && container["resources"]["limits"]["memory"].is_string()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_sidecar_stands_behind_metrics_server_and_has_its_account() {
+    let objects = objects(&sidecar());
+    let spec = &objects["Deployment kube-system/metrics-server"]["spec"]["template"]["spec"];
+    let names: Vec<_> = spec["containers"].as_array().expect("containers").iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["metrics-server", NAME], "tools take the first container for the pod's own");
+    assert!(spec["containers"][1]["readinessProbe"].is_null(), "the doctor's doubts must not take metrics-server out");
+    let bindings: Vec<_> = objects
+        .iter()
+        .filter(|(identity, _)| identity.contains("Binding ") && identity.contains(NAME))
+        .map(|(_, binding)| &binding["subjects"])
+        .collect();
+    assert_eq!(bindings.len(), 3);
+    let account = json!([{ "kind": "ServiceAccount", "name": "metrics-server", "namespace": "kube-system" }]);
+    assert!(bindings.iter().all(|subjects| **subjects == account), "{bindings:?}");
+}
+
+#[test]
+fn the_chart_is_clean() {
+    let chart = helm::chart().display().to_string();
+    helm::run(&["lint", "--strict", &chart]).unwrap_or_else(|error| panic!("{error:#}"));
+    for values in fs::read_dir(helm::chart().join("ci")).expect("ci").flatten() {
+        let values = values.path().display().to_string();
+        helm::run(&["lint", "--strict", &chart, "--values", &values]).unwrap_or_else(|error| panic!("{error:#}"));
+    }
+}
+
+#[test]
+fn the_schemas_of_the_oldest_and_the_newest_kubernetes_take_the_manifests() {
+    let program = project_root().join(".tools/kubernetes-validate/bin/kubernetes-validate");
+    assert!(program.is_file(), "kubernetes-validate is not there; `make kubernetes-validate` installs it");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let everything = "networkPolicy.enabled=true,podDisruptionBudget.enabled=true,features.accessReviews=true";
+    let texts = [
+        ("chart", rendered(&["--set", everything])),
+        (
+            "base",
+            kustomized(
+                &["deploy/base"],
+                &["network-policy", "pod-disruption-budget"].map(component_path).each_ref().map(String::as_str),
+            ),
+        ),
+        ("sidecar", sidecar()),
+    ];
+    for version in ["1.25", "1.37"] {
+        let mut command = std::process::Command::new(&program);
+        command.args(["--kubernetes-version", version, "--strict"]);
+        for (name, text) in &texts {
+            let file = folder.path().join(name);
+            fs::write(&file, text).expect("a file");
+            command.arg(file);
+        }
+        let output = command.output().expect("kubernetes-validate starts");
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        // A kind without a schema is a warning with exit code 0.
+        assert!(output.status.success() && !text.contains("WARN"), "Kubernetes {version}:\n{text}");
+        assert_eq!(text.matches(" passed for resource ").count(), objects_in(&texts), "Kubernetes {version}:\n{text}");
+    }
+}
+
+fn objects_in(texts: &[(&str, String)]) -> usize {
+    let documents = texts.iter().map(|(_, text)| serde_saphyr::from_multiple::<Value>(text).expect("YAML"));
+    documents.flatten().filter(|object| !object.is_null()).count()
+}
+
+#[test]
+fn a_wrong_value_is_refused_by_name() {
+    let chart = helm::chart().display().to_string();
+    for (set, told) in [
+        ("replcas=2", "additional properties 'replcas' not allowed"),
+        ("replicas=-1", "at '/replicas': minimum: got -1, want 0"),
+        ("features.logs=maybe", "at '/features/logs': got string, want boolean"),
+        ("features.secrets=true", "at '/features': additional properties 'secrets' not allowed"),
+        ("logFormat=xml", "at '/logFormat': value must be one of 'text', 'json'"),
+        (
+            "image.pullPolicy=Sometimes",
+            "at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'",
+        ),
+        ("image.digest=abc", "at '/image/digest': 'abc' does not match pattern"),
+        ("service.port=99999", "at '/service/port': maximum: got 99,999, want 65,535"),
+        ("resources.limits.memory=12Q", "at '/resources/limits/memory': '12Q' does not match pattern"),
+        (
+            "podDisruptionBudget.minAvailable=half",
+            "at '/podDisruptionBudget/minAvailable': 'half' does not match pattern",
+        ),
+        ("metricsServer.namespace=Kube_System", "at '/metricsServer/namespace': 'Kube_System' does not match pattern"),
+        ("serviceMonitor.interval=30", "at '/serviceMonitor/interval': got number, want string"),
+        ("rbac.extraRules[0].verb=get", "at '/rbac/extraRules/0': additional properties 'verb' not allowed"),
+        ("extraArgs[0]=verbose", "at '/extraArgs/0': 'verbose' does not match pattern"),
+        ("extraArgs[0]=--without=logs", "extraArgs: --without=logs would not change the rules; use features.*"),
+        ("extraArgs[0]=--listen-address=:80", "is fixed by the ports of the chart"),
+        ("serviceMonitor.enabled=true,podMonitor.enabled=true", "every series would be scraped twice"),
+    ] {
+        let error = helm::run(&["template", NAME, &chart, "--set", set]).expect_err(set).to_string();
+        assert!(error.contains(told), "--set {set} is refused with\n{error}");
+    }
+}
+
+#[test]
+fn every_value_is_in_the_schema_and_the_schema_names_no_other() {
+    let read = |name: &str| fs::read_to_string(helm::chart().join(name)).expect("a file");
+    let values: Value = serde_saphyr::from_str(&read("values.yaml")).expect("YAML");
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).expect("JSON");
+    compare(Path::new(""), &values, &schema, &schema);
+}
+
+fn compare(path: &Path, values: &Value, schema: &Value, root: &Value) {
+    let schema = match schema["$ref"].as_str() {
+        Some(reference) => root.pointer(reference.trim_start_matches('#')).expect("a definition"),
+        None => schema,
+    };
+    let (Some(values), Some(properties)) = (values.as_object(), schema["properties"].as_object()) else { return };
+    for (name, value) in values {
+        let property = properties.get(name).unwrap_or_else(|| panic!("{}/{name} is not in the schema", path.display()));
+        compare(&path.join(name), value, property, root);
+    }
+    for name in properties.keys().filter(|name| !["global", "claims", "requests", "limits"].contains(&name.as_str())) {
+        assert!(values.contains_key(name), "{}/{name} is in the schema and not in values.yaml", path.display());
+    }
+}
