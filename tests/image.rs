@@ -200,8 +200,8 @@ fn ends_well(container: &Container<'_>, address: SocketAddr) -> Result<()> {
     let mut answer = String::new();
     scraping.read_to_string(&mut answer)?;
     ensure!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\napiservice_available"), "{answer}");
-    let state = container.await_end()?;
-    let took = begin.elapsed();
+    let (ended, state) = container.await_end()?;
+    let took = ended - begin;
     println!("ended {:.2} s after SIGTERM", took.as_secs_f64());
     if state["ExitCode"] != 0 || state["OOMKilled"] != false {
         bail!("it ended with {state}: {}", container.log()?);
