@@ -41,7 +41,7 @@ test-alerting: components ## From fault to page: Prometheus and Alertmanager on 
 	cargo test --locked --test alerting
 
 test-image: components ## Build the image and run it as a pod runs it (needs root; skipped with a message where it cannot be)
-	@cargo fetch --locked $(IMAGE_TARGETS)
+	@RUSTFLAGS='-C target-feature=+crt-static' cargo fetch --locked $(IMAGE_TARGETS)
 	cargo test --locked --test image
 
 measure: components ## What the release build costs on 500 nodes, 4,000 pods and 300 autoscalers
