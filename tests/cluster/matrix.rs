@@ -168,6 +168,14 @@ pub(crate) const STAND_INS: &[StandIn] = &[
         reason: "metrics-server 0.3 exists neither as Go module nor elsewhere within reach, and only it fails that way",
     },
     StandIn {
+        cause: "retrieve/metrics_api_failing",
+        reason: "a symptom: on a real cluster whatever makes calls fail that the aggregator's own check passes is found upstream of it",
+    },
+    StandIn {
+        cause: "apiservice/apiservice_unavailable",
+        reason: "a symptom: it stands alone only where everything behind the APIService is out of sight",
+    },
+    StandIn {
         cause: "hpa/metrics_api_down",
         reason: "a symptom: on a real cluster whatever keeps autoscalers from the metrics API is found upstream of them",
     },

@@ -3,6 +3,7 @@
 //!
 //! A test calls [`isolation::enter`] first and then [`Bed::start`].
 
+pub mod alertmanager;
 pub mod audit;
 pub mod certificates;
 pub mod components;

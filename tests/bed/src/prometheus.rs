@@ -23,15 +23,17 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `target` every second.
     pub fn start(target: SocketAddr) -> Result<Self> {
+        Self::start_with(&format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  - job_name: doctor\n    static_configs: [{{targets: ['{target}']}}]\n"
+        ))
+    }
+
+    /// Starts one with this configuration.
+    pub fn start_with(text: &str) -> Result<Self> {
         let folder = Path::new(STATE).join("prometheus");
         fs::create_dir_all(&folder)?;
         let configuration = folder.join("prometheus.yml");
-        fs::write(
-            &configuration,
-            format!(
-                "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  - job_name: doctor\n    static_configs: [{{targets: ['{target}']}}]\n"
-            ),
-        )?;
+        fs::write(&configuration, text)?;
         let address: SocketAddr = "127.0.0.1:9090".parse()?;
         let log = File::create(folder.join("log"))?;
         let server = Command::new(components::program("prometheus")?)
