@@ -107,6 +107,12 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
             object.clone(),
             format!("Whoever asked may not list {resource} of metrics.k8s.io."),
         ),
+        // Whoever is refused everywhere has looked with credentials that are not valid: that tells nothing about the cluster.
+        ErrorClass::Unauthorized
+            if matches!(context.snapshot.api_services.all().gap, Some(NotSeen::Unreachable(_))) =>
+        {
+            return Err(NotSeen::Unreachable(text.trim().to_owned()));
+        }
         ErrorClass::Unauthorized if chain.unavailable().is_none() => Finding::partial(
             Cause::CallerUnauthorized,
             object.clone(),
@@ -287,6 +293,15 @@ mod tests {
         snapshot.pods = Collection::unseen(NotSeen::NotInBundle("pods"));
         snapshot.workloads = Collection::unseen(NotSeen::NotInBundle("deployments"));
         assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown, "its age was not seen");
+    }
+
+    #[test]
+    fn credentials_that_nobody_accepts_blame_nobody() {
+        let mut snapshot = failing(ErrorClass::Unauthorized, "401: Unauthorized");
+        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).findings[0].cause, Cause::CallerUnauthorized);
+        let refused = "401: the API server does not accept the credentials";
+        snapshot.api_services = Collection::unseen(NotSeen::Unreachable(refused.to_owned()));
+        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown);
     }
 
     #[test]

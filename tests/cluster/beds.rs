@@ -4,7 +4,9 @@ use testbed::{METRICS_SERVER_MANIFEST, Plan, components};
 
 use crate::{
     matrix::Row,
-    rows::{autoscalers, containers, kubelets, network, packagings, printer, registration, reports, rights},
+    rows::{
+        authentication, autoscalers, containers, kubelets, network, packagings, printer, registration, reports, rights,
+    },
 };
 
 /// One cluster and what is tried on it, in this order.
@@ -25,7 +27,7 @@ pub(crate) const BEDS: &[Bed] = &[
     Bed { name: "rights", rows: &[rights::ROWS], plan: Plan::default },
     Bed { name: "answers of kubelets", rows: &[kubelets::ANSWERS], plan: Plan::default },
     Bed { name: "packagings", rows: &[packagings::PACKAGINGS], plan: Plan::default },
-    Bed { name: "registration", rows: &[registration::ROWS, reports::ROWS], plan: Plan::default },
+    Bed { name: "registration", rows: &[registration::ROWS, reports::ROWS, authentication::ROWS], plan: Plan::default },
     Bed { name: "older", rows: &[packagings::OLDER], plan: older },
 ];
 

@@ -1,5 +1,7 @@
 //! The rows, by what they break.
 
+#[path = "rows/authentication.rs"]
+pub(crate) mod authentication;
 #[path = "rows/autoscalers.rs"]
 pub(crate) mod autoscalers;
 #[path = "rows/containers.rs"]

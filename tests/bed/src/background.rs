@@ -53,7 +53,7 @@ pub(crate) fn up() -> Result<()> {
     fs::create_dir_all(&folder)?;
     let ready = folder.join("kubeconfig");
     let _ = fs::remove_file(&ready);
-    for component in components::ALL.iter().filter(|component| component.is_of_a_cluster()) {
+    for component in components::ALL {
         component.find_or_build()?;
     }
     let log_path = folder.join("log");

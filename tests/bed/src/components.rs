@@ -158,13 +158,6 @@ impl Component {
         project_root().join(".components").join(self.folder).join(self.program)
     }
 
-    /// Whether it is part of what a cluster needs, and not of what watches it.
-    pub fn is_of_a_cluster(&self) -> bool {
-        !["prometheus", "alertmanager", "victoria-metrics", "helm"]
-            .iter()
-            .any(|watcher| self.folder.starts_with(watcher))
-    }
-
     /// The program where it is already: in `KUBEBUILDER_ASSETS`, else where this project builds it.
     pub fn find(&self) -> Option<PathBuf> {
         // What it holds has no version, so it stands for the newest only.

@@ -123,7 +123,8 @@ fn serve(
     let log = File::options().create(true).append(true).open(Path::new(STATE).join("doctor.log"))?;
     network
         .command(binary)
-        .args(["serve", "--listen-address", &address.to_string(), "--kubeconfig"])
+        // A kubeconfig hides that it runs like a pod.
+        .args(["serve", "--dial=always", "--listen-address", &address.to_string(), "--kubeconfig"])
         .arg(kubeconfig)
         .envs(environment.iter().copied())
         .stdin(Stdio::null())

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod certificates;
 pub mod components;
 mod control_plane;
+pub mod dashboards;
 mod dns;
 pub mod doctor;
 pub mod firewall;
