@@ -25,6 +25,7 @@ pub const CHECKS: &[Check] = &[Check {
     question: "Do metrics-server's logs tell of failed scrapes or of a failed start?",
     causes: &[
         Cause::ApiServerUnreachable,
+        Cause::ApiServerUntrusted,
         Cause::KubeletCertificateNames,
         Cause::KubeletCertificateAuthority,
         Cause::KubeletCertificateExpired,
@@ -39,6 +40,7 @@ pub const CHECKS: &[Check] = &[Check {
         Cause::KubeletOutputUnparsable,
         Cause::UnknownFlag,
         Cause::FlagValueRefused,
+        Cause::CommandNotFound,
         Cause::PortConflict,
         Cause::PrivilegedPort,
         Cause::CertificateDirectoryUnwritable,
@@ -66,8 +68,18 @@ fn logs<'s>(context: &Context<'s>) -> Vec<&'s ContainerLog> {
     if !of_pods.is_empty() || !pods.is_empty() && context.snapshot.source == Source::Cluster {
         return of_pods;
     }
-    all.iter().filter(|log| log.name().contains("metrics-server") && !log.name().contains("doctor")).collect()
+    let by_name = |log: &&ContainerLog| {
+        let own = log.name().contains("metrics-server") || log.container.starts_with("metrics-server");
+        own && !log.name().contains("doctor") && !log.name().contains("exporter")
+    };
+    all.iter().filter(by_name).collect()
 }
+
+/// How long a node's kubelet may not answer after the node became Ready.
+const NODE_START: SignedDuration = SignedDuration::from_secs(150);
+
+/// Longer than two scrapes of the longest usual resolution, 60 seconds, and their timeouts.
+const SCRAPES: SignedDuration = SignedDuration::from_mins(4);
 
 /// Whether metrics-server answers now, as far as it was seen.
 fn serves(context: &Context<'_>) -> bool {
@@ -186,6 +198,8 @@ struct Scrapes<'s> {
     nodes: BTreeSet<&'s str>,
     line: &'s str,
     count: usize,
+    /// When the last of them was written, where they tell.
+    last: Option<Timestamp>,
 }
 
 /// Failed scrapes of the last minutes, by cause, of nodes that are there and Ready.
@@ -196,6 +210,12 @@ fn failed_scrapes<'s>(
 ) -> BTreeMap<Cause, Scrapes<'s>> {
     let now = context.snapshot.observed_at;
     let lasting = lasting(context);
+    let listed: Option<BTreeSet<&str>> = match context.snapshot.top_nodes.seen().map(|retrieval| &retrieval.outcome) {
+        Some(retrieval::Outcome::Samples(samples)) if !samples.is_empty() => {
+            Some(samples.iter().map(|sample| sample.name.as_str()).collect())
+        }
+        _ => None,
+    };
     let mut by_cause: BTreeMap<Cause, Scrapes<'s>> = BTreeMap::new();
     for log in logs.iter().filter(|log| log.previous == previous) {
         let end = end(context, log);
@@ -226,14 +246,28 @@ fn failed_scrapes<'s>(
                     .filter(|node| match context.snapshot.nodes.get("", node).known() {
                         // Nodes that are gone or not Ready are no fault of the way to them.
                         Ok(None) => false,
-                        Ok(Some(known)) => known.is_ready() && !(known.is_fargate() && *node == own_node),
+                        Ok(Some(known)) => {
+                            let young = known.ready_since().is_some_and(|since| now.duration_since(since) < NODE_START);
+                            known.is_ready()
+                                && !young
+                                && !known.is_virtual()
+                                && !(known.is_fargate() && *node == own_node)
+                        }
+                        // Of nodes that were not seen `kubectl top nodes` lists those that are there.
+                        Err(_) if listed.as_ref().is_some_and(|listed| !listed.contains(*node)) => false,
                         Err(_) => !(node.starts_with("fargate-") && *node == own_node),
                     })
                     .collect();
                 if affected.is_empty() && named {
                     continue;
                 }
-                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes { nodes: BTreeSet::new(), line, count: 0 });
+                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes {
+                    nodes: BTreeSet::new(),
+                    line,
+                    count: 0,
+                    last: None,
+                });
+                entry.last = entry.last.max(log_lines::written_at(line, now));
                 entry.nodes.extend(affected);
                 entry.count += 1;
             }
@@ -266,7 +300,11 @@ fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
         let all_sampled =
             count == 0 && (!scrapes.nodes.is_empty() || sampled.as_ref().is_some_and(|all| !all.is_empty()));
         let once = scrapes.count < 2 && available && sampled.is_none();
-        if !all_sampled && !once {
+        // Every scrape that fails is told, so silence since means that they do no longer.
+        let over = available
+            && sampled.is_none()
+            && scrapes.last.is_some_and(|last| context.snapshot.observed_at.duration_since(last) > SCRAPES);
+        if !all_sampled && !once && !over {
             lasting.push((cause, count, scrapes));
         }
     }
@@ -391,6 +429,23 @@ mod tests {
     }
 
     #[test]
+    fn what_has_ended_since_or_is_not_there_yet_is_no_fault() {
+        let stopped = NODE_1.replace("11:59", "11:52");
+        assert_eq!(causes(&with(&[&stopped, &stopped], true)), []);
+        let mut young = with(&[NODE_1, NODE_1], true);
+        let mut nodes: Vec<crate::snapshot::Node> = young.nodes.iter().cloned().collect();
+        nodes[0].status.conditions[0].last_transition_time = crate::testing::at(-60).parse().ok();
+        young.nodes = Collection::complete(nodes);
+        assert_eq!(causes(&young), []);
+        let gone = NODE_1.replace("node-1", "node-9");
+        let mut unseen = with(&[&gone, &gone], true);
+        unseen.nodes = Collection::unseen(NotSeen::NotInBundle("nodes"));
+        assert_eq!(causes(&unseen), [(Cause::KubeletForbidden, Impact::Partial)]);
+        unseen.top_nodes = healthy().top_nodes;
+        assert_eq!(causes(&unseen), [], "kubectl top lists the nodes that are there");
+    }
+
+    #[test]
     fn what_a_start_has_passed_is_no_fault() {
         let unreachable = r#"E0101 11:58:00.000000       1 reflector.go:138] Failed to list *v1.Node: Get "https://10.96.0.1:443/api/v1/nodes": dial tcp 10.96.0.1:443: i/o timeout"#;
         let serving = "I0101 11:58:20.000000       1 secure_serving.go:266] Serving securely on [::]:10250";
@@ -443,6 +498,20 @@ mod tests {
         assert_eq!(causes(&with(&[warning], false)), [], "it is not Ready for another reason");
         assert_eq!(causes(&with(&[list], false)), [(Cause::FrontProxyUntrusted, Impact::Outage)]);
         assert_eq!(causes(&with(&[list], true)), [], "a scanner's request");
+    }
+
+    #[test]
+    fn a_node_that_kubectl_does_not_list_is_a_node_of_the_past() {
+        let mut snapshot = with(&[NODE_1, NODE_1], true);
+        snapshot.nodes = Collection::unseen(NotSeen::NotInBundle("nodes"));
+        let sample = |name: &str, unknown| retrieval::Sample { name: name.to_owned(), unknown, ..Default::default() };
+        let top = |samples| {
+            Observed::Present(retrieval::Retrieval { outcome: retrieval::Outcome::Samples(samples), latency: None })
+        };
+        snapshot.top_nodes = top(vec![sample("node-2", false)]);
+        assert_eq!(causes(&snapshot), []);
+        snapshot.top_nodes = top(vec![sample("node-1", true), sample("node-2", false)]);
+        assert_eq!(causes(&snapshot), [(Cause::KubeletForbidden, Impact::Partial)]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     check::{Check, Context, Finding, Outcome},
     log_lines,
     snapshot::{
-        NotSeen, Observed, Pod, Retrieval,
+        self, NotSeen, Observed, Pod, Retrieval,
         retrieval::{self, ErrorClass},
     },
     steps::Step,
@@ -118,9 +118,13 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
             object.clone(),
             format!("Whoever asked for {resource} is not authenticated at the metrics API."),
         ),
+        _ if context.is_starting() => {
+            return Err(NotSeen::TooEarly(format!("metrics-server is just being started ({told})")));
+        }
         _ if chain.is_available() => {
-            if text.contains("Metrics API not available") {
-                // Clients read discovery, which follows the APIService within a minute.
+            // Clients read discovery, which follows the APIService within a minute, and keep it; old ones ask Heapster then.
+            let undiscovered = ["Metrics API not available", "services http:heapster:"];
+            if undiscovered.iter().any(|text_of_it| text.contains(text_of_it)) || is_from_before(context) {
                 return Err(NotSeen::TooEarly("discovery has not followed the APIService yet".to_owned()));
             }
             if has_just_become_available(context) {
@@ -134,7 +138,13 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
         _ => outage(Cause::MetricsApiFailing, "the calls fail"),
     };
     let finding = if chain.api_service.seen().is_none() && finding.cause == Cause::MetricsApiFailing {
-        finding.candidates([Cause::NotInstalled, Cause::ApiServiceMissing, Cause::ServiceNotFound, Cause::PodsNotReady])
+        let possible = [
+            (Cause::NotInstalled, chain.workload.seen().is_none() && chain.pods().is_empty()),
+            (Cause::ApiServiceMissing, true),
+            (Cause::ServiceNotFound, true),
+            (Cause::PodsNotReady, !chain.pods().iter().any(|pod| pod.is_ready())),
+        ];
+        finding.candidates(possible.into_iter().filter_map(|(cause, possible)| possible.then_some(cause)))
     } else {
         finding
     };
@@ -143,6 +153,11 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
 
 /// A call is made within this time of a change of the condition, so one that failed may be older than the change.
 const NEXT_CALL: SignedDuration = SignedDuration::from_secs(20);
+
+/// Whether a bundle's call may be from before the `APIService` became available.
+fn is_from_before(context: &Context<'_>) -> bool {
+    context.snapshot.source == snapshot::Source::Bundle && context.is_just_available()
+}
 
 fn has_just_become_available(context: &Context<'_>) -> bool {
     let condition = context.chain.api_service.seen().and_then(|api_service| api_service.available());
@@ -274,6 +289,18 @@ mod tests {
             }))]);
             assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, expected, "since {since} s");
         }
+    }
+
+    #[test]
+    fn what_has_just_come_back_may_have_failed_before() {
+        let mut snapshot = failing(ErrorClass::ServiceUnavailable, "error trying to reach service: EOF");
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("it");
+        api_service.status.conditions[0].last_transition_time = crate::testing::at(-20).parse().ok();
+        snapshot.api_services = Collection::complete([api_service]);
+        snapshot.source = crate::snapshot::Source::Bundle;
+        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown);
+        let heapster = "Error from server (NotFound): the server could not find the requested resource (get services http:heapster:)";
+        assert_eq!(run(Step::Retrieve, "nodes", &failing(ErrorClass::NotFound, heapster)).status, Status::Unknown);
     }
 
     #[test]
