@@ -168,6 +168,22 @@ pub(crate) const STAND_INS: &[StandIn] = &[
         reason: "metrics-server 0.3 exists neither as Go module nor elsewhere within reach, and only it fails that way",
     },
     StandIn {
+        cause: "installed/api_owned_by_another",
+        reason: "no second server of metrics.k8s.io is built for the bed",
+    },
+    StandIn {
+        cause: "connection_refused/command_not_found",
+        reason: "the bed starts programs itself and has no container runtime that could fail to",
+    },
+    StandIn {
+        cause: "logs/apiserver_untrusted",
+        reason: "the bed's API server keeps its key of ServiceAccounts and its CA for as long as it runs",
+    },
+    StandIn {
+        cause: "logs/kubelet_certificate_expired",
+        reason: "the kubelet stand-in makes its certificate at its start, and no row gives it one that has expired yet",
+    },
+    StandIn {
         cause: "hpa/metrics_api_down",
         reason: "a symptom: on a real cluster whatever keeps autoscalers from the metrics API is found upstream of them",
     },
