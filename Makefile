@@ -10,10 +10,10 @@ KUBERNETES_VALIDATE := $(TOOLS)/kubernetes-validate
 
 BROWSER := tests/browser
 
-FAST_COMPONENTS := promtool helm kubectl
-FAST_TESTS := architecture cases command_line dashboards manifests page runbooks
+FAST_COMPONENTS := promtool amtool vmalert helm kubectl
+FAST_TESTS := alerts architecture cases command_line dashboards manifests page runbooks
 
-.PHONY: help demo test test-fast test-cluster test-browser lint deny test-deploy docs components cluster cluster-down requirements kubernetes-validate
+.PHONY: help demo test test-fast test-cluster test-alerting test-browser test-deploy lint deny docs components cluster cluster-down requirements kubernetes-validate
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ help: ## List the commands
 demo: ## Serve the sample cluster's failures on http://localhost:19102 (no cluster needed)
 	cargo run --locked -- demo
 
-test: test-fast test-cluster test-deploy ## All tests, the real cluster included
+test: test-fast test-cluster test-alerting test-deploy ## All tests, the real cluster included
 
 test-fast: kubernetes-validate ## Tests that need no cluster (the few real programs that they ask are built once)
 	@cargo run --locked --quiet -p testbed -- build $(FAST_COMPONENTS)
@@ -30,6 +30,9 @@ test-fast: kubernetes-validate ## Tests that need no cluster (the few real progr
 test-cluster: components ## Tests on a real control plane
 	cargo test --locked -p testbed
 	cargo test --locked --test cluster --test dashboard_queries
+
+test-alerting: components ## From fault to page: Prometheus and Alertmanager on a real control plane
+	cargo test --locked --test alerting
 
 test-deploy: components ## Chart and kustomize on a real API server
 	cargo test --locked --test deploy

@@ -9,7 +9,7 @@ use crate::{
     observe::cluster::WatchState,
     render::View,
     snapshot::{NotSeen, api_service::METRICS_GROUP},
-    verdict::Verdict,
+    verdict::{Verdict, is_outage},
 };
 
 const BUILD_INFO: Family =
@@ -38,6 +38,11 @@ const FINDINGS: Family = Family::gauge(
     "metrics_server_doctor_findings",
     &["step", "cause"],
     "Objects with this cause, without those that the verdict explains; 0 for causes that were not found",
+);
+const OUTAGE: Family = Family::gauge(
+    "metrics_server_doctor_outage",
+    &["step", "cause"],
+    "1 for a cause in metrics_server_doctor_findings that takes metrics away from everybody, 0 for all others",
 );
 const OBSERVED: Family = Family::gauge(
     "metrics_server_doctor_observed_timestamp_seconds",
@@ -74,6 +79,7 @@ pub(super) const FAMILIES: &[Family] = &[
     VERDICT_SINCE,
     CANDIDATE,
     FINDINGS,
+    OUTAGE,
     CHECK_STATUS,
     OBSERVED,
     FIRST_LOOK,
@@ -114,13 +120,18 @@ fn write_judgement(view: &View<'_>, page: &mut Page) {
             page.set(&CANDIDATE, labels, true);
         }
     }
-    let mut findings: BTreeMap<Cause, usize> = catalogue::all().iter().map(|entry| (entry.cause, 0)).collect();
+    let mut findings: BTreeMap<Cause, (usize, bool)> =
+        catalogue::all().iter().map(|entry| (entry.cause, (0, false))).collect();
     // Of a finding with several candidates none is found yet.
     for finding in judgement.findings.iter().filter(|finding| finding.candidates.len() < 2) {
-        *findings.entry(finding.candidates.first().copied().unwrap_or(finding.cause)).or_default() += 1;
+        let cause = finding.candidates.first().copied().unwrap_or(finding.cause);
+        let (count, outage) = findings.entry(cause).or_default();
+        *count += 1;
+        *outage |= is_outage(finding);
     }
-    for (cause, count) in findings {
+    for (cause, (count, outage)) in findings {
         page.set(&FINDINGS, [cause.step().id(), cause.id()], count);
+        page.set(&OUTAGE, [cause.step().id(), cause.id()], outage);
     }
 }
 

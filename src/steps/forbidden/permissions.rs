@@ -47,7 +47,7 @@ impl Permission {
     }
 
     fn attributes(self) -> Attributes<'static> {
-        let cluster = |verb, group, resource| Attributes { verb, group, resource, name: "", namespace: "" };
+        let cluster = |verb, group, resource| Attributes { verb, group, resource, ..Attributes::default() };
         match self {
             Self::NodesMetrics => cluster("get", "", "nodes/metrics"),
             Self::NodesStats => cluster("get", "", "nodes/stats"),
@@ -61,6 +61,7 @@ impl Permission {
                 resource: "configmaps",
                 name: "extension-apiserver-authentication",
                 namespace: "kube-system",
+                ..Attributes::default()
             },
         }
     }

@@ -25,6 +25,10 @@ pub struct Component {
 const KUBERNETES: &str = "kubernetes-1.37.2";
 const PROMETHEUS: &str = "prometheus-3.16.0";
 const HELM: &str = "helm-4.3.1";
+const ALERTMANAGER: &str = "alertmanager-0.35.0";
+const ALERTMANAGER_MODULE: &str = "github.com/prometheus/alertmanager";
+/// Pages of the web interface, which are made outside of Go and so are not in the module's archive; the sources embed them.
+const ALERTMANAGER_PAGES: &[&str] = &["ui/app/dist/elm/index.html", "ui/app/dist/mantine/index.html"];
 const KUBERNETES_VERSIONS: &[&str] = &[
     "k8s.io/component-base/version.gitVersion=v1.37.2",
     "k8s.io/component-base/version.gitMajor=1",
@@ -76,6 +80,24 @@ pub const ALL: &[Component] = &[
         package: "github.com/prometheus/prometheus/cmd/prometheus",
         versions: &[],
     },
+    Component {
+        program: "amtool",
+        folder: ALERTMANAGER,
+        package: "github.com/prometheus/alertmanager/cmd/amtool",
+        versions: &[],
+    },
+    Component {
+        program: "alertmanager",
+        folder: ALERTMANAGER,
+        package: "github.com/prometheus/alertmanager/cmd/alertmanager",
+        versions: &[],
+    },
+    Component {
+        program: "vmalert",
+        folder: "victoria-metrics-1.148.0",
+        package: "github.com/VictoriaMetrics/VictoriaMetrics/app/vmalert",
+        versions: &[],
+    },
 ];
 
 /// The project's root folder.
@@ -98,6 +120,13 @@ impl Component {
         project_root().join(".components").join(self.folder).join(self.program)
     }
 
+    /// Whether it is part of what a cluster needs, and not of what watches it.
+    pub fn is_of_a_cluster(&self) -> bool {
+        !["prometheus", "alertmanager", "victoria-metrics", "helm"]
+            .iter()
+            .any(|watcher| self.folder.starts_with(watcher))
+    }
+
     /// The program where it is already: in `KUBEBUILDER_ASSETS`, else where this project builds it.
     pub fn find(&self) -> Option<PathBuf> {
         let assets = env::var_os("KUBEBUILDER_ASSETS").map(|folder| Path::new(&folder).join(self.program));
@@ -116,8 +145,39 @@ impl Component {
         }
     }
 
-    fn build(&self) -> Result<PathBuf> {
+    /// The folder to build in: the pinned Go module, or where its archive lacks files a completed copy of what it pins.
+    fn sources(&self) -> Result<PathBuf> {
         let module = project_root().join("tests/components").join(self.folder);
+        if self.folder != ALERTMANAGER {
+            return Ok(module);
+        }
+        let output = Command::new("go")
+            .current_dir(&module)
+            .env("GOFLAGS", "-mod=readonly")
+            .args(["mod", "download", "-json", ALERTMANAGER_MODULE])
+            .output()
+            .context("`go` does not start")?;
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let archive = told["Dir"].as_str().with_context(|| format!("cannot download {ALERTMANAGER_MODULE}: {told}"))?;
+        let copy = project_root().join(".components").join(self.folder).join("source");
+        std::fs::create_dir_all(&copy)?;
+        // Files of the module cache are read-only, and so would be their copies.
+        let copied = Command::new("cp")
+            .args(["--recursive", "--no-preserve=mode", "--no-target-directory"])
+            .arg(archive)
+            .arg(&copy)
+            .status()?;
+        anyhow::ensure!(copied.success(), "cannot copy {archive}");
+        for page in ALERTMANAGER_PAGES {
+            let page = copy.join(page);
+            std::fs::create_dir_all(page.parent().context("a page without folder")?)?;
+            std::fs::write(page, "<title>Alertmanager</title>\n")?;
+        }
+        Ok(copy)
+    }
+
+    fn build(&self) -> Result<PathBuf> {
+        let module = self.sources()?;
         let output = self.built();
         let unfinished = output.with_extension("unfinished");
         let mut flags = "-s -w".to_owned();

@@ -3,6 +3,7 @@
 //!
 //! A test calls [`isolation::enter`] first and then [`Bed::start`].
 
+pub mod alertmanager;
 pub mod audit;
 pub mod certificates;
 pub mod components;
@@ -80,11 +81,7 @@ impl Bed {
 
     /// Starts the control plane, the kubelet and two nodes.
     pub fn start_without_metrics_server() -> Result<Self> {
-        // What only some tests need they build themselves.
-        let needed = |component: &&components::Component| {
-            !["prometheus", "helm"].iter().any(|other| component.folder.starts_with(other))
-        };
-        for component in components::ALL.iter().filter(needed) {
+        for component in components::ALL.iter().filter(|component| component.is_of_a_cluster()) {
             component.find_or_build()?;
         }
         let certificates = Arc::new(Certificates::create(&Path::new(STATE).join("certificates"))?);
