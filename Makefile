@@ -15,7 +15,7 @@ BROWSER := tests/browser
 FAST_COMPONENTS := promtool amtool vmalert helm kubectl
 # Each alert is broken on purpose: minutes of promtool.
 MUTATIONS := a_rule_that_is_broken_in_any_small_way_is_noticed
-FAST_TESTS := alerts architecture cases command_line dashboards manifests packaging page runbooks
+FAST_TESTS := alerts architecture cases command_line dashboards lookalikes manifests packaging page runbooks
 
 .PHONY: help demo test test-fast test-cluster test-alerting test-deploy test-image test-browser measure lint deny docs components cluster cluster-down requirements kubernetes-validate
 
@@ -49,7 +49,7 @@ measure: components ## What the release build costs on 500 nodes, 4,000 pods and
 	@cargo run --locked --quiet -p testbed -- measure
 
 test-deploy: components ## Chart and kustomize on a real API server
-	cargo test --locked --test deploy
+	cargo test --locked --test authorizer --test deploy
 
 test-browser: components $(BROWSER)/node_modules/.package-lock.json ## Dashboards and status page in a real browser; PICTURES=1 renews docs/images
 	cargo test --locked --no-run --test dashboard_queries # which builds the program too

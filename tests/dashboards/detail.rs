@@ -129,12 +129,21 @@ fn installed() -> Vec<Panel> {
         .without_data(NOT_READ),
         Panel::table("The workload behind it", "Version by the tag of its image, and how it was packaged.", (14, 4))
             .rows(of("max", "namespace, deployment, version, packaging", "deployment_info"))
+            .rows(of("min", "namespace, deployment", "deployment_version_supported"))
             .columns(&[
                 ("namespace", "Namespace"),
                 ("deployment", "Workload"),
                 ("version", "Version"),
                 ("packaging", "Packaging"),
+                ("Value #B", "This Kubernetes"),
             ])
+            .field(
+                "This Kubernetes",
+                json!([
+                    {"id": "mappings", "value": two(("not listed", FAIL), ("supported", PASS))},
+                    {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
+                ]),
+            )
             .unit("string")
             .without_data("No workload seen"),
     ]
@@ -183,9 +192,11 @@ fn retrieve() -> Vec<Panel> {
 
 fn forbidden() -> Vec<Panel> {
     vec![
-        Panel::table("Permissions of metrics-server", "What this version needs, and whether RBAC grants it to its ServiceAccount.", (8, 10))
+        Panel::table("Permissions of metrics-server", "What this version needs, whether it is granted to its ServiceAccount, and who says so: the API server or the RBAC objects.", (8, 10))
             .rows(of("min", "permission", "rbac_permission_granted"))
-            .columns(&[("Value", "State"), ("permission", "Permission")])
+        .rows(holding("permission, source", "rbac_permission_source"))
+            .columns(&[("Value #A", "State"), ("permission", "Permission"), ("source", "By")])
+        .field("By", width(110))
             .field("State", json!([
                 {"id": "custom.width", "value": 120},
                 {"id": "mappings", "value": two(("not granted", FAIL), ("granted", PASS))},
@@ -270,6 +281,18 @@ fn timeout() -> Vec<Panel> {
             format!(r#"max by (resource) (metrics_api_error{{{SELECTOR}, class="timeout"}})"#),
         )
         .mappings(two(("no timeout", PASS), ("timeout", FAIL))),
+        Panel::table(
+            "The doctor's own dials",
+            "Endpoints of the Service by how the doctor's direct dial of them ended. Where they work while the aggregator times out, the path from the control plane is closed.",
+            (12, 6),
+        )
+        .rows(format!("{} > 0", of("max", "namespace, service, outcome", "endpoints_dial_outcome")))
+        .columns(&[("namespace", "Namespace"), ("service", "Service"), ("outcome", "Outcome"), ("Value", "Endpoints")])
+        .unit("short")
+        .without_data("Not dialled"),
+        Panel::lines("Time that the dials take", "The slowest of the last direct dials.", (12, 6), "s")
+            .over_time("{{namespace}}/{{service}}", of("max", "namespace, service", "endpoints_dial_latency_seconds"))
+            .without_data("Not dialled"),
     ]
 }
 
@@ -382,6 +405,17 @@ fn logs() -> Vec<Panel> {
             .columns(&[("class", "Class"), ("Value", "Last seen")])
             .unit("dateTimeFromNow")
             .without_data("No line read"),
+        Panel::lines(
+            "Requests to kubelets",
+            "Requests of metrics-server to kubelets a second, by success, from its own page; not every installation serves it to everybody.",
+            (24, 6),
+            "reqps",
+        )
+        .over_time(
+            "success {{success}}",
+            format!("max by (success) (rate(kubelet_requests_total{{{SELECTOR}}}[$__rate_interval]))"),
+        )
+        .without_data("metrics-server's own page was not read"),
     ]
 }
 

@@ -216,16 +216,28 @@ fn step_history() -> Panel {
 }
 
 fn findings() -> Panel {
+    let found = format!("max by (cluster, step, cause) (metrics_server_doctor_findings{{{SELECTOR}}}) > 0");
     Panel::table(
         "Findings",
-        "What is wrong in itself, with the number of objects; what the verdict explains is left out.",
+        "What is wrong in itself, with the number of objects and who loses metrics by it; what the verdict explains is left out.",
         (10, 8),
     )
-    .rows(format!("max by (cluster, step, cause) (metrics_server_doctor_findings{{{SELECTOR}}}) > 0"))
-    .columns(&[("cluster", "Cluster"), ("step", "Step"), ("cause", "Cause"), ("Value", "Objects")])
-    .field("Cluster", width(110))
-    .field("Step", width(150))
-    .field("Objects", width(80))
+    .rows(found.clone())
+    .rows(format!("max by (cluster, step, cause) (metrics_server_doctor_outage{{{SELECTOR}}}) and on (cluster, step, cause) ({found})"))
+    .columns(&[
+        ("cluster", "Cluster"),
+        ("step", "Step"),
+        ("cause", "Cause"),
+        ("Value #A", "Objects"),
+        ("Value #B", "Hurts"),
+    ])
+    .field("Hurts", json!([
+        {"id": "custom.width", "value": 90},
+        {"id": "mappings", "value": palette::two(("some", FAIL), ("everybody", FAIL))},
+    ]))
+    .field("Cluster", width(95))
+    .field("Step", width(145))
+    .field("Objects", width(75))
     .field("Cause", runbook_of_row())
     .unit("short")
     .without_data("No finding")
