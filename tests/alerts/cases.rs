@@ -216,7 +216,7 @@ fn of_installed() -> Vec<Case> {
     let old = healthy().with("deployment_version_supported", &deployment, 0.0);
     let rule = rules::alert("MetricsServerVersionUnsupported", "warning", None);
     let mut unsupported =
-        fires("version", &rule, &alert(&rule, CLUSTER, &deployment), &[page(&old), page(&old)], &[well(), well()]);
+        fires("version", &rule, &alert(&rule, CLUSTER, &deployment), &[page(&old), well()], &[well(), well()]);
     unsupported.annotations.push((
         BEGIN + rule.hold,
         alert(&rule, CLUSTER, &deployment),
@@ -240,18 +240,18 @@ fn of_apiservice() -> Vec<Case> {
     let soon = expires(fortnight + 600.0 - 1.0);
     let renewed = expires(fortnight * 10.0);
     let firing = alert(&rule, CLUSTER, &labels);
-    let mut case = fires("expiry", &rule, &firing, &[page(&soon), page(&soon)], &[page(&renewed), page(&renewed)]);
+    let mut case = fires("expiry", &rule, &firing, &[page(&soon), page(&renewed)], &[page(&renewed), page(&renewed)]);
     let mut told = labels_of(&rule);
     told.insert(
         "description".to_owned(),
         format!("The first certificate in spec.caBundle of APIService {METRICS_API} is valid for 13d 22h 59m 59s. Once all have expired the API server refuses metrics-server's certificate."),
     );
     case.annotations.push((BEGIN + rule.hold, firing, told));
-    let expired = catalogue::all().iter().find(|entry| entry.cause == Cause::CaBundleExpired).expect("a cause");
-    let over = found(expired, Impact::Outage).with("apiservice_ca_bundle_not_after_timestamp_seconds", &labels, 0.0);
+    let ended = catalogue::all().iter().find(|entry| entry.cause == Cause::CaBundleExpired).expect("a cause");
+    let over = found(ended, Impact::Outage).with("apiservice_ca_bundle_not_after_timestamp_seconds", &labels, 0.0);
     let mut known = Case::new("expired already", "apiservice", Timeline::default().then(120, &[page(&over)]));
     let critical = rules::alert("MetricsServerAPIServiceUnavailable", "critical", None);
-    known.firing = vec![(7_000, vec![alert(&critical, CLUSTER, &[("step", "apiservice"), ("cause", expired.id)])])];
+    known.firing = vec![(7_000, vec![alert(&critical, CLUSTER, &[("step", "apiservice"), ("cause", ended.id)])])];
     let other = healthy().with(
         "apiservice_ca_bundle_not_after_timestamp_seconds",
         &[("apiservice", "v1beta1.custom.metrics.k8s.io")],

@@ -52,7 +52,7 @@ change:
     all.into_iter().map(|case| Case { alone: true, ..case }).collect()
 }
 
-/// An outage with everything that is seen of it downstream: an unavailable APIService, calls that fail, forty blind
+/// An outage with everything that is seen of it downstream: an unavailable `APIService`, calls that fail, forty blind
 /// autoscalers.
 pub(crate) fn of_symptoms() -> Vec<Case> {
     let scene = scenes::demo_scenes().into_iter().find(|(scene, _)| scene.verdict.starts_with("timeout/"));
@@ -63,15 +63,16 @@ pub(crate) fn of_symptoms() -> Vec<Case> {
         series.set("hpa_unknown_targets", &labels, 1.0);
         series.set("hpa_unknown_cause", &[labels[0], labels[1], ("cause", "metrics_api_down")], 1.0);
     }
-    let seen =
-        |name: &str, value: f64| series.only(|known| known == name).0.values().filter(|seen| **seen == value).count();
+    let seen = |name: &str, value: f64| {
+        series.only(|known| known == name).0.values().filter(|seen| seen.to_bits() == value.to_bits()).count()
+    };
     let symptoms = seen("apiservice_available", 0.0) + seen("metrics_api_up", 0.0) + seen("hpa_unknown_cause", 1.0);
     assert!(symptoms > 42, "{symptoms} symptoms");
     let mut case =
         Case::new("forty-three symptoms", "all", Timeline::default().then(40, &[page(&series), page(&series)]));
-    let (step, cause) = scene.verdict.split_once('/').expect("step/cause");
+    let (step, blamed) = scene.verdict.split_once('/').expect("step/cause");
     let rule = rules::alert("MetricsServerTimeout", "critical", None);
-    case.firing = vec![(2_370, vec![alert(&rule, CLUSTER, &[("step", step), ("cause", cause)])])];
+    case.firing = vec![(2_370, vec![alert(&rule, CLUSTER, &[("step", step), ("cause", blamed)])])];
     vec![Case { alone: true, ..case }]
 }
 
@@ -86,18 +87,18 @@ pub(crate) fn of_demo() -> Vec<Case> {
                 Timeline::default().then(BEFORE, &[well(), well()]).then(30, &[page(&series), page(&series)]),
             );
             case.alone = true;
-            let (step, cause) = scene.verdict.split_once('/').expect("step/cause");
+            let (step, blamed) = scene.verdict.split_once('/').expect("step/cause");
             let expected = match Step::ALL.into_iter().find(|known| known.id() == step) {
                 None => vec![],
                 Some(Step::Hpa) => vec![alert(
                     &rules::alert("HPATargetsUnknown", "warning", None),
                     CLUSTER,
-                    &[("namespace", "shop"), ("hpa", "web"), ("cause", cause)],
+                    &[("namespace", "shop"), ("hpa", "web"), ("cause", blamed)],
                 )],
                 Some(step) => vec![alert(
                     &rules::alert(alert_of(step), "critical", None),
                     CLUSTER,
-                    &[("step", step.id()), ("cause", cause)],
+                    &[("step", step.id()), ("cause", blamed)],
                 )],
             };
             case.firing = vec![(BEGIN + 1_770, expected)];
