@@ -124,7 +124,7 @@ impl Bed {
         let pod_faults = Arc::new(PodFaults::default());
         let control_plane = Mutex::new(control_plane);
         let bed = Self { kubelet, pod_faults, certificates, client, runtime, control_plane };
-        bed.create_nodes(1..=2)?;
+        bed.runtime.block_on(nodes::create(&bed.client, &nodes::names(1..=2), nodes::long_ago()))?;
         let runner = Arc::new(PodRunner {
             client: bed.client.clone(),
             kubelet: Arc::clone(&bed.kubelet),
@@ -142,9 +142,9 @@ impl Bed {
         self.runtime.block_on(load::put(&self.client, load))
     }
 
-    /// Creates nodes `node-N`, each Ready.
+    /// Creates nodes `node-N`, each Ready from now on.
     pub fn create_nodes(&self, numbers: std::ops::RangeInclusive<usize>) -> Result<()> {
-        self.runtime.block_on(nodes::create(&self.client, &nodes::names(numbers)))
+        self.runtime.block_on(nodes::create(&self.client, &nodes::names(numbers), jiff::Timestamp::now()))
     }
 
     /// Restarts the API server with these flags besides its own.

@@ -28,7 +28,7 @@ const NAMESPACE: &str = "load";
 pub(crate) async fn put(client: &Client, load: &Load) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let there = nodes.list_metadata(&ListParams::default()).await?.items.len();
-    nodes::create(client, &nodes::names(there + 1..=load.nodes)).await?;
+    nodes::create(client, &nodes::names(there + 1..=load.nodes), nodes::long_ago()).await?;
     create(client, "", "v1", "Namespace", None, &json!({ "metadata": { "name": NAMESPACE } })).await?;
     let each = load.pods / load.autoscalers.max(1);
     let rest = load.pods % load.autoscalers.max(1);

@@ -20,12 +20,18 @@ pub(crate) fn names(numbers: impl Iterator<Item = usize>) -> Vec<String> {
     numbers.map(|number| format!("node-{number}")).collect()
 }
 
-pub(crate) async fn create(client: &Client, names: &[String]) -> Result<()> {
+/// Creates nodes that are Ready since that moment.
+pub(crate) async fn create(client: &Client, names: &[String], since: Timestamp) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
-    stream::iter(names).map(Ok).try_for_each_concurrent(CONNECTIONS, |name| create_one(&nodes, name)).await
+    stream::iter(names).map(Ok).try_for_each_concurrent(CONNECTIONS, |name| create_one(&nodes, name, since)).await
 }
 
-async fn create_one(nodes: &Api<Node>, name: &str) -> Result<()> {
+/// A moment at which nodes of a cluster that is not new became Ready.
+pub(crate) fn long_ago() -> Timestamp {
+    Timestamp::now() - jiff::SignedDuration::from_hours(1)
+}
+
+async fn create_one(nodes: &Api<Node>, name: &str, since: Timestamp) -> Result<()> {
     let node = serde_json::from_value(json!({
         "metadata": {
             "name": name,
@@ -35,7 +41,8 @@ async fn create_one(nodes: &Api<Node>, name: &str) -> Result<()> {
         },
     }))?;
     nodes.create(&PostParams::default(), &node).await?;
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let whole_seconds = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let (now, since) = (whole_seconds(Timestamp::now()), whole_seconds(since));
     let resources = json!({ "cpu": "4", "memory": "16Gi", "pods": "110" });
     let status = json!({ "status": {
         "addresses": [
@@ -45,7 +52,7 @@ async fn create_one(nodes: &Api<Node>, name: &str) -> Result<()> {
         "daemonEndpoints": { "kubeletEndpoint": { "Port": kubelet::PORT } },
         "conditions": [{
             "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",
-            "lastHeartbeatTime": now, "lastTransitionTime": now,
+            "lastHeartbeatTime": now, "lastTransitionTime": since,
         }],
         "nodeInfo": {
             "machineID": "", "systemUUID": "", "bootID": "", "kernelVersion": "6.12.0", "osImage": "test bed",

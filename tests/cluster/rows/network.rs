@@ -17,7 +17,11 @@ pub(crate) const ROWS: &[Row] = &[
         injection: "nftables drops the API server's packets to metrics-server's port; probes and the doctor get through",
         kind: Kind::Fault(
             Fault::new(
-                |_| begin(Path::ControlPlaneToPods, Action::Drop),
+                |cluster| {
+                    // Of a metrics-server that has just started the condition proves nothing.
+                    old_pods(cluster);
+                    begin(Path::ControlPlaneToPods, Action::Drop);
+                },
                 Shown::Reason("FailedDiscoveryCheck"),
                 CLOSED,
                 |_| firewall::clear(),

@@ -87,7 +87,7 @@ fn with_clock(cluster: &Cluster, offset: &str) {
         .into_iter()
         .flatten()
         .flatten()
-        .map(|entry| entry.path().join("faketime/libfaketime.so.1"))
+        .map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"))
         .find(|path| path.is_file())
         .expect("libfaketime (Debian package libfaketime)");
     let library = library.display().to_string();
