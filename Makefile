@@ -37,7 +37,6 @@ test-cluster: components ## Tests on a real control plane
 	cargo test --locked --test cluster --test dashboard_queries
 
 test-alerting: components ## From fault to page: Prometheus and Alertmanager on a real control plane
-	cargo test --locked --test alerts $(MUTATIONS)
 	cargo test --locked --test alerting
 
 test-image: components ## Build the image and run it as a pod runs it (needs root; skipped with a message where it cannot be)
