@@ -89,6 +89,8 @@ pub enum Cause {
     ApiServiceMissing,
     /// The `APIService` outlived the metrics-server that it names.
     ApiServiceLeftOver,
+    /// Another server than metrics-server is registered, and it fails.
+    ApiOwnedByAnother,
     /// This metrics-server does not work with this Kubernetes version.
     UnsupportedVersion,
     // Stage::Workload
@@ -112,6 +114,8 @@ pub enum Cause {
     UnknownFlag,
     /// The command has a flag value that this version refuses.
     FlagValueRefused,
+    /// The image holds no such program as the command names.
+    CommandNotFound,
     /// Something else holds the port that metrics-server wants to listen on.
     PortConflict,
     /// A port below 1024 without the right to bind it.
@@ -122,6 +126,8 @@ pub enum Cause {
     OutOfMemory,
     /// metrics-server cannot reach the API server from its pod.
     ApiServerUnreachable,
+    /// The API server refuses metrics-server's token, or metrics-server its certificate.
+    ApiServerUntrusted,
     /// The container ends again and again.
     ContainerCrashing,
     /// The pods run and are not Ready.

@@ -3,6 +3,8 @@
 //! Names and labels of metrics-server's objects differ by packaging, so the chain starts at the `APIService` and follows
 //! references; only where it is broken is metrics-server looked for by image and known labels.
 
+use jiff::SignedDuration;
+
 use crate::{
     check::ObjectReference,
     metrics_server::{self, Owner},
@@ -15,6 +17,9 @@ use crate::{
         workload::WorkloadKind,
     },
 };
+
+/// How long metrics-server may need until it is Ready: the readiness probe's delay and two scrapes of up to 60 seconds.
+pub const START_TIME: SignedDuration = SignedDuration::from_secs(150);
 
 /// The objects along the chain.
 #[derive(Debug)]
@@ -201,8 +206,15 @@ fn workload<'s>(
             .objects
             .iter()
             .filter(|workload| workload.spec.template.metadata.has_labels(&service.spec.selector))
-            // A selector that is too wide also matches others: metrics-server's own comes first.
-            .max_by_key(|workload| metrics_server::is_metrics_server(workload));
+            // A selector that is too wide also matches others: metrics-server's own comes first, and of several of them
+            // the one whose pods are there.
+            .max_by_key(|workload| {
+                let owns = selected_pods
+                    .objects
+                    .iter()
+                    .any(|pod| owning_workload(snapshot, pod).is_some_and(|owner| std::ptr::eq(owner, **workload)));
+                (metrics_server::is_metrics_server(workload), owns, workload.wanted() > 0)
+            });
         if let Some(&workload) = selected {
             return (Observed::Present(workload), true);
         }

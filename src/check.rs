@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     catalogue::Cause,
     chain::Chain,
-    snapshot::{NotSeen, Snapshot},
+    snapshot::{Condition, NotSeen, Snapshot},
     steps::Step,
 };
 
@@ -246,6 +246,41 @@ pub struct Context<'s> {
     pub chain: &'s Chain<'s>,
 }
 
+/// How long metrics-server may need until it answers: the readiness probe's delay and two scrapes of up to 60 seconds.
+const START_TIME: jiff::SignedDuration = jiff::SignedDuration::from_secs(150);
+
+impl Context<'_> {
+    /// Whether all pods of metrics-server are so young that what does not answer yet proves nothing: a fresh cluster, a
+    /// new installation, a node that was replaced.
+    pub fn is_starting(&self) -> bool {
+        let now = self.snapshot.observed_at;
+        let mut ages = self.chain.pods().iter().filter(|pod| !pod.is_terminating()).map(|pod| {
+            let since = pod.metadata.creation_timestamp.or(pod.status.start_time);
+            since.map(|since| now.duration_since(since))
+        });
+        let young = |age: Option<jiff::SignedDuration>| age.is_some_and(|age| age < START_TIME);
+        ages.next().is_some_and(young) && ages.all(young)
+    }
+
+    /// Whether a pod behind the Service became Ready after the condition was written, and so lately that the aggregator
+    /// may not have looked again: it does so every 30 seconds at the latest
+    /// (kubernetes/kube-aggregator `pkg/controllers/status/remote/remote_available_controller.go`).
+    pub fn is_condition_older_than_pods(&self, condition: &Condition) -> bool {
+        let ready = self.chain.selected_pods.objects.iter().filter(|pod| pod.is_ready() && !pod.is_terminating());
+        let since = ready.filter_map(|pod| pod.ready().and_then(|ready| ready.last_transition_time)).min();
+        since.zip(condition.last_transition_time).is_some_and(|(ready, written)| {
+            ready > written && self.snapshot.observed_at.duration_since(ready) < jiff::SignedDuration::from_secs(35)
+        })
+    }
+
+    /// Whether the `APIService` has become available so lately that what others saw of it may be from before.
+    pub fn is_just_available(&self) -> bool {
+        let since =
+            self.chain.available().filter(|_| self.chain.is_available()).and_then(|now| now.last_transition_time);
+        since.is_some_and(|since| self.snapshot.observed_at.duration_since(since) < START_TIME)
+    }
+}
+
 /// A check: a pure function of the context, with an id that is unique within its step.
 #[derive(Debug, Clone, Copy)]
 pub struct Check {
@@ -271,6 +306,35 @@ impl Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pods_that_were_just_made_are_starting_and_others_are_not() {
+        use crate::{
+            chain::Chain,
+            testing::{at, healthy},
+        };
+        let starting = |ages: &[i64]| {
+            let mut snapshot = healthy();
+            let pod = snapshot
+                .pods
+                .get("kube-system", "metrics-server-5d8f-abcde")
+                .seen()
+                .map(|pod| (*pod).clone())
+                .expect("it");
+            for (index, age) in ages.iter().enumerate() {
+                let mut pod = pod.clone();
+                if index > 0 {
+                    pod.metadata.name = format!("metrics-server-{index}");
+                }
+                pod.metadata.creation_timestamp = at(-age).parse().ok();
+                snapshot.pods.insert(pod);
+            }
+            let chain = Chain::resolve(&snapshot);
+            Context { snapshot: &snapshot, chain: &chain }.is_starting()
+        };
+        assert!(starting(&[20]) && starting(&[20, 100]));
+        assert!(!starting(&[200]) && !starting(&[20, 200]));
+    }
 
     #[test]
     fn commands_of_the_remedy_name_the_object() {

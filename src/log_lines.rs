@@ -31,11 +31,14 @@ pub fn class(line: &str) -> &'static str {
 
 /// A line that ends a start or explains why requests are refused.
 pub fn startup_failure(line: &str) -> Option<Cause> {
-    const PATTERNS: [(&str, Cause); 20] = [
+    const PATTERNS: [(&str, Cause); 23] = [
         ("exec format error", Cause::ImageArchitecture),
         ("unknown flag:", Cause::UnknownFlag),
         ("unknown shorthand flag", Cause::UnknownFlag),
         ("flag provided but not defined", Cause::UnknownFlag),
+        ("executable file not found in $PATH", Cause::CommandNotFound),
+        ("no such file or directory: unknown", Cause::CommandNotFound),
+        ("no such file or directory\": unknown", Cause::CommandNotFound),
         ("metric-resolution should be", Cause::FlagValueRefused),
         ("kubelet-request-timeout should be", Cause::FlagValueRefused),
         ("cannot use both --kubelet-certificate-authority", Cause::FlagValueRefused),
@@ -55,12 +58,12 @@ pub fn startup_failure(line: &str) -> Option<Cause> {
     ];
     let lower = line.to_ascii_lowercase();
     let known = PATTERNS.iter().find(|(pattern, _)| lower.contains(&pattern.to_ascii_lowercase()));
-    known.map(|&(_, cause)| cause).or_else(|| api_server_unreachable(line).then_some(Cause::ApiServerUnreachable))
+    known.map(|&(_, cause)| cause).or_else(|| api_server_failure(line))
 }
 
 /// A call to the API server's own address (port 443 or 6443, or the name of its Service, and an API path) that did not
-/// get through.
-fn api_server_unreachable(line: &str) -> bool {
+/// get through, or was refused.
+fn api_server_failure(line: &str) -> Option<Cause> {
     const ADDRESSES: [&str; 7] = [
         ":443/api",
         ":6443/api",
@@ -80,7 +83,14 @@ fn api_server_unreachable(line: &str) -> bool {
         "no such host",
         "request canceled",
     ];
-    ADDRESSES.iter().any(|part| line.contains(part)) && FAILURES.iter().any(|part| line.contains(part))
+    let to_api = ADDRESSES.iter().any(|part| line.contains(part));
+    if to_api && FAILURES.iter().any(|part| line.contains(part)) {
+        return Some(Cause::ApiServerUnreachable);
+    }
+    // Of a token that is refused client-go tells the word alone.
+    let listing = ["ailed to list *v1.", "unable to load configmap based"].iter().any(|part| line.contains(part));
+    let refused = line.trim_end().ends_with("Unauthorized");
+    (to_api && line.contains("x509: ") || listing && refused).then_some(Cause::ApiServerUntrusted)
 }
 
 /// Whether the line says that metrics-server has begun to serve: what ends a start did not end this one.
@@ -339,8 +349,25 @@ mod tests {
                 Some(Cause::ApiServerUnreachable),
             ),
             (
+                "E1 reflector.go:138] Failed to watch *v1.Node: failed to list *v1.Node: Unauthorized",
+                Some(Cause::ApiServerUntrusted),
+            ),
+            (
+                r#"E1 reflector.go:138] failed to list *v1.Pod: Get "https://10.96.0.1:443/api/v1/pods": x509: certificate signed by unknown authority"#,
+                Some(Cause::ApiServerUntrusted),
+            ),
+            (r#"E1 authentication.go:63] "Unable to authenticate the request" err="Unauthorized""#, None),
+            (
                 "E1 reflector.go:205] Failed to list *v1.Node: Get https://kubernetes.default/api/v1/nodes?resourceVersion=0: dial tcp 10.96.0.1:443: i/o timeout",
                 Some(Cause::ApiServerUnreachable),
+            ),
+            (
+                r#"failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "--kubelet-insecure-tls": executable file not found in $PATH: unknown"#,
+                Some(Cause::CommandNotFound),
+            ),
+            (
+                r#"OCI runtime create failed: container_linux.go:349: starting container process caused "exec: \"/metrics\": stat /metrics: no such file or directory": unknown"#,
+                Some(Cause::CommandNotFound),
             ),
             ("I1 secure_serving.go:116] Serving securely on [::]:4443", None),
         ] {

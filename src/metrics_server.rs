@@ -146,9 +146,15 @@ pub fn version(image: &str) -> Option<Version> {
 /// How the workload was installed, from its labels and image.
 pub fn packaging(workload: &Workload) -> Packaging {
     let label = |key: &str| workload.metadata.labels.get(key).map_or("", String::as_str);
+    // The addon manager of GKE and AKS, and the deploy controller of k3s and rke2, mark what they keep.
+    let marks = ["addonmanager.kubernetes.io/", "objectset.rio.cattle.io/"];
+    let keys = || workload.metadata.labels.keys().chain(workload.metadata.annotations.keys());
+    let distribution = keys().any(|key| marks.iter().any(|mark| key.starts_with(mark)));
     let image = container(&workload.spec.template.spec).map_or("", |container| container.image.as_str());
     if image.contains("/eks/metrics-server") || image.contains("-eksbuild.") {
         Packaging::EksAddon
+    } else if distribution || label("helm.sh/chart").starts_with("rke2-") {
+        Packaging::Other
     } else if image.contains("bitnami") || label("helm.sh/chart").contains("bitnami") {
         Packaging::Bitnami
     } else if label("app.kubernetes.io/managed-by") == "Helm" || label("helm.sh/chart").starts_with("metrics-server") {
@@ -324,6 +330,24 @@ mod tests {
         }
         assert_eq!(version("localhost:5000/metrics-server"), None);
         assert_eq!(version("localhost:5000/metrics-server:v0.7.1@sha256:00"), Some(Version::new(0, 7, 1)));
+    }
+
+    #[test]
+    fn copies_of_distributions_are_told_apart_from_the_manifest() {
+        let packaging = |labels: serde_json::Value, annotations: serde_json::Value| {
+            packaging(&crate::testing::object::<Workload>(
+                serde_json::json!({"metadata": {"labels": labels, "annotations": annotations}}),
+            ))
+        };
+        let own = serde_json::json!({"k8s-app": "metrics-server"});
+        let none = serde_json::json!({});
+        assert_eq!(packaging(own.clone(), none.clone()), Packaging::Manifest);
+        let kept = serde_json::json!({"k8s-app": "metrics-server", "addonmanager.kubernetes.io/mode": "Reconcile"});
+        assert_eq!(packaging(kept, none.clone()), Packaging::Other);
+        assert_eq!(packaging(own, serde_json::json!({"objectset.rio.cattle.io/id": "x"})), Packaging::Other);
+        let rke2 =
+            serde_json::json!({"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "rke2-metrics-server-3.12.2"});
+        assert_eq!(packaging(rke2, none), Packaging::Other);
     }
 
     proptest! {

@@ -123,8 +123,20 @@ fn explains(lead: &Finding, finding: &Finding) -> bool {
         // Autoscalers' own faults explain no outage, and no outage explains them; other autoscalers' symptoms stay too.
         return false;
     }
-    lead.impact <= finding.impact && (finding.cause.is_symptom() || finding.cause.stage() > lead.cause.stage())
+    let downstream = finding.cause.is_symptom() || finding.cause.stage() > lead.cause.stage();
+    lead.impact <= finding.impact && (downstream || SPECIFIC.contains(&(lead.cause, finding.cause)))
 }
+
+/// Causes of one stage of which the first says why the second is seen.
+const SPECIFIC: [(Cause, Cause); 7] = [
+    (Cause::NetworkPolicyBlocks, Cause::ControlPlanePathClosed),
+    (Cause::EgressPolicyBlocks, Cause::KubeletTimeout),
+    (Cause::EgressPolicyBlocks, Cause::KubeletRefused),
+    (Cause::EgressPolicyBlocks, Cause::KubeletUnreachable),
+    (Cause::AwsAuthUsernameMissing, Cause::CallerUnauthorized),
+    (Cause::AwsAuthUnparsable, Cause::CallerUnauthorized),
+    (Cause::ServiceAccountMissing, Cause::PodsNotCreated),
+];
 
 /// Whether enough was looked at to call the cluster healthy: the metrics API was seen to work, and no look that was
 /// part of this way to run failed. What a bundle does not hold was not part of it.
@@ -207,6 +219,17 @@ mod tests {
         assert_eq!(judgement.verdict, Verdict::Cause(Cause::SelectorMatchesNothing));
         assert_eq!(judgement.findings.len(), 1);
         assert_eq!(judgement.held_back.len(), 2);
+    }
+
+    #[test]
+    fn what_says_why_explains_what_is_seen_of_it() {
+        let answers = [
+            answer(Step::Timeout, "path", Outcome::fail(finding(Cause::ControlPlanePathClosed))),
+            answer(Step::Timeout, "network_policy", Outcome::fail(finding(Cause::NetworkPolicyBlocks))),
+        ];
+        let judgement = judge(&answers);
+        assert_eq!(judgement.verdict, Verdict::Cause(Cause::NetworkPolicyBlocks));
+        assert_eq!(judgement.held_back.len(), 1);
     }
 
     #[test]

@@ -160,6 +160,32 @@ fn every_case_leads_to_its_verdict() {
     assert!(failed == 0, "{failed} of {} cases differ\n\n{told}", cases.len());
 }
 
+/// Causes that a look of the doctor's own proves, which no bundle can hold.
+const BY_OWN_DIAL: [&str; 2] = ["timeout/pod_network_closed", "timeout/server_unresponsive"];
+
+#[test]
+fn every_cause_has_a_case_that_raises_it_and_a_near_miss_that_does_not() {
+    let cases = cases();
+    let raised: BTreeSet<&String> = cases
+        .iter()
+        .flat_map(|case| {
+            let expected = &case.expected;
+            expected.findings.iter().chain(&expected.held_back).chain([&expected.verdict])
+        })
+        .collect();
+    let spared: BTreeSet<&String> = cases.iter().flat_map(|case| &case.expected.not_blamed).collect();
+    let mut known = known_ids();
+    known.retain(|cause| !BY_OWN_DIAL.contains(&cause.as_str()));
+    let without = |seen: &BTreeSet<&String>| {
+        known.iter().filter(|cause| !seen.contains(cause)).map(String::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let (no_case, no_near_miss) = (without(&raised), without(&spared));
+    assert!(
+        no_case.is_empty() && no_near_miss.is_empty(),
+        "add a bundle to tests/cases\n  that raises: {no_case}\n  with not_blamed, that does not raise: {no_near_miss}"
+    );
+}
+
 #[test]
 fn expectations_name_causes_of_the_catalogue() {
     let known = known_ids();

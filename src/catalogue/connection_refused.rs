@@ -53,6 +53,18 @@ pub(super) static CAUSES: &[Entry] = &[
         issues: &[],
     },
     Entry {
+        cause: Cause::CommandNotFound,
+        id: "command_not_found",
+        step: Step::ConnectionRefused,
+        stage: Stage::Workload,
+        role: Role::Root,
+        title: "The metrics-server container cannot start: its image holds no such program as its command names.",
+        recognised_by: "`executable file not found in $PATH` or `stat ...: no such file or directory` in the state of the container",
+        remedy: "Put flags under args and leave command out, or name the program (`/metrics-server`): `kubectl edit deployment -n NAMESPACE NAME`.",
+        guide: "Check the command of the container.",
+        issues: &[],
+    },
+    Entry {
         cause: Cause::PortConflict,
         id: "port_conflict",
         step: Step::ConnectionRefused,

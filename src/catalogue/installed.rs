@@ -41,6 +41,18 @@ pub(super) static CAUSES: &[Entry] = &[
         issues: &[],
     },
     Entry {
+        cause: Cause::ApiOwnedByAnother,
+        id: "api_owned_by_another",
+        step: Step::Installed,
+        stage: Stage::Installed,
+        role: Role::Root,
+        title: "metrics.k8s.io is registered for another server, which fails, while metrics-server runs beside it unused.",
+        recognised_by: "the Service that the APIService names leads to pods of another server (prometheus-adapter with resource rules, for one), a workload of metrics-server exists, and the API is unavailable or has no samples",
+        remedy: "Let one of the two serve: point the APIService to metrics-server's Service (apply its manifest or chart again) and take the resource rules from the adapter, or repair the adapter and remove metrics-server.",
+        guide: "",
+        issues: &["kubernetes/kops#6335", "prometheus-operator/kube-prometheus#926"],
+    },
+    Entry {
         cause: Cause::UnsupportedVersion,
         id: "unsupported_version",
         step: Step::Installed,

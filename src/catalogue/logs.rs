@@ -17,6 +17,18 @@ pub(super) static CAUSES: &[Entry] = &[
         issues: &["#161", "#375", "#532"],
     },
     Entry {
+        cause: Cause::ApiServerUntrusted,
+        id: "apiserver_untrusted",
+        step: Step::Logs,
+        stage: Stage::Workload,
+        role: Role::Root,
+        title: "The API server refuses metrics-server's token, or metrics-server does not trust the API server's certificate.",
+        recognised_by: "a log whose calls to the API server end in `Unauthorized` or an x509 error, while nothing serves",
+        remedy: "Delete the pods, so that they get a new token and the present CA: `kubectl rollout restart -n NAMESPACE deployment/NAME`; after a rotation of the cluster's CA or key of ServiceAccounts check kube-root-ca.crt and the API server's --service-account-key-file.",
+        guide: "Check the logs for lines that start with E.",
+        issues: &[],
+    },
+    Entry {
         cause: Cause::KubeletCertificateNames,
         id: "kubelet_certificate_names",
         step: Step::Logs,

@@ -1,19 +1,22 @@
 //! A support bundle on disk: a folder, or one file, of what plain kubectl prints. See `docs/bundle.md`.
 
+mod documents;
+mod lenient;
+mod logs;
 mod metrics;
+mod notices;
 mod objects;
 mod scopes;
 mod texts;
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::{objects::Objects, texts::Top};
+use self::{notices::Notices, objects::Objects, texts::Top};
 use crate::{
     log_lines,
     snapshot::{Collection, ContainerLog, NotSeen, Observed, Snapshot, Source},
@@ -21,6 +24,12 @@ use crate::{
 
 /// Files that are larger are named and skipped: nothing that explains metrics-server needs more.
 const LARGEST_FILE: u64 = 64 << 20;
+
+/// Folders that are nested deeper are named and skipped.
+const DEEPEST_FOLDER: usize = 8;
+
+/// Objects may be this much newer than `observed-at.txt`: collecting a bundle takes its time.
+const COLLECTING: SignedDuration = SignedDuration::from_mins(15);
 
 /// Why a bundle cannot be read at all. What is wrong with single files becomes a notice instead.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +57,11 @@ pub enum BundleError {
     },
 }
 
+/// The kinds that are read: plural, kind, and the API group of today.
+pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    scopes::Kind::all().map(|kind| (kind.plural(), kind.name(), kind.groups().first().copied().unwrap_or_default()))
+}
+
 /// Reads a bundle.
 ///
 /// # Errors
@@ -55,94 +69,109 @@ pub enum BundleError {
 pub fn read(path: &Path) -> Result<Snapshot, BundleError> {
     let unreadable = |source| BundleError::Unreadable { path: path.to_owned(), source };
     let metadata = fs::metadata(path).map_err(unreadable)?;
+    let root = if metadata.is_dir() { path } else { path.parent().unwrap_or(path) };
+    let mut reader = Reader { root: root.to_owned(), ..Reader::default() };
     let mut files = Vec::new();
     if metadata.is_dir() {
-        list(path, &mut files, 0).map_err(unreadable)?;
+        fs::read_dir(path).map_err(unreadable)?;
+        reader.list(path, &mut files, 0);
         files.sort();
     } else {
         files.push(path.to_owned());
     }
-    let root = if metadata.is_dir() { path } else { path.parent().unwrap_or(path) };
-    let mut reader = Reader { root: root.to_owned(), ..Reader::default() };
     for file in &files {
         reader.read_file(file);
     }
-    if !reader.found {
-        return Err(BundleError::Empty { path: path.to_owned(), notices: reader.notices });
-    }
-    Ok(reader.finish())
+    let snapshot = reader.finish();
+    snapshot.map_err(|notices| BundleError::Empty { path: path.to_owned(), notices })
 }
 
 /// A snapshot of objects that are already parsed; what they do not hold is not in the bundle.
-pub(super) fn of_objects(objects: &[serde_json::Value], observed_at: Timestamp) -> Snapshot {
+pub(super) fn of_objects(objects: Vec<serde_json::Value>, observed_at: Timestamp) -> Snapshot {
     let mut read = Objects::default();
-    let mut notices = Vec::new();
+    let mut notices = Notices::default();
     for object in objects {
-        read.add(Path::new("objects"), object, &mut notices);
+        read.add(Path::new("objects"), "objects", object, true, &mut notices);
     }
     let mut snapshot = Snapshot { observed_at, source: Source::Bundle, ..Snapshot::default() };
-    read.fill(&mut snapshot);
-    snapshot.notices.extend(notices);
+    read.fill(&mut snapshot, &mut notices);
+    snapshot.notices = notices.finish();
     snapshot
-}
-
-/// Files below a folder; links are not followed, so that a bundle cannot lead out of itself.
-fn list(folder: &Path, files: &mut Vec<PathBuf>, depth: usize) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if kind.is_dir() && depth < 8 && !hidden {
-            list(&entry.path(), files, depth + 1)?;
-        } else if kind.is_file() && !hidden {
-            files.push(entry.path());
-        }
-    }
-    Ok(())
 }
 
 #[derive(Default)]
 struct Reader {
     root: PathBuf,
     objects: Objects,
-    logs: Vec<ContainerLog>,
+    logs: Vec<PathBuf>,
     top_nodes: Option<crate::snapshot::Retrieval>,
     top_pods: Option<crate::snapshot::Retrieval>,
     server_version: Option<crate::snapshot::KubernetesVersion>,
     observed_at: Option<Timestamp>,
-    newest_log_line: Option<Timestamp>,
-    notices: Vec<String>,
+    notices: Notices,
     found: bool,
 }
 
 impl Reader {
+    /// A file's name below the root, as notices tell it.
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
+    }
+
+    fn skipped(&mut self, path: &Path, why: &str) {
+        let notice = format!("{}: skipped, {why}", self.shown(path));
+        self.notices.push(notice);
+    }
+
+    /// Files below a folder; links are not followed, so that a bundle cannot lead out of itself.
+    fn list(&mut self, folder: &Path, files: &mut Vec<PathBuf>, depth: usize) {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.skipped(folder, &error.to_string()),
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                continue;
+            }
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && depth < DEEPEST_FOLDER => self.list(&path, files, depth + 1),
+                Ok(kind) if kind.is_dir() => self.skipped(&path, "folders are nested too deep"),
+                Ok(kind) if kind.is_symlink() => self.skipped(&path, "a link"),
+                Ok(kind) if kind.is_file() => files.push(path),
+                Ok(_) => self.skipped(&path, "not a file"),
+                Err(error) => self.skipped(&path, &error.to_string()),
+            }
+        }
+    }
+
     fn read_file(&mut self, path: &Path) {
         let name = path.strip_prefix(&self.root).unwrap_or(path).to_owned();
-        let shown = name.display().to_string();
+        let shown = self.shown(path);
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        let is_log = extension.as_deref() == Some("log") || (stem == "logs" && extension.as_deref() == Some("txt"));
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.len() > LARGEST_FILE && !is_log => {
-                self.notices.push(format!("{shown}: skipped, larger than {} MiB", LARGEST_FILE >> 20));
-                return;
-            }
-            Ok(_) => {}
-            Err(error) => {
-                self.notices.push(format!("{shown}: {error}"));
-                return;
-            }
-        }
-        if is_log {
-            self.read_log(path, &name);
+        if extension.as_deref() == Some("log") || (stem == "logs" && extension.as_deref() == Some("txt")) {
+            // Which logs are worth reading is known once all objects are.
+            self.logs.push(path.to_owned());
             return;
         }
-        let text = match fs::read(path) {
-            Ok(bytes) => texts::decode(&bytes),
-            Err(error) => {
-                self.notices.push(format!("{shown}: {error}"));
-                return;
+        match (stem.as_str(), extension.as_deref()) {
+            ("observed-at" | "top-nodes" | "top-pods", Some("txt"))
+            | ("server-version", Some("txt"))
+            | (_, Some("yaml" | "yml" | "json")) => {}
+            (_, Some("gz" | "tgz" | "tar" | "zip" | "xz" | "zst")) => {
+                return self.skipped(path, "an archive: unpack it first");
             }
+            _ => return self.skipped(path, "not part of the format of bundles (docs/bundle.md)"),
+        }
+        let text = match fs::metadata(path) {
+            Ok(metadata) if metadata.len() > LARGEST_FILE => {
+                return self.skipped(path, &format!("larger than {} MiB", LARGEST_FILE >> 20));
+            }
+            _ => match fs::read(path) {
+                Ok(bytes) => texts::decode(bytes),
+                Err(error) => return self.skipped(path, &error.to_string()),
+            },
         };
         match (stem.as_str(), extension.as_deref()) {
             ("observed-at", Some("txt")) => match text.trim().parse() {
@@ -151,100 +180,38 @@ impl Reader {
                     self.notices.push(format!("{shown}: not a moment in the form of RFC 3339 (2026-01-01T00:00:00Z)"));
                 }
             },
-            ("server-version", Some("txt" | "json" | "yaml")) => match texts::server_version(&text) {
+            ("server-version", _) => match texts::server_version(&text) {
                 Some(version) => self.server_version = Some(version),
                 None => self.notices.push(format!("{shown}: holds no version of an API server")),
             },
-            ("top-nodes", Some("txt")) => {
-                self.top_nodes = texts::top(&text, texts::Top::Nodes);
-                self.found |= self.top_nodes.is_some();
-            }
-            ("top-pods", Some("txt")) => {
-                self.top_pods = texts::top(&text, texts::Top::Pods);
-                self.found |= self.top_pods.is_some();
-            }
-            (_, Some("yaml" | "yml" | "json")) => {
+            ("top-nodes", Some("txt")) => self.top_nodes = self.top(&shown, &text, Top::Nodes),
+            ("top-pods", Some("txt")) => self.top_pods = self.top(&shown, &text, Top::Pods),
+            _ => {
                 let read = self.objects.read(&name, &text, &mut self.notices);
                 self.found |= read;
             }
-            _ => self.notices.push(format!("{shown}: skipped, not part of the format of bundles")),
         }
     }
 
-    /// A log, line by line: it may be larger than memory.
-    fn read_log(&mut self, path: &Path, name: &Path) {
-        let shown = name.display().to_string();
-        let file = match fs::File::open(path) {
-            Ok(file) => file,
-            Err(error) => {
-                self.notices.push(format!("{shown}: {error}"));
-                return;
-            }
-        };
-        let mut log = texts::log_of(name);
-        let mut reader = BufReader::new(file);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match reader.read_until(b'\n', &mut line) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => {
-                    self.notices.push(format!("{shown}: {error}"));
-                    break;
-                }
-            }
-            let text = String::from_utf8_lossy(&line);
-            let text = text.trim_end();
-            if let Some(next) = texts::log_section(text) {
-                self.keep_log(log.replace(next));
-                continue;
-            }
-            if text.is_empty() || text.starts_with("==== END logs") {
-                continue;
-            }
-            let stamp = text.split(' ').next().and_then(|word| word.parse::<Timestamp>().ok());
-            self.newest_log_line = self.newest_log_line.max(stamp);
-            if let Some(log) = &mut log {
-                log.push(text);
-            }
+    fn top(&mut self, shown: &str, text: &str, which: Top) -> Option<crate::snapshot::Retrieval> {
+        let retrieval = texts::top(text, which);
+        self.found |= retrieval.is_some();
+        if retrieval.is_none() {
+            self.notices.push(format!("{shown}: neither a table of kubectl top nor an error of the API server"));
         }
-        if log.is_none() {
-            self.notices.push(format!("{shown}: skipped, its name is not NAMESPACE_POD_CONTAINER.log"));
-        }
-        self.keep_log(log);
+        retrieval
     }
 
-    fn keep_log(&mut self, log: Option<ContainerLog>) {
-        if let Some(log) = log {
-            self.found = true;
-            self.logs.push(log);
-        }
-    }
-
-    fn finish(self) -> Snapshot {
-        let mut notices = self.notices;
-        let observed_at = self.observed_at.unwrap_or_else(|| {
-            let newest = newest_moment(self.objects.newest_moment().max(self.newest_log_line), &self.logs);
-            let newest = newest.unwrap_or(Timestamp::UNIX_EPOCH);
-            notices.push(format!(
-                "observed-at.txt is not in the bundle: ages count from {newest}, the newest moment in it"
-            ));
-            newest
-        });
-        let mut logs = Collection::unseen(NotSeen::NotInBundle("logs/NAMESPACE_POD_CONTAINER.log"));
-        for log in self.logs {
-            logs.insert(log);
-        }
+    /// What was read; the notices alone where that is nothing.
+    fn finish(mut self) -> Result<Snapshot, Vec<String>> {
         let mut snapshot = Snapshot {
-            observed_at,
             source: Source::Bundle,
             server_version: or_not_in_bundle(self.server_version, "server-version.txt"),
-            logs,
             top_nodes: or_not_in_bundle(self.top_nodes, "top-nodes.txt"),
             top_pods: or_not_in_bundle(self.top_pods, "top-pods.txt"),
             ..Snapshot::default()
         };
+        let newest_object = self.objects.newest_moment();
         // Plain `kubectl top` is what operators are asked for, so it counts before `kubectl get nodemetrics`.
         let [nodes, pods] = [Top::Nodes, Top::Pods].map(|which| self.objects.samples(which));
         if let (Observed::NotSeen(_), Some(nodes)) = (&snapshot.top_nodes, nodes) {
@@ -253,9 +220,33 @@ impl Reader {
         if let (Observed::NotSeen(_), Some(pods)) = (&snapshot.top_pods, pods) {
             snapshot.top_pods = Observed::Present(pods);
         }
-        self.objects.fill(&mut snapshot);
-        snapshot.notices = notices;
-        snapshot
+        self.objects.fill(&mut snapshot, &mut self.notices);
+        let mut read = logs::Logs::of(&snapshot);
+        for path in &self.logs {
+            let name = path.strip_prefix(&self.root).unwrap_or(path);
+            read.read_file(path, name, &mut self.notices);
+        }
+        if !self.found && read.logs.is_empty() {
+            return Err(self.notices.finish());
+        }
+        let newest = newest_object.max(read.newest_line);
+        let last = newest_moment(newest, &read.logs);
+        snapshot.logs = Collection::unseen(NotSeen::NotInBundle("logs/NAMESPACE_POD_CONTAINER.log"));
+        read.logs.into_iter().for_each(|log| snapshot.logs.insert(log));
+        snapshot.observed_at = self.observed_at.unwrap_or_else(|| {
+            let last = last.unwrap_or(Timestamp::UNIX_EPOCH);
+            self.notices
+                .push(format!("observed-at.txt is not in the bundle: ages count from {last}, the newest moment in it"));
+            last
+        });
+        if let Some(newest) = newest.filter(|newest| newest.duration_since(snapshot.observed_at) > COLLECTING) {
+            self.notices.push(format!(
+                "observed-at.txt says {}, but the bundle holds {newest}: ages may be wrong",
+                snapshot.observed_at
+            ));
+        }
+        snapshot.notices = self.notices.finish();
+        Ok(snapshot)
     }
 }
 

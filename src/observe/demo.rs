@@ -104,7 +104,7 @@ impl Scene {
         for object in &mut objects {
             set_moments(object, now);
         }
-        let mut snapshot = bundle::of_objects(&objects, now);
+        let mut snapshot = bundle::of_objects(objects, now);
         see_everything(&mut snapshot);
         self.add_calls(&mut snapshot);
         self.add_log(&mut snapshot);

@@ -82,7 +82,9 @@ impl ApiService {
 
     /// Whether it registers a version of `metrics.k8s.io`.
     pub fn serves_metrics(&self) -> bool {
-        self.spec.group == METRICS_GROUP
+        // The name is always VERSION.GROUP (kubernetes/kube-aggregator `ValidateAPIService`), should a bundle lack the rest.
+        let named = || self.metadata.name.split_once('.').is_some_and(|(_, group)| group == METRICS_GROUP);
+        self.spec.group == METRICS_GROUP || self.spec.group.is_empty() && named()
     }
 }
 

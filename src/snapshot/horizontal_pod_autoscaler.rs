@@ -203,7 +203,14 @@ const ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/";
 /// # Errors
 /// When a field has another type than its version has.
 pub fn from_json(value: serde_json::Value) -> Result<HorizontalPodAutoscaler, serde_json::Error> {
-    let mut autoscaler: HorizontalPodAutoscaler = serde_json::from_value(value)?;
+    upgraded(serde_json::from_value(value)?)
+}
+
+/// Brings an autoscaler of any version into the form of `v2`.
+///
+/// # Errors
+/// When an annotation that holds its metrics cannot be read.
+pub fn upgraded(mut autoscaler: HorizontalPodAutoscaler) -> Result<HorizontalPodAutoscaler, serde_json::Error> {
     autoscaler.expand_annotations()?;
     for metric in &mut autoscaler.spec.metrics {
         for source in [&mut metric.resource, &mut metric.container_resource, &mut metric.pods, &mut metric.external]

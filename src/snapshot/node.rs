@@ -70,6 +70,14 @@ impl Node {
         condition(&self.status.conditions, "Ready").and_then(|ready| ready.last_transition_time)
     }
 
+    /// Whether a program that is no kubelet keeps it (Virtual Kubelet: virtual nodes of AKS, Liqo and others). Many of
+    /// them serve no metrics.
+    pub fn is_virtual(&self) -> bool {
+        ["type", "kubernetes.io/role"].iter().any(|key| {
+            self.metadata.labels.get(*key).is_some_and(|kind| kind == "virtual-kubelet" || kind == "virtual-node")
+        })
+    }
+
     /// Whether it is a Fargate micro-VM of EKS.
     pub fn is_fargate(&self) -> bool {
         self.metadata.labels.get("eks.amazonaws.com/compute-type").is_some_and(|kind| kind == "fargate")

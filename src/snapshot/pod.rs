@@ -165,6 +165,9 @@ pub struct PodStatus {
     /// The first address.
     #[serde(rename = "podIP", deserialize_with = "or_default")]
     pub pod_ip: String,
+    /// The address of its node: the same with hostNetwork and on Fargate.
+    #[serde(deserialize_with = "or_default", rename = "hostIP")]
+    pub host_ip: String,
     /// All addresses.
     #[serde(rename = "podIPs", deserialize_with = "or_default")]
     pub pod_ips: Vec<PodIp>,

@@ -141,7 +141,8 @@ pub fn classify_kubectl(text: &str) -> Option<ErrorClass> {
         ("could not find the requested resource", ErrorClass::NotFound),
         ("get services http:heapster:", ErrorClass::NotFound),
     ];
-    let error = text.lines().any(|line| line.starts_with("error: ") || line.starts_with("Error from server"));
+    // `error: ` alone is what kubectl says of its own flags, files and plugins.
+    let error = text.lines().any(|line| line.starts_with("Error from server"));
     let class = PATTERNS.iter().find(|(pattern, _)| text.contains(pattern)).map(|&(_, class)| class);
     class.or_else(|| error.then_some(ErrorClass::Other))
 }

@@ -22,6 +22,7 @@ pub const CHECKS: &[Check] = &[
         causes: &[
             Cause::ApiServiceUnavailable,
             Cause::NoRoute,
+            Cause::ControlPlanePathClosed,
             Cause::ProxyInterferes,
             Cause::NameResolution,
             Cause::ServingCertificateInvalid,

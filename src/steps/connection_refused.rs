@@ -35,7 +35,7 @@ pub const CHECKS: &[Check] = &[
         step: Step::ConnectionRefused,
         id: "command",
         question: "Does this version know every flag of its command?",
-        causes: &[Cause::UnknownFlag, Cause::FlagValueRefused],
+        causes: &[Cause::UnknownFlag, Cause::FlagValueRefused, Cause::CommandNotFound],
         evaluate: container::command,
     },
     Check {

@@ -31,6 +31,7 @@ pub const CHECKS: &[Check] = &[Check {
         Cause::HpaOther,
         Cause::AuthDelegatorMissing,
         Cause::CallerForbidden,
+        Cause::FrontProxyUntrusted,
     ],
     evaluate: targets,
 }];
@@ -70,7 +71,9 @@ fn finding(autoscaler: &HorizontalPodAutoscaler, diagnosis: &Diagnosis, cause: C
         format!("HorizontalPodAutoscaler {}/{}: {}.", autoscaler.namespace(), autoscaler.name(), diagnosis.summary);
     let finding = match cause {
         // These are faults of the way that all autoscalers take.
-        Cause::AuthDelegatorMissing | Cause::MetricsApiDown => Finding::outage(cause, object, summary),
+        Cause::AuthDelegatorMissing | Cause::FrontProxyUntrusted | Cause::MetricsApiDown => {
+            Finding::outage(cause, object, summary)
+        }
         _ => Finding::partial(cause, object, summary),
     };
     diagnosis.evidence.iter().fold(finding, super::super::check::Finding::evidence)

@@ -6,7 +6,7 @@ use crate::{
     log_lines,
     metrics_server::{self, Owner},
     snapshot::{
-        Named, NotSeen, Observed,
+        ConditionStatus, Named, NotSeen, Observed,
         retrieval::{self, ErrorClass},
         version::Version,
     },
@@ -29,7 +29,13 @@ pub const CHECKS: &[Check] = &[
         causes: &[Cause::ApiServiceLeftOver],
         evaluate: workload,
     },
-    Check { step: Step::Installed, id: "owner", question: "Who serves metrics.k8s.io?", causes: &[], evaluate: owner },
+    Check {
+        step: Step::Installed,
+        id: "owner",
+        question: "Who serves metrics.k8s.io?",
+        causes: &[Cause::ApiOwnedByAnother],
+        evaluate: owner,
+    },
     Check {
         step: Step::Installed,
         id: "version",
@@ -157,6 +163,19 @@ fn owner(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         .filter(|workload| chain.workload.seen().is_none_or(|used| !std::ptr::eq(*used, **workload)))
         .map(|workload| format!("{} {}/{}", workload.kind.name(), workload.namespace(), workload.name()))
         .collect();
+    if let (true, Some(unused), Some(failing)) = (owner != Owner::MetricsServer, others.first(), fails(context)) {
+        let finding = Finding::outage(
+            Cause::ApiOwnedByAnother,
+            chain.api_service_object(),
+            format!("{name} is registered for metrics.k8s.io and fails, while {unused} runs unused."),
+        )
+        .evidence(format!(
+            "APIService names Service {}/{}",
+            chain.service_object().namespace,
+            chain.service_object().name
+        ));
+        return Ok(Outcome::fail(finding.evidence(failing)));
+    }
     let outcome = Outcome::pass(format!("{name} serves metrics.k8s.io."));
     Ok(if others.is_empty() {
         outcome
@@ -176,6 +195,28 @@ fn not_found_behind(context: &Context<'_>) -> Option<String> {
             }
             _ => None,
         }
+    })
+}
+
+/// What shows that whoever serves the API fails: unavailable, or without samples.
+fn fails(context: &Context<'_>) -> Option<String> {
+    if let Some(condition) = context.chain.unavailable() {
+        return Some(format!("condition Available: {}: {}", condition.reason, condition.message));
+    }
+    let empty = [&context.snapshot.top_nodes, &context.snapshot.top_pods].into_iter().find_map(|retrieval| {
+        match &retrieval.seen()?.outcome {
+            retrieval::Outcome::Failed { class: ErrorClass::Empty, text } => {
+                Some(format!("call of the metrics API: {}", text.trim()))
+            }
+            _ => None,
+        }
+    });
+    empty.or_else(|| {
+        let conditions = context.snapshot.autoscalers.iter().flat_map(|autoscaler| &autoscaler.status.conditions);
+        conditions
+            .filter(|condition| condition.status == ConditionStatus::False)
+            .find(|condition| condition.message.contains("no metrics returned from resource metrics API"))
+            .map(|condition| format!("condition {}: {}", condition.kind, condition.message))
     })
 }
 
@@ -297,5 +338,36 @@ mod tests {
         assert_eq!(causes(&snapshot, "version"), [Cause::UnsupportedVersion]);
         snapshot.server_version = Observed::Present(KubernetesVersion { major: 1, minor: 21 });
         assert_eq!(causes(&snapshot, "version"), []);
+    }
+
+    #[test]
+    fn another_owner_is_blamed_only_while_it_fails_beside_metrics_server() {
+        let mut snapshot = healthy();
+        let labels = json!({"app.kubernetes.io/name": "prometheus-adapter"});
+        snapshot.services = Collection::complete([object::<crate::snapshot::Service>(json!({
+            "metadata": {"name": "prometheus-adapter", "namespace": "monitoring"},
+            "spec": {"selector": labels, "ports": [{"name": "https", "port": 443, "targetPort": 6443}]}
+        }))]);
+        snapshot.workloads.insert(object::<crate::snapshot::Workload>(json!({
+            "metadata": {"name": "prometheus-adapter", "namespace": "monitoring"},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "prometheus-adapter", "image": "registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0"}]}}},
+            "status": {"replicas": 1, "availableReplicas": 1}
+        })));
+        let registered = |status: &str| {
+            Collection::complete([object::<ApiService>(json!({
+                "metadata": {"name": "v1beta1.metrics.k8s.io"},
+                "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "service": {"namespace": "monitoring", "name": "prometheus-adapter"}},
+                "status": {"conditions": [{"type": "Available", "status": status, "reason": "FailedDiscoveryCheck", "message": "told"}]}
+            }))])
+        };
+        snapshot.api_services = registered("True");
+        assert_eq!(causes(&snapshot, "owner"), [], "the adapter serves");
+        snapshot.api_services = registered("False");
+        assert_eq!(causes(&snapshot, "owner"), [Cause::ApiOwnedByAnother]);
+        let workloads: Vec<_> =
+            snapshot.workloads.iter().filter(|workload| workload.name() != "metrics-server").cloned().collect();
+        snapshot.workloads = Collection::complete(workloads);
+        assert_eq!(causes(&snapshot, "owner"), [], "there is no metrics-server that it stands in the way of");
     }
 }

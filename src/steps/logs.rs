@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Impact, Outcome},
-    log_lines,
+    log_lines, metrics_server,
     snapshot::{
         ContainerLog, Named, NotSeen, Source,
         retrieval::{self, ErrorClass},
     },
-    steps::{Step, apiservice::MessageClass},
+    steps::{Step, apiservice::MessageClass, forbidden},
 };
 
 /// The id of the check of lines.
@@ -25,6 +25,7 @@ pub const CHECKS: &[Check] = &[Check {
     question: "Do metrics-server's logs tell of failed scrapes or of a failed start?",
     causes: &[
         Cause::ApiServerUnreachable,
+        Cause::ApiServerUntrusted,
         Cause::KubeletCertificateNames,
         Cause::KubeletCertificateAuthority,
         Cause::KubeletCertificateExpired,
@@ -39,6 +40,7 @@ pub const CHECKS: &[Check] = &[Check {
         Cause::KubeletOutputUnparsable,
         Cause::UnknownFlag,
         Cause::FlagValueRefused,
+        Cause::CommandNotFound,
         Cause::PortConflict,
         Cause::PrivilegedPort,
         Cause::CertificateDirectoryUnwritable,
@@ -66,8 +68,18 @@ fn logs<'s>(context: &Context<'s>) -> Vec<&'s ContainerLog> {
     if !of_pods.is_empty() || !pods.is_empty() && context.snapshot.source == Source::Cluster {
         return of_pods;
     }
-    all.iter().filter(|log| log.name().contains("metrics-server") && !log.name().contains("doctor")).collect()
+    let by_name = |log: &&ContainerLog| {
+        let own = log.name().contains("metrics-server") || log.container.starts_with("metrics-server");
+        own && !log.name().contains("doctor") && !log.name().contains("exporter")
+    };
+    all.iter().filter(by_name).collect()
 }
+
+/// How long a node's kubelet may not answer after the node became Ready.
+const NODE_START: SignedDuration = SignedDuration::from_secs(150);
+
+/// Longer than two scrapes of the longest usual resolution, 60 seconds, and their timeouts.
+const SCRAPES: SignedDuration = SignedDuration::from_mins(4);
 
 /// Whether metrics-server answers now, as far as it was seen.
 fn serves(context: &Context<'_>) -> bool {
@@ -111,7 +123,9 @@ fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp) -> bo
     let chain = context.chain;
     match cause {
         // It runs on and answers 500.
-        Cause::AuthDelegatorMissing => is_recent(line, context.snapshot.observed_at, end),
+        Cause::AuthDelegatorMissing => {
+            is_recent(line, context.snapshot.observed_at, end) && !forbidden::granted_by_now(context, cause)
+        }
         // A warning at every start of clusters without aggregation, a fault only where the aggregator is refused.
         Cause::FrontProxyUntrusted => {
             let refused = chain.unavailable().is_some_and(|condition| {
@@ -124,6 +138,18 @@ fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp) -> bo
         }
         _ => !serves(context),
     }
+}
+
+/// How long ago a node's last failure may be that still lasts. A cluster is looked at now, and metrics-server scrapes at
+/// every resolution: two and a half of them, and a minute for clocks that differ. A bundle's parts are minutes apart.
+fn lasting(context: &Context<'_>) -> SignedDuration {
+    if context.snapshot.source != Source::Cluster {
+        return RECENT;
+    }
+    let container = context.chain.container();
+    let resolution = container.and_then(|container| metrics_server::flag(container, "metric-resolution"));
+    let resolution = resolution.and_then(metrics_server::duration_seconds).unwrap_or(60.0);
+    SignedDuration::try_from_secs_f64(resolution * 2.5 + 60.0).unwrap_or(RECENT).min(RECENT)
 }
 
 /// Lines that end a start, while nothing serves.
@@ -172,6 +198,8 @@ struct Scrapes<'s> {
     nodes: BTreeSet<&'s str>,
     line: &'s str,
     count: usize,
+    /// When the last of them was written, where they tell.
+    last: Option<Timestamp>,
 }
 
 /// Failed scrapes of the last minutes, by cause, of nodes that are there and Ready.
@@ -181,27 +209,65 @@ fn failed_scrapes<'s>(
     previous: bool,
 ) -> BTreeMap<Cause, Scrapes<'s>> {
     let now = context.snapshot.observed_at;
+    let lasting = lasting(context);
+    let listed: Option<BTreeSet<&str>> = match context.snapshot.top_nodes.seen().map(|retrieval| &retrieval.outcome) {
+        Some(retrieval::Outcome::Samples(samples)) if !samples.is_empty() => {
+            Some(samples.iter().map(|sample| sample.name.as_str()).collect())
+        }
+        _ => None,
+    };
     let mut by_cause: BTreeMap<Cause, Scrapes<'s>> = BTreeMap::new();
     for log in logs.iter().filter(|log| log.previous == previous) {
         let end = end(context, log);
-        let own_node =
-            context.snapshot.pods.get(log.namespace(), log.name()).seen().map_or("", |pod| pod.spec.node_name.as_str());
-        for line in log.lines().filter(|line| is_recent(line, now, end)) {
+        let seen = context.snapshot.pods.get(log.namespace(), log.name());
+        let pod = seen.seen();
+        // metrics-server is Ready once it has scraped twice: what failed before that is history.
+        let ready_since = pod.filter(|pod| pod.is_ready()).and_then(|pod| pod.ready()?.last_transition_time);
+        let lasts = |line: &str| {
+            let still = log_lines::written_at(line, now).is_none_or(|written| {
+                end.duration_since(written) < lasting && ready_since.is_none_or(|since| written >= since)
+            });
+            is_recent(line, now, end) && (previous || still)
+        };
+        // What failed otherwise before was repaired or has changed: a node's last failure counts.
+        let mut last: BTreeMap<&str, Cause> = BTreeMap::new();
+        for line in log.lines().filter(|line| lasts(line)) {
+            for (cause, nodes) in log_lines::scrape_failures(line) {
+                last.extend(nodes.into_iter().map(|node| (node, cause)));
+            }
+        }
+        let own_node = pod.map_or("", |pod| pod.spec.node_name.as_str());
+        for line in log.lines().filter(|line| lasts(line)) {
             for (cause, nodes) in log_lines::scrape_failures(line) {
                 let named = !nodes.is_empty();
                 let affected: Vec<&str> = nodes
                     .into_iter()
+                    .filter(|node| last.get(node) == Some(&cause))
                     .filter(|node| match context.snapshot.nodes.get("", node).known() {
                         // Nodes that are gone or not Ready are no fault of the way to them.
                         Ok(None) => false,
-                        Ok(Some(known)) => known.is_ready() && !(known.is_fargate() && *node == own_node),
+                        Ok(Some(known)) => {
+                            let young = known.ready_since().is_some_and(|since| now.duration_since(since) < NODE_START);
+                            known.is_ready()
+                                && !young
+                                && !known.is_virtual()
+                                && !(known.is_fargate() && *node == own_node)
+                        }
+                        // Of nodes that were not seen `kubectl top nodes` lists those that are there.
+                        Err(_) if listed.as_ref().is_some_and(|listed| !listed.contains(*node)) => false,
                         Err(_) => !(node.starts_with("fargate-") && *node == own_node),
                     })
                     .collect();
                 if affected.is_empty() && named {
                     continue;
                 }
-                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes { nodes: BTreeSet::new(), line, count: 0 });
+                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes {
+                    nodes: BTreeSet::new(),
+                    line,
+                    count: 0,
+                    last: None,
+                });
+                entry.last = entry.last.max(log_lines::written_at(line, now));
                 entry.nodes.extend(affected);
                 entry.count += 1;
             }
@@ -234,7 +300,11 @@ fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
         let all_sampled =
             count == 0 && (!scrapes.nodes.is_empty() || sampled.as_ref().is_some_and(|all| !all.is_empty()));
         let once = scrapes.count < 2 && available && sampled.is_none();
-        if !all_sampled && !once {
+        // Every scrape that fails is told, so silence since means that they do no longer.
+        let over = available
+            && sampled.is_none()
+            && scrapes.last.is_some_and(|last| context.snapshot.observed_at.duration_since(last) > SCRAPES);
+        if !all_sampled && !once && !over {
             lasting.push((cause, count, scrapes));
         }
     }
@@ -262,7 +332,7 @@ mod tests {
     use crate::{
         check::Status,
         snapshot::{ApiService, Collection, Observed, Snapshot},
-        testing::{healthy, object, run},
+        testing::{at, healthy, object, run},
     };
 
     fn with(lines: &[&str], ready: bool) -> Snapshot {
@@ -317,6 +387,65 @@ mod tests {
     }
 
     #[test]
+    fn on_a_cluster_a_failure_that_is_not_repeated_is_over() {
+        let old = NODE_1.replace("11:59", "11:56");
+        let bundle = with(&[&old, &old], true);
+        for (source, resolution, expected) in [
+            (Source::Bundle, "15s", vec![(Cause::KubeletForbidden, Impact::Partial)]),
+            (Source::Cluster, "15s", vec![]),
+            (Source::Cluster, "120s", vec![(Cause::KubeletForbidden, Impact::Partial)]),
+        ] {
+            let mut snapshot = Snapshot { source, ..bundle.clone() };
+            let mut pod = snapshot.pods.iter().next().cloned().expect("a pod");
+            pod.spec.containers[0].args = vec![format!("--metric-resolution={resolution}")];
+            snapshot.pods = Collection::complete([pod]);
+            assert_eq!(causes(&snapshot), expected, "{source:?} {resolution}");
+        }
+    }
+
+    #[test]
+    fn a_failure_from_before_the_pod_was_ready_is_over() {
+        let mut snapshot = with(&[NODE_1, NODE_2], true);
+        for (since, expected) in [(-600, 1), (-20, 0)] {
+            let mut pod = snapshot.pods.iter().next().cloned().expect("a pod");
+            let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": at(since)});
+            pod.status.conditions = vec![object(ready)];
+            snapshot.pods = Collection::complete([pod]);
+            assert_eq!(causes(&snapshot).len(), expected, "since {since} s");
+        }
+    }
+
+    #[test]
+    fn the_last_failure_of_a_node_counts() {
+        let refused = NODE_1.replace("11:59:00", "11:59:30").replace(
+            r#"request failed, status: \"403 Forbidden\""#,
+            r#"Get \"https://10.0.0.5:10250/metrics/resource\": dial tcp 10.0.0.5:10250: connect: connection refused"#,
+        );
+        let then = [NODE_1, NODE_1, &refused, &refused];
+        assert_eq!(causes(&with(&then, true)), [(Cause::KubeletRefused, Impact::Partial)]);
+        let both = [NODE_1, NODE_2, NODE_2, &refused, &refused];
+        let expected = [(Cause::KubeletForbidden, Impact::Partial), (Cause::KubeletRefused, Impact::Partial)];
+        assert_eq!(causes(&with(&both, true)), expected);
+    }
+
+    #[test]
+    fn what_has_ended_since_or_is_not_there_yet_is_no_fault() {
+        let stopped = NODE_1.replace("11:59", "11:52");
+        assert_eq!(causes(&with(&[&stopped, &stopped], true)), []);
+        let mut young = with(&[NODE_1, NODE_1], true);
+        let mut nodes: Vec<crate::snapshot::Node> = young.nodes.iter().cloned().collect();
+        nodes[0].status.conditions[0].last_transition_time = crate::testing::at(-60).parse().ok();
+        young.nodes = Collection::complete(nodes);
+        assert_eq!(causes(&young), []);
+        let gone = NODE_1.replace("node-1", "node-9");
+        let mut unseen = with(&[&gone, &gone], true);
+        unseen.nodes = Collection::unseen(NotSeen::NotInBundle("nodes"));
+        assert_eq!(causes(&unseen), [(Cause::KubeletForbidden, Impact::Partial)]);
+        unseen.top_nodes = healthy().top_nodes;
+        assert_eq!(causes(&unseen), [], "kubectl top lists the nodes that are there");
+    }
+
+    #[test]
     fn what_a_start_has_passed_is_no_fault() {
         let unreachable = r#"E0101 11:58:00.000000       1 reflector.go:138] Failed to list *v1.Node: Get "https://10.96.0.1:443/api/v1/nodes": dial tcp 10.96.0.1:443: i/o timeout"#;
         let serving = "I0101 11:58:20.000000       1 secure_serving.go:266] Serving securely on [::]:10250";
@@ -341,15 +470,14 @@ mod tests {
 
     #[test]
     fn where_nodes_fail_in_several_ways_most_of_them_decide() {
-        let other = NODE_1.replace("403 Forbidden", "401 Unauthorized");
-        let one_more = NODE_2.replace("node-2", "node-1").replace("403 Forbidden", "404 Not Found");
+        let other = NODE_1.replace("node-1", "node-3").replace("403 Forbidden", "401 Unauthorized");
+        let mut snapshot = with(&[NODE_1, NODE_2, &other], false);
+        let mut third = snapshot.nodes.iter().next().cloned().expect("a node");
+        third.metadata.name = "node-3".to_owned();
+        snapshot.nodes.insert(third);
         assert_eq!(
-            causes(&with(&[NODE_1, NODE_2, &other, &one_more], false)),
-            [
-                (Cause::KubeletUnauthorized, Impact::Partial),
-                (Cause::KubeletForbidden, Impact::Outage),
-                (Cause::KubeletNotFound, Impact::Partial)
-            ]
+            causes(&snapshot),
+            [(Cause::KubeletUnauthorized, Impact::Partial), (Cause::KubeletForbidden, Impact::Outage)]
         );
     }
 
@@ -373,6 +501,20 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_kubectl_does_not_list_is_a_node_of_the_past() {
+        let mut snapshot = with(&[NODE_1, NODE_1], true);
+        snapshot.nodes = Collection::unseen(NotSeen::NotInBundle("nodes"));
+        let sample = |name: &str, unknown| retrieval::Sample { name: name.to_owned(), unknown, ..Default::default() };
+        let top = |samples| {
+            Observed::Present(retrieval::Retrieval { outcome: retrieval::Outcome::Samples(samples), latency: None })
+        };
+        snapshot.top_nodes = top(vec![sample("node-2", false)]);
+        assert_eq!(causes(&snapshot), []);
+        snapshot.top_nodes = top(vec![sample("node-1", true), sample("node-2", false)]);
+        assert_eq!(causes(&snapshot), [(Cause::KubeletForbidden, Impact::Partial)]);
+    }
+
+    #[test]
     fn noise_is_no_fault() {
         let noise = [
             r#"I0101 11:59:50.000000       1 server.go:191] "Failed probe" probe="metric-storage-ready" err="no metrics to serve""#,
@@ -389,6 +531,9 @@ mod tests {
         assert_eq!(causes(&with(&[panic], false)), [(Cause::UnknownFlag, Impact::Outage)]);
         assert_eq!(causes(&with(&[panic], true)), []);
         let delegator = r#"E0101 11:59:50.000000       1 webhook.go:253] Failed to make webhook authorizer request: subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:kube-system:metrics-server" cannot create resource "subjectaccessreviews" in API group "authorization.k8s.io" at the cluster scope"#;
-        assert_eq!(causes(&with(&[delegator], true)), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
+        let granted = with(&[delegator], true);
+        assert_eq!(causes(&granted), [], "the binding was made since");
+        let missing = Snapshot { role_bindings: Collection::complete([]), ..granted };
+        assert_eq!(causes(&missing), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
     }
 }

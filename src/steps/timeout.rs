@@ -3,10 +3,12 @@
 mod egress;
 mod network_policy;
 
+use jiff::SignedDuration;
+
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Outcome},
-    snapshot::{Condition, DialOutcome, NotSeen, dial::common_outcome},
+    snapshot::{Condition, DialOutcome, NotSeen, dial::common_outcome, pod::ContainerStatus},
     steps::{
         Step,
         apiservice::MessageClass,
@@ -79,6 +81,25 @@ fn knows_a_ready_endpoint(context: &Context<'_>, condition: &Condition) -> bool 
     condition.reason == "FailedDiscoveryCheck" && cluster_ip && unseen
 }
 
+/// How often the pods were restarted, where each of them was in the last hour, and several times.
+fn restarting(context: &Context<'_>) -> Option<String> {
+    let now = context.snapshot.observed_at;
+    let pods = context.chain.pods();
+    let recently = |status: &ContainerStatus| {
+        status.restart_count > 2
+            && status
+                .last_state
+                .terminated
+                .as_ref()
+                .and_then(|terminated| terminated.finished_at)
+                .is_some_and(|ended| now.duration_since(ended) < SignedDuration::from_hours(1))
+    };
+    let all = pods.iter().all(|pod| pod.status.container_statuses.iter().any(recently));
+    let restarts: u32 =
+        pods.iter().flat_map(|pod| &pod.status.container_statuses).map(|status| status.restart_count).sum();
+    (all && !pods.is_empty()).then(|| format!("restartCount of the pods: {restarts}"))
+}
+
 /// The aggregator's calls arrive. That they fail while the pods answer others on the same port means that somebody drops
 /// or rejects them on the way.
 fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
@@ -113,6 +134,9 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             "A NetworkPolicy explains the timeout.",
         ));
     }
+    if context.is_condition_older_than_pods(condition) {
+        return Err(NotSeen::TooEarly("the pods became Ready after the aggregator last looked".to_owned()));
+    }
     let ports = PortChain::of(context.snapshot, chain);
     if Hop::ALL.into_iter().any(|hop| ports.mismatch(hop) == Some(true)) {
         return Ok(Outcome::unknown(
@@ -139,7 +163,16 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             chain.workload_object(),
             format!("The pods are Ready, but neither the control plane nor another pod reaches them on {port}."),
         ),
-        _ if is_ready(context) => closed_for_the_control_plane(context, &port, "The pods are Ready", "time out"),
+        _ if is_ready(context) => {
+            let finding = closed_for_the_control_plane(context, &port, "The pods are Ready", "time out");
+            match restarting(context) {
+                // A server that its liveness probe kills again and again does not answer the aggregator either.
+                Some(restarts) => {
+                    finding.evidence(restarts).candidates([Cause::ControlPlanePathClosed, Cause::ContainerCrashing])
+                }
+                None => finding,
+            }
+        }
         _ => closed_for_the_control_plane(context, &port, "The aggregator knows a ready endpoint", "time out"),
     };
     let mut finding = finding.evidence(format!("condition Available: {}", condition.message));
@@ -256,6 +289,41 @@ mod tests {
         let refused = dialled(DialOutcome::Refused, snapshot);
         assert_eq!(run(Step::Timeout, "path", &refused).findings, []);
         assert_eq!(run(Step::ConnectionRefused, "container", &refused).findings[0].cause, Cause::NothingListens);
+    }
+
+    #[test]
+    fn a_server_that_is_killed_again_and_again_leaves_it_open() {
+        let killed = |minutes: i64| {
+            let mut snapshot = timing_out();
+            let mut pod = snapshot
+                .pods
+                .get("kube-system", "metrics-server-5d8f-abcde")
+                .seen()
+                .map(|pod| (*pod).clone())
+                .expect("it");
+            pod.status.container_statuses = vec![object(
+                json!({"name": "metrics-server", "ready": true, "restartCount": 9, "state": {"running": {}},
+                "lastState": {"terminated": {"reason": "Error", "exitCode": 137, "finishedAt": crate::testing::at(-60 * minutes)}}}),
+            )];
+            snapshot.pods = Collection::complete([pod]);
+            run(Step::Timeout, "path", &snapshot).findings[0].candidates.len()
+        };
+        assert_eq!((killed(5), killed(600)), (2, 0));
+    }
+
+    #[test]
+    fn a_condition_from_before_the_pods_were_ready_proves_nothing() {
+        let mut snapshot = timing_out();
+        let mut pod =
+            snapshot.pods.get("kube-system", "metrics-server-5d8f-abcde").seen().map(|pod| (*pod).clone()).expect("it");
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("it");
+        pod.status.conditions[0].last_transition_time = crate::testing::at(-10).parse().ok();
+        snapshot.pods.insert(pod);
+        for (since, status) in [(-60, Status::Unknown), (-5, Status::Fail)] {
+            api_service.status.conditions[0].last_transition_time = crate::testing::at(since).parse().ok();
+            snapshot.api_services = Collection::complete([api_service.clone()]);
+            assert_eq!(run(Step::Timeout, "path", &snapshot).status, status, "{since}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use testbed::{
     doctor,
-    firewall::{Action, Fault, Source},
+    firewall::{Action, Fault, Path},
+    kubelet::MetricsFault,
     wait::wait_for,
 };
 
@@ -32,7 +33,7 @@ pub(crate) fn selector(stack: &mut Stack) {
 
 pub(crate) fn dropped(stack: &mut Stack) {
     let told = ["MetricsServerTimeout critical timeout/control_plane_path_closed"];
-    let fault = Fault::begin(Source::ControlPlane, PORT, Action::Drop).expect("nftables");
+    let fault = Fault::begin(Path::ControlPlaneToPods, PORT, Action::Drop).expect("nftables");
     stack.expect(&told);
     drop(fault);
     stack.expect_resolved(&told);
@@ -59,9 +60,9 @@ pub(crate) fn changes(stack: &mut Stack) {
 
 pub(crate) fn kubelets_unauthorized(stack: &mut Stack) {
     let told = ["MetricsServerLogsErrors critical logs/kubelet_unauthorized"];
-    stack.bed.kubelet.refuse_metrics(Some(401));
+    stack.bed.kubelet.fault(None, MetricsFault::Status(401));
     stack.expect(&told);
-    stack.bed.kubelet.refuse_metrics(None);
+    stack.bed.kubelet.heal();
     stack.expect_resolved(&told);
 }
 

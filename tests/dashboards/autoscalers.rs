@@ -117,9 +117,11 @@ fn which() -> Panel {
         ("cause", "Cause"),
         ("Value #D", "Since"),
     ])
+    .field("Cluster", width(120))
+    .field("Namespace", width(140))
     .field("Unknown", width(85))
     .field("Targets", width(75))
-    .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}, {"id": "custom.width", "value": 140}]))
+    .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}, {"id": "custom.width", "value": 145}]))
     .field("Cause", json!([
         {"id": "custom.width", "value": 170},
         {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/hpa.md#${{__data.fields.Cause}}"), "targetBlank": true}]},

@@ -1,18 +1,24 @@
 //! Objects of a bundle: YAML and JSON of any kind and era.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
+    documents::{Document, Documents, documents},
+    lenient,
     metrics::Metrics,
+    notices::Notices,
     scopes::{Kind, Lists},
     texts::Top,
 };
 use crate::snapshot::{
-    Collection, ConfigMap, EndpointSlice, Named, NotSeen, Retrieval, Snapshot, Workload, endpoints::Endpoints,
+    Collection, ConfigMap, EndpointSlice, Named, NotSeen, Retrieval, Scope, Snapshot, Workload, endpoints::Endpoints,
     horizontal_pod_autoscaler, workload::WorkloadKind,
 };
 
@@ -21,80 +27,136 @@ use crate::snapshot::{
 pub(super) struct Objects {
     newest: BTreeMap<(Kind, String, String), (Value, String)>,
     lists: Lists,
+    /// Kinds of which an object could not be read: no list of them proves that something is absent.
+    damaged: BTreeSet<Kind>,
     newest_moment: Option<Timestamp>,
     metrics: Metrics,
 }
 
 impl Objects {
     /// Reads a file; `true` when it holds an object. What cannot be read is named by file and line.
-    pub(super) fn read(&mut self, name: &Path, text: &str, notices: &mut Vec<String>) -> bool {
+    pub(super) fn read(&mut self, name: &Path, text: &str, notices: &mut Notices) -> bool {
         let mut found = false;
-        for (line, document) in documents(text) {
-            match parse(&document) {
-                Ok(Value::Null) => {}
-                Ok(value @ Value::Object(_)) => found |= self.add(name, &value, notices),
-                Ok(Value::Array(values)) => {
-                    for value in &values {
-                        found |= self.add(name, value, notices);
+        let Documents { read, damaged } = documents(text);
+        for (line, reason) in damaged {
+            notices.push(format!("{} line {line}: {reason}; the rest is judged", name.display()));
+        }
+        for Document { line, value, complete } in read {
+            let place = format!("{} line {line}", name.display());
+            match value {
+                Value::Object(_) => found |= self.add(name, &place, value, complete, notices),
+                Value::Array(values) => {
+                    for value in values {
+                        found |= self.add(name, &place, value, complete, notices);
                     }
                 }
-                Ok(_) => notices.push(format!("{} line {line}: not an object", name.display())),
-                Err(reason) => notices.push(format!("{} line {line}: {reason}; the rest is judged", name.display())),
+                other => notices.push(format!("{place}: {}", no_object(&other))),
             }
         }
         found
     }
 
-    /// Adds one object, or the items of a list; `true` when it is an object of Kubernetes.
-    pub(super) fn add(&mut self, name: &Path, value: &Value, notices: &mut Vec<String>) -> bool {
-        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("");
+    /// Adds one object, or the items of a list; `true` when it is an object of Kubernetes. `complete` tells whether a list
+    /// holds all that was printed.
+    pub(super) fn add(
+        &mut self,
+        name: &Path,
+        place: &str,
+        mut value: Value,
+        complete: bool,
+        notices: &mut Notices,
+    ) -> bool {
+        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
         let (kind, api_version) = (text("kind"), text("apiVersion"));
         if kind.ends_with("List") || (kind.is_empty() && value.get("items").is_some()) {
-            let items = value.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            let item_kind = kind.strip_suffix("List").unwrap_or("");
-            self.lists.add(name, item_kind, items);
-            self.metrics.add_list(item_kind, api_version);
-            let mut found = items.is_empty() && !item_kind.is_empty();
-            for item in items {
-                let mut item = item.clone();
-                if let Value::Object(fields) = &mut item {
-                    // Items of typed lists carry neither.
-                    fields.entry("kind").or_insert_with(|| item_kind.into());
-                    fields.entry("apiVersion").or_insert_with(|| api_version.into());
+            let items = match value.get_mut("items").map(Value::take) {
+                // Typed lists without items are printed with `items: null`.
+                None | Some(Value::Null) => Vec::new(),
+                Some(Value::Array(items)) => items,
+                Some(_) => {
+                    notices.push(format!("{place}: the items of a {kind} are not a list"));
+                    return false;
                 }
-                found |= self.add(name, &item, notices);
-            }
-            return found || items.is_empty();
+            };
+            return self.add_list(name, place, (&kind, &api_version), items, complete, notices);
         }
-        if self.metrics.add(kind, api_version, value) {
-            newest_moment(value, &mut self.newest_moment);
+        if self.metrics.add(&kind, &api_version, &value) {
+            newest_moment(&value, &mut self.newest_moment);
             return true;
         }
-        let Some(known) = Kind::of(kind, api_version) else { return !kind.is_empty() };
-        newest_moment(value, &mut self.newest_moment);
+        let Some(known) = Kind::of(&kind, &api_version) else {
+            match kind.as_str() {
+                "" => notices.push(format!("{place}: {}", no_object(&value))),
+                "Secret" => notices.push(format!("{place}: a Secret, which is not read: no bundle needs it")),
+                "Status" => notices.push(format!("{place}: an error of the API server and not an object")),
+                _ => {}
+            }
+            return !kind.is_empty() && kind != "Status";
+        };
+        newest_moment(&value, &mut self.newest_moment);
         let metadata =
             |key: &str| value.pointer(&format!("/metadata/{key}")).and_then(Value::as_str).unwrap_or("").to_owned();
         let key = (known, metadata("namespace"), metadata("name"));
-        if key.2.is_empty() {
-            notices.push(format!("{}: a {kind} without metadata.name is skipped", name.display()));
+        if key.2.is_empty() || (key.1.is_empty() && !known.is_cluster_scoped()) {
+            let lacks = if key.2.is_empty() { "name" } else { "namespace" };
+            notices.push(format!("{place}: {kind} {} without metadata.{lacks} is skipped", key.2));
+            self.damaged.insert(known);
             return false;
         }
         let version = |value: &Value| {
-            value.pointer("/metadata/resourceVersion").and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok())
+            let version = value.pointer("/metadata/resourceVersion")?;
+            version.as_u64().or_else(|| version.as_str()?.parse().ok())
         };
         if let Some((before, file)) = self.newest.get(&key) {
-            if before == value {
+            if *before == value {
                 return true;
             }
-            let keep = version(before) > version(value);
-            let kept = if keep { file.clone() } else { name.display().to_string() };
+            let keep = version(before) > version(&value);
+            let kept = if keep { file } else { place };
             notices.push(format!("{kind} {}/{} stands in the bundle twice; the one of {kept} counts", key.1, key.2));
             if keep {
                 return true;
             }
         }
-        self.newest.insert(key, (value.clone(), name.display().to_string()));
+        self.newest.insert(key, (value, place.to_owned()));
         true
+    }
+
+    fn add_list(
+        &mut self,
+        name: &Path,
+        place: &str,
+        (kind, api_version): (&str, &str),
+        items: Vec<Value>,
+        complete: bool,
+        notices: &mut Notices,
+    ) -> bool {
+        let item_kind = kind.strip_suffix("List").unwrap_or("");
+        let named = |item: &Value| !item_kind.is_empty() || item.get("kind").is_some_and(Value::is_string);
+        // What cannot be told apart may be what is looked for.
+        let complete = complete && items.iter().all(|item| item.is_object() && named(item));
+        if complete {
+            self.lists.add(name, (item_kind, api_version), &items);
+            self.metrics.add_list(item_kind, api_version);
+        } else if item_kind.ends_with("Metrics") {
+            // Of half an answer of the metrics API nothing can be said.
+            notices.push(format!("{place}: the {kind} is not whole, so it is not read"));
+            return false;
+        }
+        let mut found = items.is_empty();
+        for mut item in items {
+            if let Value::Object(fields) = &mut item {
+                // Items of typed lists carry neither.
+                if !item_kind.is_empty() {
+                    fields.entry("kind").or_insert_with(|| item_kind.into());
+                    fields.entry("apiVersion").or_insert_with(|| api_version.into());
+                }
+                found |= self.add(name, place, item, complete, notices);
+            } else {
+                notices.push(format!("{place}: an item of a list is {}", no_object(&item)));
+            }
+        }
+        found
     }
 
     /// What the metrics API answered, where the bundle holds its objects.
@@ -108,28 +170,25 @@ impl Objects {
     }
 
     /// Puts the objects into the snapshot; those that do not have the fields of their kind become notices.
-    pub(super) fn fill(self, snapshot: &mut Snapshot) {
-        let mut filler = Filler { by_kind: BTreeMap::new(), notices: Vec::new() };
+    pub(super) fn fill(self, snapshot: &mut Snapshot, notices: &mut Notices) {
+        let mut filler = Filler { by_kind: BTreeMap::new(), lists: self.lists, damaged: self.damaged, notices };
         for ((kind, ..), value) in self.newest {
             filler.by_kind.entry(kind).or_default().push(value);
         }
-        let unseen = |what| Collection::unseen(NotSeen::NotInBundle(what));
-        snapshot.api_services = filler.collection(Kind::ApiService, self.lists.scopes(Kind::ApiService));
-        snapshot.services = filler.collection(Kind::Service, self.lists.scopes(Kind::Service));
-        snapshot.pods = filler.collection(Kind::Pod, self.lists.scopes(Kind::Pod));
-        snapshot.nodes = filler.collection(Kind::Node, self.lists.scopes(Kind::Node));
-        snapshot.service_accounts = filler.collection(Kind::ServiceAccount, self.lists.scopes(Kind::ServiceAccount));
-        snapshot.network_policies = filler.collection(Kind::NetworkPolicy, self.lists.scopes(Kind::NetworkPolicy));
-        snapshot.events = filler.collection(Kind::Event, self.lists.scopes(Kind::Event));
-        snapshot.scales = unseen("scales");
-        let autoscalers = filler.take(Kind::Autoscaler, horizontal_pod_autoscaler::from_json);
-        snapshot.autoscalers = collection(Kind::Autoscaler, autoscalers, self.lists.scopes(Kind::Autoscaler));
-        let mut slices: Vec<EndpointSlice> = filler.take(Kind::EndpointSlice, serde_json::from_value);
-        let endpoints: Vec<Endpoints> = filler.take(Kind::Endpoints, serde_json::from_value);
+        snapshot.api_services = filler.collection(Kind::ApiService);
+        snapshot.services = filler.collection(Kind::Service);
+        snapshot.pods = filler.collection(Kind::Pod);
+        snapshot.nodes = filler.collection(Kind::Node);
+        snapshot.service_accounts = filler.collection(Kind::ServiceAccount);
+        snapshot.network_policies = filler.collection(Kind::NetworkPolicy);
+        snapshot.events = filler.collection(Kind::Event);
+        snapshot.scales = Collection::unseen(NotSeen::NotInBundle("scales"));
+        let autoscalers = filler.take(Kind::Autoscaler, horizontal_pod_autoscaler::upgraded);
+        snapshot.autoscalers = filler.seen(&[Kind::Autoscaler], autoscalers);
+        let mut slices: Vec<EndpointSlice> = filler.take(Kind::EndpointSlice, Ok);
+        let endpoints: Vec<Endpoints> = filler.take(Kind::Endpoints, Ok);
         slices.extend(endpoints.into_iter().flat_map(Endpoints::into_slices));
-        let mut scopes = self.lists.scopes(Kind::EndpointSlice);
-        scopes.extend(self.lists.scopes(Kind::Endpoints));
-        snapshot.endpoint_slices = collection(Kind::EndpointSlice, slices, scopes);
+        snapshot.endpoint_slices = filler.seen(&[Kind::EndpointSlice, Kind::Endpoints], slices);
         let mut workloads = Vec::new();
         for (kind, workload_kind) in [
             (Kind::Deployment, WorkloadKind::Deployment),
@@ -137,124 +196,114 @@ impl Objects {
             (Kind::StatefulSet, WorkloadKind::StatefulSet),
             (Kind::ReplicaSet, WorkloadKind::ReplicaSet),
         ] {
-            let read: Vec<Workload> = filler.take(kind, serde_json::from_value);
+            let read: Vec<Workload> = filler.take(kind, Ok);
             workloads.extend(read.into_iter().map(|workload| Workload { kind: workload_kind, ..workload }));
         }
         // metrics-server is a Deployment in every packaging, so that list alone tells whether it is there.
-        snapshot.workloads = collection(Kind::Deployment, workloads, self.lists.scopes(Kind::Deployment));
-        let roles = [Kind::Role, Kind::ClusterRole].map(|kind| filler.take(kind, serde_json::from_value));
-        let scopes = [Kind::Role, Kind::ClusterRole].into_iter().flat_map(|kind| self.lists.scopes(kind)).collect();
-        snapshot.roles = collection(Kind::ClusterRole, roles.into_iter().flatten(), scopes);
-        let bindings =
-            [Kind::RoleBinding, Kind::ClusterRoleBinding].map(|kind| filler.take(kind, serde_json::from_value));
-        let scopes = [Kind::RoleBinding, Kind::ClusterRoleBinding]
-            .into_iter()
-            .flat_map(|kind| self.lists.scopes(kind))
-            .collect();
-        snapshot.role_bindings = collection(Kind::ClusterRoleBinding, bindings.into_iter().flatten(), scopes);
+        snapshot.workloads = filler.seen(&[Kind::Deployment], workloads);
+        let roles = [Kind::ClusterRole, Kind::Role].map(|kind| filler.take(kind, Ok));
+        snapshot.roles = filler.of_both_scopes(Kind::ClusterRole, Kind::Role, roles.into_iter().flatten());
+        let bindings = [Kind::ClusterRoleBinding, Kind::RoleBinding].map(|kind| filler.take(kind, Ok));
+        snapshot.role_bindings =
+            filler.of_both_scopes(Kind::ClusterRoleBinding, Kind::RoleBinding, bindings.into_iter().flatten());
         let kept = ["aws-auth", "extension-apiserver-authentication"];
-        let config_maps: Vec<ConfigMap> = filler.take(Kind::ConfigMap, serde_json::from_value);
+        let config_maps: Vec<ConfigMap> = filler.take(Kind::ConfigMap, Ok);
         let config_maps = config_maps.into_iter().filter(|config_map| kept.contains(&config_map.name()));
-        snapshot.config_maps = collection(Kind::ConfigMap, config_maps, self.lists.scopes(Kind::ConfigMap));
-        snapshot.notices.extend(filler.notices);
+        snapshot.config_maps = filler.seen(&[Kind::ConfigMap], config_maps);
     }
 }
 
-fn collection<T: Named>(
-    kind: Kind,
-    objects: impl IntoIterator<Item = T>,
-    scopes: Vec<crate::snapshot::Scope>,
-) -> Collection<T> {
-    let mut collection = Collection::unseen(NotSeen::NotInBundle(kind.plural()));
-    for object in objects {
-        collection.insert(object);
-    }
-    for scope in scopes {
-        collection.add_scope(scope);
-    }
-    collection
-}
-
-struct Filler {
+struct Filler<'n> {
     by_kind: BTreeMap<Kind, Vec<(Value, String)>>,
-    notices: Vec<String>,
+    lists: Lists,
+    damaged: BTreeSet<Kind>,
+    notices: &'n mut Notices,
 }
 
-impl Filler {
-    fn take<T>(&mut self, kind: Kind, read: impl Fn(Value) -> Result<T, serde_json::Error>) -> Vec<T> {
-        let values = self.by_kind.remove(&kind).unwrap_or_default();
+impl Filler<'_> {
+    fn take<T: DeserializeOwned>(&mut self, kind: Kind, finish: impl Fn(T) -> Result<T, serde_json::Error>) -> Vec<T> {
         let mut objects = Vec::new();
-        for (value, file) in values {
-            let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("").to_owned();
-            match read(value) {
-                Ok(object) => objects.push(object),
-                Err(error) => self.notices.push(format!("{file}: {} {name} is skipped: {error}", kind.plural())),
+        for (value, place) in self.by_kind.remove(&kind).unwrap_or_default() {
+            let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_owned();
+            let name = format!("{place}: {} {}/{}", kind.name(), text("/metadata/namespace"), text("/metadata/name"));
+            let read = lenient::read::<T>(value).and_then(|(object, mended)| {
+                let object = finish(object).map_err(|_| "an annotation that holds its metrics cannot be read")?;
+                Ok((object, mended))
+            });
+            match read {
+                Ok((object, mended)) => {
+                    objects.push(object);
+                    mended.into_iter().for_each(|mended| self.notices.push(format!("{name}: {mended}")));
+                }
+                Err(reason) => {
+                    self.damaged.insert(kind);
+                    self.notices.push(format!("{name} is skipped: {reason}"));
+                }
             }
         }
         objects
     }
 
-    fn collection<T: Named + DeserializeOwned>(
-        &mut self,
-        kind: Kind,
-        scopes: Vec<crate::snapshot::Scope>,
+    fn collection<T: Named + DeserializeOwned>(&mut self, kind: Kind) -> Collection<T> {
+        let objects: Vec<T> = self.take(kind, Ok);
+        self.seen(&[kind], objects)
+    }
+
+    /// Objects of a kind of the whole cluster and of its counterpart of namespaces: a list of the one says nothing about the
+    /// other.
+    fn of_both_scopes<T: Named>(
+        &self,
+        of_cluster: Kind,
+        of_namespaces: Kind,
+        objects: impl IntoIterator<Item = T>,
     ) -> Collection<T> {
-        let objects: Vec<T> = self.take(kind, serde_json::from_value);
-        collection(kind, objects, scopes)
-    }
-}
-
-/// The documents of a file with the line at which each begins, so that one bad document spoils no other.
-fn documents(text: &str) -> Vec<(usize, String)> {
-    let mut documents = vec![(1, String::new())];
-    for (index, line) in text.lines().enumerate() {
-        if line.trim_end() == "---" || line.starts_with("--- ") {
-            documents.push((index + 2, String::new()));
-            continue;
+        let mut collection = Collection::unseen(NotSeen::NotInBundle(of_cluster.plural()));
+        objects.into_iter().for_each(|object| collection.insert(object));
+        let lists = |kind: Kind| if self.damaged.contains(&kind) { Vec::new() } else { self.lists.scopes(kind) };
+        if !lists(of_cluster).is_empty() {
+            collection.add_scope(Scope::in_namespace(""));
         }
-        // kubectl's warnings end up in the file when both its outputs are redirected.
-        let klog = line.len() > 5
-            && matches!(line.as_bytes()[0], b'I' | b'W' | b'E')
-            && line.as_bytes()[1..5].iter().all(u8::is_ascii_digit);
-        let noise = line.starts_with("Warning: ") || line.starts_with("No resources found") || klog;
-        if let Some((_, document)) = documents.last_mut() {
-            document.push_str(if noise { "" } else { line });
-            document.push('\n');
-        }
-    }
-    documents.retain(|(_, document)| !document.trim().is_empty());
-    documents
-}
-
-/// Reads a document as JSON where it looks like it, else as YAML. The reason never quotes the input: it may be secret.
-fn parse(document: &str) -> Result<Value, String> {
-    let trimmed = document.trim_start();
-    if trimmed.starts_with(['{', '[']) {
-        match serde_json::from_str(trimmed) {
-            Ok(value) => return Ok(value),
-            Err(error) if trimmed.lines().nth(1).is_some_and(|line| line.trim_start().starts_with('"')) => {
-                return Err(format!("not JSON: line {} column {} of the document", error.line(), error.column()));
+        for scope in lists(of_namespaces) {
+            match &scope.namespace {
+                Some(_) => collection.add_scope(scope),
+                None => collection.add_scope(Scope::in_namespace("kube-system")),
             }
-            // YAML has a flow form that looks like JSON.
-            Err(_) => {}
         }
+        collection
     }
-    // Only the spellings of YAML 1.2 are booleans: kubectl leaves names such as `n` unquoted. What the file may hold is
-    // bounded by its size; aliases stay bounded by the parser's defaults.
-    let options = serde_saphyr::options! {
-        strict_booleans: true,
-        budget: serde_saphyr::budget! {
-            max_events: usize::MAX,
-            max_nodes: usize::MAX,
-            max_total_scalar_bytes: usize::MAX,
-        },
+
+    /// Objects with what the lists of these kinds show in full; the first kind is what a gap is called by.
+    fn seen<T: Named>(&self, kinds: &[Kind], objects: impl IntoIterator<Item = T>) -> Collection<T> {
+        let mut collection = Collection::unseen(NotSeen::NotInBundle(kinds.first().map_or("", |kind| kind.plural())));
+        for object in objects {
+            collection.insert(object);
+        }
+        for kind in kinds.iter().filter(|kind| !self.damaged.contains(kind)) {
+            self.lists.scopes(*kind).into_iter().for_each(|scope| collection.add_scope(scope));
+        }
+        collection
+    }
+}
+
+/// What stands where an object should, as far as it can be told.
+fn no_object(value: &Value) -> String {
+    const COLLECT: &str = "collect it with `-o yaml`";
+    let has = |key: &str| value.get(key).is_some();
+    let begins = |start: &str| match value {
+        Value::Object(fields) => fields.keys().any(|key| key.starts_with(start)),
+        Value::String(text) => text.starts_with(start),
+        _ => false,
     };
-    serde_saphyr::from_str_with_options(document, options).map_err(|error| {
-        let place = error
-            .location()
-            .map(|location| format!(" (line {} column {} of the document)", location.line(), location.column()));
-        format!("not YAML{}", place.unwrap_or_default())
-    })
+    if begins("Error from server") || begins("error") || begins("The connection to the server") {
+        return "an error of kubectl and not an object".to_owned();
+    }
+    if has("Name") && (has("Labels") || has("Namespace") || has("Annotations")) {
+        return format!("the output of kubectl describe and not an object: {COLLECT}");
+    }
+    if begins("NAME") {
+        return format!("a table of kubectl get and not an object: {COLLECT}");
+    }
+    "not an object of Kubernetes".to_owned()
 }
 
 /// The newest moment of the cluster's own record in an object; validity of certificates and leases lies in the future.
@@ -286,12 +335,11 @@ mod tests {
 
     fn read(text: &str) -> (Snapshot, Vec<String>) {
         let mut objects = Objects::default();
-        let mut notices = Vec::new();
+        let mut notices = Notices::default();
         objects.read(Path::new("objects.yaml"), text, &mut notices);
         let mut snapshot = Snapshot::default();
-        objects.fill(&mut snapshot);
-        notices.extend(std::mem::take(&mut snapshot.notices));
-        (snapshot, notices)
+        objects.fill(&mut snapshot, &mut notices);
+        (snapshot, notices.finish())
     }
 
     const SERVICE: &str =
@@ -333,6 +381,65 @@ mod tests {
         );
         let slice = snapshot.endpoint_slices.iter().next().expect("a slice");
         assert_eq!((slice.service_name(), slice.endpoints.len(), slice.ports[0].port), ("a", 2, Some(443)));
+    }
+
+    #[test]
+    fn lists_of_roles_prove_nothing_about_the_other_scope() {
+        let binding = |kind: &str, namespace: &str| {
+            format!(
+                "- {{apiVersion: rbac.authorization.k8s.io/v1, kind: {kind}, metadata: {{name: a{namespace}{namespace}, namespace: {namespace}}}}}\n"
+            )
+        };
+        let list = |items: [String; 2]| format!("kind: List\nitems:\n{}", items.concat());
+        let gaps = |text: &str| {
+            let bindings = read(text).0.role_bindings;
+            (bindings.in_namespace("").gap.is_none(), bindings.in_namespace("kube-system").gap.is_none())
+        };
+        let namespaced = list([binding("RoleBinding", "kube-system"), binding("RoleBinding", "shop")]);
+        let cluster =
+            list([binding("ClusterRoleBinding", ""), binding("ClusterRoleBinding", "").replace("name: a", "name: b")]);
+        assert_eq!(gaps(&namespaced), (false, true));
+        assert_eq!(gaps(&cluster), (true, false));
+    }
+
+    #[test]
+    fn an_object_that_is_lost_leaves_its_kind_unproven() {
+        let item = |port: &str, name: &str| {
+            format!(
+                "- {{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: n}}, spec: {{ports: [{{port: {port}}}]}}}}\n"
+            )
+        };
+        let gap = |third: &str| {
+            let text = format!("kind: List\nitems:\n{}{}{third}", item("443", "a"), item("\"443\"", "b"));
+            let (snapshot, notices) = read(&text);
+            (snapshot.services.len(), snapshot.services.in_namespace("n").gap.is_some(), notices.len())
+        };
+        assert_eq!(gap(""), (2, false, 1), "read as meant");
+        assert_eq!(gap(&item("many", "c")), (2, true, 2));
+        assert_eq!(gap("- {metadata: {name: c}}\n"), (2, true, 2));
+        assert_eq!(gap("- {apiVersion: v1, kind: Service, metadata: {name: c}}\n"), (2, true, 2), "no namespace");
+    }
+
+    #[test]
+    fn lists_may_hold_lists_and_items_must_be_a_list() {
+        let nested = "kind: List\nitems:\n- kind: List\n  items:\n  - {apiVersion: v1, kind: Service, metadata: {name: a, namespace: n}}\n";
+        assert_eq!((read(nested).0.services.len(), read(nested).1.len()), (1, 0));
+        let none = read("kind: ServiceList\napiVersion: v1\nitems: null\n");
+        assert_eq!(none.1.len(), 0);
+        assert_eq!(read("kind: ServiceList\napiVersion: v1\nitems: some\n").1.len(), 1);
+    }
+
+    #[test]
+    fn what_stands_instead_of_objects_is_called_by_its_name() {
+        for (text, expected) in [
+            ("Error from server (NotFound): services \"metrics-server\" not found\n", "an error of kubectl"),
+            ("Name:         a\nNamespace:    n\nLabels:       <none>\n", "kubectl describe"),
+            ("NAME    READY   STATUS\nweb-1   1/1     Running\n", "a table of kubectl get"),
+            ("just words\n", "not an object of Kubernetes"),
+        ] {
+            let notices = read(text).1;
+            assert!(notices.len() == 1 && notices[0].contains(expected), "{text}: {notices:?}");
+        }
     }
 
     proptest! {

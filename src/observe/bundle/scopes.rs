@@ -67,7 +67,17 @@ impl Kind {
     pub(super) fn of(kind: &str, api_version: &str) -> Option<Self> {
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let known = KINDS.iter().find(|(_, name, ..)| *name == kind)?.0;
-        let groups: &[&str] = match known {
+        (api_version.is_empty() || known.groups().contains(&group)).then_some(known)
+    }
+
+    /// All kinds.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        KINDS.iter().map(|row| row.0)
+    }
+
+    /// The API groups that the kind has been in, that of today first.
+    pub(super) const fn groups(self) -> &'static [&'static str] {
+        match self {
             Self::ApiService => &["apiregistration.k8s.io"],
             Self::EndpointSlice => &["discovery.k8s.io"],
             Self::Deployment | Self::DaemonSet | Self::StatefulSet | Self::ReplicaSet => &["apps", "extensions"],
@@ -78,8 +88,7 @@ impl Kind {
             Self::NetworkPolicy => &["networking.k8s.io", "extensions"],
             Self::Event => &["", "events.k8s.io"],
             _ => &[""],
-        };
-        (api_version.is_empty() || groups.contains(&group)).then_some(known)
+        }
     }
 
     fn row(self) -> &'static (Self, &'static str, &'static str, &'static [&'static str]) {
@@ -91,7 +100,12 @@ impl Kind {
         self.row().2
     }
 
-    const fn is_cluster_scoped(self) -> bool {
+    /// As in objects.
+    pub(super) fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    pub(super) const fn is_cluster_scoped(self) -> bool {
         matches!(self, Self::ApiService | Self::Node | Self::ClusterRole | Self::ClusterRoleBinding)
     }
 
@@ -126,8 +140,12 @@ pub(super) struct Lists {
 
 impl Lists {
     /// Takes note of a list.
-    pub(super) fn add(&mut self, file: &Path, item_kind: &str, items: &[Value]) {
-        let typed = KINDS.iter().find(|(_, name, ..)| *name == item_kind).map(|row| row.0);
+    pub(super) fn add(&mut self, file: &Path, (item_kind, api_version): (&str, &str), items: &[Value]) {
+        let typed = Kind::of(item_kind, api_version);
+        if typed.is_none() && !item_kind.is_empty() {
+            // A kind that is not read, or one of the same name in another group.
+            return;
+        }
         let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
         let folder = file.parent().and_then(Path::file_name).map(|folder| folder.to_string_lossy().into_owned());
         // `kubectl cluster-info dump` writes NAMESPACE/PLURAL.json with typed lists.
@@ -202,7 +220,7 @@ mod tests {
 
     fn scopes(file: &str, item_kind: &str, items: &Value, kind: Kind) -> Vec<Scope> {
         let mut lists = Lists::default();
-        lists.add(Path::new(file), item_kind, items.as_array().map_or(&[][..], Vec::as_slice));
+        lists.add(Path::new(file), (item_kind, ""), items.as_array().map_or(&[][..], Vec::as_slice));
         lists.scopes(kind)
     }
 

@@ -8,14 +8,22 @@ use crate::snapshot::{
 };
 
 /// Bytes as text: without a byte order mark, line ends as `\n`, and what is no UTF-8 replaced.
-pub(super) fn decode(bytes: &[u8]) -> String {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if let Some(rest) = bytes.strip_prefix(b"\xff\xfe") {
-        // Windows' shell redirects as UTF-16.
-        let units: Vec<u16> = rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-        return String::from_utf16_lossy(&units).replace("\r\n", "\n");
-    }
-    String::from_utf8_lossy(bytes).replace("\r\n", "\n")
+pub(super) fn decode(bytes: Vec<u8>) -> String {
+    // Windows' shell redirects as UTF-16.
+    let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    let text = if let Some(rest) = bytes.strip_prefix(b"\xff\xfe") {
+        utf16(rest, u16::from_le_bytes)
+    } else if let Some(rest) = bytes.strip_prefix(b"\xfe\xff") {
+        utf16(rest, u16::from_be_bytes)
+    } else if let Some(rest) = bytes.strip_prefix(b"\xef\xbb\xbf") {
+        String::from_utf8_lossy(rest).into_owned()
+    } else {
+        String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    };
+    if text.contains('\r') { text.replace("\r\n", "\n") } else { text }
 }
 
 /// Which of the two lists.
@@ -27,24 +35,22 @@ pub(super) enum Top {
     Pods,
 }
 
-/// Reads what `kubectl top` printed, to either of its outputs; `None` for an empty file.
+/// Reads what `kubectl top` printed, to either of its outputs; `None` for what says nothing of the metrics API.
 pub(super) fn top(text: &str, which: Top) -> Option<Retrieval> {
     let failed = |class, text: &str| {
         Some(Retrieval { outcome: Outcome::Failed { class, text: text.trim().to_owned() }, latency: None })
     };
     let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    let header = lines.by_ref().find(|line| line.starts_with("NAME"));
+    // A table of `kubectl get` begins with NAME as well.
+    let header = lines.by_ref().find(|line| line.starts_with("NAME") && line.contains("CPU"));
     let Some(header) = header else {
-        if text.trim().is_empty() {
-            return None;
-        }
         if text.contains("No resources found") {
             return match which {
                 Top::Nodes => failed(ErrorClass::Empty, text),
                 Top::Pods => Some(Retrieval { outcome: Outcome::Samples(Vec::new()), latency: None }),
             };
         }
-        return failed(classify_kubectl(text).unwrap_or(ErrorClass::Other), text);
+        return classify_kubectl(text).and_then(|class| failed(class, text));
     };
     let columns: Vec<&str> = header.split_whitespace().collect();
     let has_namespace = columns.first() == Some(&"NAMESPACE");
@@ -132,6 +138,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_the_answer_of_the_metrics_api_says_nothing() {
+        for text in [
+            "",
+            "bash: kubectl: command not found",
+            "error: unknown command \"top\" for \"kubectl\"",
+            "error: context \"prod\" does not exist",
+            "<html><body>Sign in</body></html>",
+            "\u{0}\u{1}\u{2}",
+            "NAME    READY   STATUS\nweb-1   1/1     Running\n",
+        ] {
+            assert_eq!(top(text, Top::Nodes), None, "{text}");
+        }
+        assert!(top("error: Metrics API not available", Top::Nodes).is_some());
+    }
+
+    #[test]
     fn versions_of_every_form() {
         let version = |text| server_version(text).map(|version| version.minor);
         assert_eq!(version("v1.29.3-eks-036c24b\n"), Some(29));
@@ -144,6 +166,12 @@ mod tests {
                 "{\"clientVersion\": {\"gitVersion\": \"v1.30.0\"}, \"serverVersion\": {\"major\": \"1\", \"minor\": \"28+\", \"gitVersion\": \"v1.28.5-gke\"}}"
             ),
             Some(28)
+        );
+        assert_eq!(
+            version(
+                "Client Version: version.Info{Major:\"1\", Minor:\"18\", GitVersion:\"v1.18.0\"}\nServer Version: version.Info{Major:\"1\", Minor:\"14+\", GitVersion:\"v1.14.9-eks-502bfb\", GoVersion:\"go1.12.12\"}"
+            ),
+            Some(14)
         );
         assert_eq!(version("Client Version: v1.32.0"), None);
     }
@@ -165,14 +193,15 @@ mod tests {
 
     #[test]
     fn marks_and_line_ends_of_windows_are_taken_off() {
-        assert_eq!(decode(b"\xef\xbb\xbfa\r\nb"), "a\nb");
-        assert_eq!(decode(b"\xff\xfea\0\r\0\n\0b\0"), "a\nb");
+        assert_eq!(decode(b"\xef\xbb\xbfa\r\nb".to_vec()), "a\nb");
+        assert_eq!(decode(b"\xff\xfea\0\r\0\n\0b\0".to_vec()), "a\nb");
+        assert_eq!(decode(b"\xfe\xff\0a\0\r\0\n\0b".to_vec()), "a\nb");
     }
 
     proptest! {
         #[test]
         fn no_text_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let text = decode(&bytes);
+            let text = decode(bytes);
             let _ = (top(&text, Top::Nodes), top(&text, Top::Pods), server_version(&text), log_section(&text), log_of(Path::new(&text)));
         }
     }

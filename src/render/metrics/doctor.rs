@@ -10,10 +10,14 @@ use crate::{
     render::View,
     snapshot::{NotSeen, api_service::METRICS_GROUP},
     verdict::{Verdict, is_outage},
+    version,
 };
 
-const BUILD_INFO: Family =
-    Family::gauge("metrics_server_doctor_build_info", &["version"], "1, with the version of metrics-server-doctor");
+const BUILD_INFO: Family = Family::gauge(
+    "metrics_server_doctor_build_info",
+    &["version", "revision", "rustc"],
+    "1, with the version of metrics-server-doctor, the commit that it was built from and the compiler",
+);
 const CHECK_STATUS: Family = Family::gauge(
     "metrics_server_doctor_check_status",
     &["step", "check", "status"],
@@ -72,6 +76,17 @@ const REQUESTS: Family = Family::counter(
     "Requests of the doctor to the API server by verb, resource and HTTP code; code 0 means no answer",
 );
 
+const CERTIFICATE_CURRENT: Family = Family::gauge(
+    "metrics_server_doctor_tls_certificate_current",
+    &[],
+    "1 where the doctor serves with the certificate files as they are now, 0 where these cannot be used and it serves with the last ones that could; absent over plain HTTP",
+);
+const CERTIFICATE_EXPIRY: Family = Family::gauge(
+    "metrics_server_doctor_tls_certificate_not_after_timestamp_seconds",
+    &[],
+    "Unix time at which the certificate that the doctor serves with expires; absent over plain HTTP",
+);
+
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[
     BUILD_INFO,
@@ -87,10 +102,12 @@ pub(super) const FAMILIES: &[Family] = &[
     WATCH_STATE,
     WATCH_OBJECTS,
     REQUESTS,
+    CERTIFICATE_CURRENT,
+    CERTIFICATE_EXPIRY,
 ];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    page.set(&BUILD_INFO, [env!("CARGO_PKG_VERSION")], true);
+    page.set(&BUILD_INFO, [version::VERSION, version::REVISION, version::RUSTC], true);
     page.set_single(&OBSERVED, view.snapshot.observed_at);
     page.set_single(&FIRST_LOOK, view.health.is_none_or(|health| health.first_complete_look));
     write_judgement(view, page);
@@ -103,6 +120,10 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
     for (class, count) in view.requests {
         let resource = qualified(&class.group, &class.resource);
         page.set(&REQUESTS, [class.verb.to_owned(), resource, class.code.to_string()], *count);
+    }
+    if let Some(certificate) = view.certificate {
+        page.set_single(&CERTIFICATE_CURRENT, certificate.current);
+        page.set_single(&CERTIFICATE_EXPIRY, certificate.not_after);
     }
 }
 

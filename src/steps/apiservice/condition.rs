@@ -4,7 +4,8 @@ use super::MessageClass;
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
-    snapshot::{ApiService, Condition, ConditionStatus, Named, NotSeen},
+    metrics_server,
+    snapshot::{ApiService, Condition, ConditionStatus, Named, NotSeen, service::TargetPort, version::Version},
 };
 
 /// The reasons of condition Available, with `other` and `not_registered`: a closed set
@@ -103,7 +104,13 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             "the aggregator itself could not check: {}: {}",
             condition.reason, condition.message
         ))),
-        ConditionStatus::False => Ok(Outcome::fail(with_evidence(unavailable(context, api_service, condition)))),
+        ConditionStatus::False => {
+            let finding = unavailable(context, api_service, condition);
+            if finding.cause.is_symptom() && context.is_starting() {
+                return Err(NotSeen::TooEarly(format!("metrics-server is just being started ({told})")));
+            }
+            Ok(Outcome::fail(with_evidence(finding)))
+        }
     }
 }
 
@@ -133,12 +140,40 @@ fn unavailable(context: &Context<'_>, api_service: &ApiService, condition: &Cond
         Reason::EndpointsNotFound => {
             symptom("its Service has no EndpointSlice", &[Cause::EndpointsNotPublished, Cause::SelectorMatchesNothing])
         }
-        Reason::MissingEndpoints => symptom(
-            "its Service has no ready endpoint",
-            &[Cause::SelectorMatchesNothing, Cause::ReplicasZero, Cause::PodsNotReady, Cause::PortNameUnresolved],
-        ),
+        Reason::MissingEndpoints => symptom("its Service has no ready endpoint", &without_endpoint(context)),
         _ => discovery(context, api_service, condition, &root, &symptom),
     }
+}
+
+/// Why a Service may have no ready endpoint, without what the objects that were seen rule out.
+fn without_endpoint(context: &Context<'_>) -> Vec<Cause> {
+    let chain = context.chain;
+    let pods_gone = chain.selected_pods.is_certainly_empty() && chain.workload_pods.is_certainly_empty();
+    let named = chain.service_port().is_none_or(|port| matches!(port.effective_target_port(), TargetPort::Name(_)));
+    let possible = [
+        (Cause::SelectorMatchesNothing, !chain.workload_is_selected && chain.selected_pods.objects.is_empty()),
+        (Cause::ReplicasZero, chain.workload.seen().is_none_or(|workload| workload.wanted() == 0)),
+        (Cause::PodsNotReady, !pods_gone),
+        (Cause::PortNameUnresolved, named && !pods_gone),
+    ];
+    possible.into_iter().filter_map(|(cause, possible)| possible.then_some(cause)).collect()
+}
+
+/// Why metrics-server may answer 500 to the aggregator, which is in system:masters: from 0.5 on it lets those in without
+/// asking, before it asks the API server, and 0.3 asks for an API that Kubernetes 1.22 took away.
+fn internal_error(context: &Context<'_>) -> Vec<Cause> {
+    let version = context.chain.container().and_then(|container| metrics_server::version(&container.image));
+    let kubernetes = context.snapshot.server_version.seen();
+    let possible = [
+        (Cause::AuthDelegatorMissing, version.is_none_or(|version| version < Version::new(0, 5, 0))),
+        (Cause::ApiServerUnreachable, version.is_none_or(|version| version < Version::new(0, 5, 0))),
+        (
+            Cause::UnsupportedVersion,
+            version.is_none_or(|version| version < Version::new(0, 4, 0))
+                && kubernetes.is_none_or(|kubernetes| (kubernetes.major, kubernetes.minor) >= (1, 22)),
+        ),
+    ];
+    possible.into_iter().filter_map(|(cause, possible)| possible.then_some(cause)).collect()
 }
 
 /// `FailedDiscoveryCheck`: by the class of its message.
@@ -150,6 +185,13 @@ fn discovery(
     symptom: &dyn Fn(&str, &[Cause]) -> Finding,
 ) -> Finding {
     let message = condition.message.as_str();
+    // What the resolver says of Services whose endpoints the aggregator does not check by itself.
+    if message.contains("no service port") {
+        return symptom("its Service has not the port", &[Cause::ServicePortMismatch]);
+    }
+    if message.contains("no endpoints available for service") {
+        return symptom("its Service has no ready endpoint", &without_endpoint(context));
+    }
     match MessageClass::of(message) {
         // Steps timeout and connection_refused look at pods and ports; alone the message fits several causes.
         MessageClass::Timeout => {
@@ -163,7 +205,7 @@ fn discovery(
         MessageClass::Proxy => root(Cause::ProxyInterferes, "a proxy of kube-apiserver answers"),
         MessageClass::Dns => root(Cause::NameResolution, "the name of its server cannot be resolved"),
         MessageClass::PlainHttp => root(Cause::AnotherServerAnswers, "a server without TLS answers"),
-        MessageClass::Tls => tls(api_service, message, root, symptom),
+        MessageClass::Tls => tls(context, api_service, message, root, symptom),
         MessageClass::BadStatus401 | MessageClass::BadStatus403 => {
             if context.chain.owner() == Some(crate::metrics_server::Owner::Other) {
                 root(Cause::AnotherServerAnswers, "another server answers")
@@ -178,18 +220,29 @@ fn discovery(
             }
         }
         MessageClass::BadStatus404 => root(Cause::AnotherServerAnswers, "what answers there does not serve the API"),
+        MessageClass::BadStatus5xx if message.trim_end().ends_with(": 500") => {
+            symptom("its server answers with an error", &internal_error(context))
+        }
         MessageClass::BadStatus5xx => {
-            symptom("its server answers with an error", &[Cause::AuthDelegatorMissing, Cause::UnsupportedVersion])
+            symptom("something in between answers", &[Cause::AnotherServerAnswers, Cause::ProxyInterferes])
         }
         MessageClass::Reset => {
             symptom("the connection to its server is dropped", &[Cause::ContainerCrashing, Cause::AnotherServerAnswers])
         }
+        MessageClass::Tunnel if message.to_lowercase().contains("no agent available") => {
+            root(Cause::ControlPlanePathClosed, "the control plane has no tunnel to the nodes")
+        }
+        MessageClass::Tunnel => symptom(
+            "the control plane's tunnel does not reach its server",
+            &[Cause::ControlPlanePathClosed, Cause::NothingListens, Cause::TargetPortMismatch],
+        ),
         MessageClass::Other => symptom("its server was not reached", &[]),
     }
 }
 
 /// An x509 error: the CA bundle has its own check, the serving certificate is judged here.
 fn tls(
+    context: &Context<'_>,
     api_service: &ApiService,
     message: &str,
     root: &dyn Fn(Cause, &str) -> Finding,
@@ -197,10 +250,16 @@ fn tls(
 ) -> Finding {
     let wrong_certificate =
         ["certificate is valid for", "legacy Common Name", "doesn't contain any IP SANs", "not valid for any names"];
+    let bundle = api_service.spec.ca_bundle.as_deref().is_some_and(|bundle| !bundle.is_empty());
     if wrong_certificate.iter().any(|text| message.contains(text)) {
+        if !bundle {
+            return symptom("its serving certificate is not accepted", &[Cause::CaBundleMissing]);
+        }
         return root(Cause::ServingCertificateInvalid, "its serving certificate is made for another name");
     }
-    let bundle = api_service.spec.ca_bundle.as_deref().is_some_and(|bundle| !bundle.is_empty());
+    // A bundle of which every certificate is valid leaves the serving certificate alone.
+    let bundle =
+        bundle && super::earliest_expiry(api_service).is_none_or(|until| until <= context.snapshot.observed_at);
     if message.contains("certificate has expired or is not yet valid") {
         let candidates: &[Cause] = if bundle {
             &[Cause::ServingCertificateInvalid, Cause::CaBundleExpired]
@@ -264,7 +323,8 @@ mod tests {
             ("lookup x: no such host", Cause::NameResolution),
             (
                 "x509: certificate is valid for localhost, not metrics-server.kube-system.svc",
-                Cause::ServingCertificateInvalid,
+                // Without a caBundle no certificate would do; see check ca_bundle.
+                Cause::ApiServiceUnavailable,
             ),
             ("bad status from https://10.0.0.1:1: 404", Cause::AnotherServerAnswers),
             ("http: server gave HTTP response to HTTPS client", Cause::AnotherServerAnswers),
@@ -278,6 +338,53 @@ mod tests {
             let outcome = run(Step::Apiservice, "available", &failed(message));
             assert_eq!(outcome.findings[0].cause, cause, "{message}");
         }
+    }
+
+    #[test]
+    fn what_was_seen_rules_candidates_out() {
+        let candidates =
+            |snapshot: &Snapshot| run(Step::Apiservice, "available", snapshot).findings[0].candidates.clone();
+        let missing =
+            with(json!({"conditions": [{"type": "Available", "status": "False", "reason": "MissingEndpoints"}]}));
+        assert_eq!(candidates(&missing), [Cause::PodsNotReady, Cause::PortNameUnresolved]);
+        let error = failed("bad status from https://10.0.0.1:1: 500");
+        assert_eq!(candidates(&error), [], "0.9 asks nobody about the aggregator");
+        let unseen = |snapshot: Snapshot| Snapshot {
+            pods: Collection::unseen(NotSeen::NotInBundle("pods")),
+            workloads: Collection::unseen(NotSeen::NotInBundle("deployments")),
+            ..snapshot
+        };
+        assert_eq!(
+            candidates(&unseen(error)),
+            [Cause::AuthDelegatorMissing, Cause::ApiServerUnreachable, Cause::UnsupportedVersion]
+        );
+        assert_eq!(candidates(&unseen(missing)).len(), 4);
+        assert_eq!(
+            candidates(&failed("no service port 443 found for service \"metrics-server\"")),
+            [Cause::ServicePortMismatch]
+        );
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_blamed_where_there_is_a_bundle_to_check_it_with() {
+        let mut snapshot = failed("x509: certificate is valid for localhost, not metrics-server.kube-system.svc");
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("an APIService");
+        api_service.spec.ca_bundle = Some("a bundle".to_owned());
+        snapshot.api_services = Collection::complete([api_service]);
+        let outcome = run(Step::Apiservice, "available", &snapshot);
+        assert_eq!(outcome.findings[0].cause, Cause::ServingCertificateInvalid);
+    }
+
+    #[test]
+    fn while_metrics_server_starts_a_symptom_is_no_fault() {
+        let mut snapshot = failed("connect: connection refused");
+        let mut pod =
+            snapshot.pods.get("kube-system", "metrics-server-5d8f-abcde").seen().map(|pod| (*pod).clone()).expect("it");
+        pod.metadata.creation_timestamp = crate::testing::at(-40).parse().ok();
+        snapshot.pods.insert(pod);
+        assert_eq!(run(Step::Apiservice, "available", &snapshot).status, Status::Unknown);
+        snapshot.api_services = failed("no route to host").api_services;
+        assert_eq!(run(Step::Apiservice, "available", &snapshot).findings[0].cause, Cause::NoRoute);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum MessageClass {
     BadStatus5xx,
     /// A proxy of the API server answered.
     Proxy,
+    /// The control plane's own tunnel to the nodes (konnectivity, the egress selector of k3s and rke2) failed.
+    Tunnel,
     /// A name cannot be resolved.
     Dns,
     /// Plain HTTP where HTTPS is expected.
@@ -34,7 +36,7 @@ pub enum MessageClass {
 
 impl MessageClass {
     /// All classes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Timeout,
         Self::ConnectionRefused,
         Self::NoRoute,
@@ -45,6 +47,7 @@ impl MessageClass {
         Self::BadStatus404,
         Self::BadStatus5xx,
         Self::Proxy,
+        Self::Tunnel,
         Self::Dns,
         Self::PlainHttp,
         Self::Other,
@@ -63,6 +66,7 @@ impl MessageClass {
             Self::BadStatus404 => "bad_status_404",
             Self::BadStatus5xx => "bad_status_5xx",
             Self::Proxy => "proxy",
+            Self::Tunnel => "tunnel",
             Self::Dns => "dns",
             Self::PlainHttp => "plain_http",
             Self::Other => "other",
@@ -71,7 +75,10 @@ impl MessageClass {
 
     /// Reads a message; what is more telling comes first (`TLS handshake timeout` is a timeout, a refused proxy a proxy).
     pub fn of(message: &str) -> Self {
-        const PATTERNS: [(&str, MessageClass); 33] = [
+        const PATTERNS: [(&str, MessageClass); 34] = [
+            ("proxy error from", MessageClass::Tunnel),
+            ("No agent available", MessageClass::Tunnel),
+            ("no agent available", MessageClass::Tunnel),
             ("Proxy Error", MessageClass::Proxy),
             ("proxyconnect", MessageClass::Proxy),
             ("Proxy Authentication Required", MessageClass::Proxy),
@@ -101,8 +108,6 @@ impl MessageClass {
             ("http2:", MessageClass::Reset),
             ("malformed HTTP", MessageClass::Reset),
             ("EOF", MessageClass::Reset),
-            ("proxy error from", MessageClass::Other),
-            ("No agent available", MessageClass::Other),
             (": Forbidden", MessageClass::Proxy),
             (": Service Unavailable", MessageClass::Proxy),
         ];
@@ -165,6 +170,11 @@ mod tests {
             ("Get \"https://10.0.35.231:10250/apis/metrics.k8s.io/v1beta1\": Forbidden", MessageClass::Proxy),
             ("Get \"https://x\": Proxy Error ( Connection refused )", MessageClass::Proxy),
             ("Get \"https://x\": dial tcp: lookup metrics.example.com on 10.0.0.2:53: no such host", MessageClass::Dns),
+            ("Get \"https://x\": No agent available", MessageClass::Tunnel),
+            (
+                "Get \"https://x\": proxy error from 127.0.0.1:6443 while dialing 10.42.1.3:10250, code 502: 502 Bad Gateway",
+                MessageClass::Tunnel,
+            ),
             ("something new", MessageClass::Other),
         ] {
             assert_eq!(MessageClass::of(&format!("{HEAD}{tail}")), class, "{tail}");

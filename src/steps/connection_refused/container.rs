@@ -22,6 +22,16 @@ use crate::{
 struct Broken<'s> {
     pod: &'s Pod,
     status: &'s ContainerStatus,
+    /// Whether the container has run so long since its last end that this is history.
+    recovered: bool,
+}
+
+/// A container that runs for so long does not end again and again.
+const RECOVERED: SignedDuration = SignedDuration::from_mins(30);
+
+fn has_recovered(status: &ContainerStatus, now: Timestamp) -> bool {
+    let ended = status.last_state.terminated.as_ref().and_then(|terminated| terminated.finished_at);
+    status.state.running.is_some() && ended.is_some_and(|ended| now.duration_since(ended) > RECOVERED)
 }
 
 /// What does not run, where nothing else serves. `Err(Ok(..))` is an outcome that ends the check early.
@@ -47,10 +57,12 @@ fn broken<'s>(context: &Context<'s>) -> Result<Vec<Broken<'s>>, Result<Outcome, 
     for pod in pods.iter().filter(|pod| !pod.is_terminating()) {
         let name = metrics_server::container(&pod.spec).map(|container| container.name.as_str());
         let statuses = &pod.status.container_statuses;
-        if let Some(status) =
-            statuses.iter().find(|status| Some(status.name.as_str()) == name).or_else(|| statuses.first())
-        {
-            broken.push(Broken { pod, status });
+        let own = statuses.iter().find(|status| Some(status.name.as_str()) == name).or_else(|| statuses.first());
+        // Where metrics-server's own container is ready, it is another one that keeps the pod from being so.
+        let other = statuses.iter().find(|status| !status.ready && own.is_some_and(|own| own.ready));
+        if let Some(status) = other.or(own) {
+            let recovered = has_recovered(status, context.snapshot.observed_at);
+            broken.push(Broken { pod, status, recovered });
         }
     }
     Ok(broken)
@@ -68,6 +80,11 @@ impl Broken<'_> {
             self.waiting_reason(),
             "CrashLoopBackOff" | "RunContainerError" | "CreateContainerError" | "StartError"
         ) || ended
+    }
+
+    /// The container's state now and before its last restart, where that is not history.
+    fn states(&self) -> impl Iterator<Item = &ContainerState> {
+        [&self.status.state].into_iter().chain((!self.recovered).then_some(&self.status.last_state))
     }
 
     /// Whether the kernel killed it for its memory and it has not run long since: later it is not Ready for another reason.
@@ -88,7 +105,7 @@ impl Broken<'_> {
     /// What the kubelet wrote down of the container's ends: messages of the states.
     fn messages(&self) -> Vec<String> {
         let mut messages = Vec::new();
-        for state in [&self.status.state, &self.status.last_state] {
+        for state in self.states() {
             if let Some(waiting) = &state.waiting {
                 messages.push(format!("waiting: {}: {}", waiting.reason, waiting.message));
             }
@@ -203,7 +220,7 @@ pub(super) fn command(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         Ok(broken) => broken,
         Err(outcome) => return outcome,
     };
-    let findings = told(context, &broken, &[Cause::UnknownFlag, Cause::FlagValueRefused]);
+    let findings = told(context, &broken, &[Cause::UnknownFlag, Cause::FlagValueRefused, Cause::CommandNotFound]);
     if !findings.is_empty() {
         return Ok(Outcome::fail_all(findings));
     }
@@ -279,11 +296,17 @@ pub(super) fn port_conflict(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             || pod.metadata.labels.contains_key("eks.amazonaws.com/fargate-profile")
             || context.snapshot.nodes.get("", &pod.spec.node_name).seen().is_some_and(|node| node.is_fargate())
     });
+    let shares_address =
+        chain.pods().iter().any(|pod| !pod.status.pod_ip.is_empty() && pod.status.pod_ip == pod.status.host_ip);
     let answered_by_kubelet = chain.unavailable().is_some_and(|condition| {
         ["404", "403", "401"].iter().any(|code| condition.message.contains(&format!(": {code}")))
     });
-    if port == 10250 && answered_by_kubelet && (fargate || spec.host_network) {
-        let place = if fargate { "on Fargate" } else { "with hostNetwork" };
+    if port == 10250 && answered_by_kubelet && (fargate || spec.host_network || shares_address) {
+        let place = match (fargate, spec.host_network) {
+            (true, _) => "on Fargate",
+            (_, true) => "with hostNetwork",
+            _ => "on the node's own address",
+        };
         let finding = Finding::outage(
             Cause::PortConflict,
             chain.workload_object(),
@@ -313,6 +336,9 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         && dials_endpoint(context, &condition.message)
         && timeout::dialled(context, condition)? != Some(DialOutcome::Answered)
     {
+        if context.is_condition_older_than_pods(condition) {
+            return Err(NotSeen::TooEarly("the pods became Ready after the aggregator last looked".to_owned()));
+        }
         let finding = Finding::outage(
             Cause::NothingListens,
             chain.workload_object(),
@@ -335,7 +361,11 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         let finding = Finding::outage(
             Cause::OutOfMemory,
             chain.workload_object(),
-            format!("The kernel killed metrics-server in pod {} for its memory limit.", killed.object_name()),
+            format!(
+                "The kernel killed container {} of pod {} for its memory limit.",
+                killed.status.name,
+                killed.object_name()
+            ),
         );
         return Ok(Outcome::fail(describe(finding, killed)));
     }
@@ -343,7 +373,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         let finding = Finding::outage(
             Cause::ContainerCrashing,
             chain.workload_object(),
-            format!("The metrics-server container of pod {} ends again and again.", crashing.object_name()),
+            format!("Container {} of pod {} ends again and again.", crashing.status.name, crashing.object_name()),
         );
         return Ok(Outcome::fail(describe(finding, crashing)));
     }
@@ -397,6 +427,17 @@ mod tests {
             .flat_map(|check| run(Step::ConnectionRefused, check, snapshot).findings)
             .map(|finding| finding.cause)
             .collect()
+    }
+
+    #[test]
+    fn what_killed_the_container_long_ago_is_history() {
+        let killed = |finished: i64| {
+            json!({"name": "metrics-server", "restartCount": 1, "state": {"running": {"startedAt": crate::testing::at(finished + 1)}},
+                "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": crate::testing::at(finished)}}})
+        };
+        let causes = |finished| all_causes(&with(IMAGE, &[], killed(finished), "False", "context deadline exceeded"));
+        assert_eq!(causes(-300), [Cause::OutOfMemory]);
+        assert_eq!(causes(-600_000), []);
     }
 
     const IMAGE: &str = "registry.k8s.io/metrics-server/metrics-server:v0.7.2";
@@ -480,6 +521,22 @@ mod tests {
         );
         assert_eq!(all_causes(&snapshot), [Cause::NothingListens]);
         assert_eq!(run(Step::ConnectionRefused, "container", &healthy()).status, Status::Pass);
+    }
+
+    #[test]
+    fn another_container_may_keep_the_pod_from_being_ready() {
+        let mut snapshot = with(
+            "metrics-server:v0.6.4",
+            &[],
+            json!({"name": "metrics-server", "ready": true, "state": {"running": {}}}),
+            "False",
+            "endpoints have no addresses",
+        );
+        let mut pod = snapshot.pods.iter().next().cloned().expect("it");
+        pod.status.container_statuses.push(object(json!({"name": "metrics-server-nanny", "ready": false, "restartCount": 9,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}})));
+        snapshot.pods = Collection::complete([pod]);
+        assert_eq!(all_causes(&snapshot), [Cause::OutOfMemory]);
     }
 
     #[test]

@@ -32,13 +32,27 @@ pub struct AwsAuth {
     pub unparsable: usize,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+/// An entry with its keys in lower case: aws-iam-authenticator reads them by Go's JSON package, to which case is the same.
+#[derive(Default)]
 struct Entry {
-    #[serde(alias = "userarn", deserialize_with = "crate::snapshot::metadata::or_default")]
-    rolearn: String,
-    // A bare {{SessionName}} is a mapping in YAML and not a text: as good as no username.
-    username: serde_json::Value,
+    arn: String,
+    username: String,
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut entry = Self::default();
+        for (key, value) in BTreeMap::<String, serde_json::Value>::deserialize(deserializer)? {
+            // A bare {{SessionName}} is a mapping in YAML and not a text: as good as no username.
+            let text = value.as_str().unwrap_or("").to_owned();
+            match key.to_ascii_lowercase().as_str() {
+                "rolearn" | "userarn" if !text.is_empty() => entry.arn = text,
+                "username" => entry.username = text,
+                _ => {}
+            }
+        }
+        Ok(entry)
+    }
 }
 
 impl AwsAuth {
@@ -49,7 +63,8 @@ impl AwsAuth {
         let mut usernames: BTreeMap<String, String> = BTreeMap::new();
         for key in ["mapRoles", "mapUsers"] {
             let text = config_map.data.get(key).map_or("", String::as_str);
-            if text.trim().is_empty() {
+            let empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+            if empty || matches!(text.trim(), "null" | "~" | "---") {
                 continue;
             }
             let parsed = if text.len() > LONGEST { None } else { serde_saphyr::from_str::<Vec<Entry>>(text).ok() };
@@ -66,16 +81,16 @@ impl AwsAuth {
 
     fn count(&mut self, entry: &Entry, usernames: &mut BTreeMap<String, String>) {
         self.entries += 1;
-        let username = entry.username.as_str().unwrap_or("");
+        let username = &entry.username;
         if username.is_empty() {
             self.without_username += 1;
         }
-        let role = entry.rolearn.split_once(":role/").map_or("", |(_, role)| role);
+        let role = entry.arn.split_once(":role/").map_or("", |(_, role)| role);
         if role.contains('/') {
             self.arn_with_path += 1;
         }
-        let before = usernames.insert(entry.rolearn.clone(), username.to_owned());
-        if before.is_some_and(|before| before != username) {
+        let before = usernames.insert(entry.arn.clone(), username.clone());
+        if before.is_some_and(|before| before != *username) {
             self.conflicting += 1;
         }
     }
@@ -141,6 +156,11 @@ mod tests {
         assert_eq!(counts(&format!("{good}- rolearn: arn:aws:iam::1:role/node\n  username: other\n")).conflicting, 1);
         assert_eq!(counts("- rolearn: [unclosed\n").unparsable, 1);
         assert_eq!(counts(""), AwsAuth::default());
+        for empty in ["[]\n", "null", "# nobody yet\n", "\n\n"] {
+            assert_eq!(counts(empty), AwsAuth::default(), "{empty}");
+        }
+        let odd = "- {\"roleARN\": \"arn:aws:iam::1:role/a\", \"userName\": \"admin:{{SessionName}}\", \"groups\": null, \"note\": 5}\n";
+        assert_eq!(counts(odd), AwsAuth { entries: 1, ..AwsAuth::default() });
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     log_lines,
     metrics_server::{self, Owner},
     rbac::{Attributes, Decision, User, decide, has_node_role},
-    snapshot::{self, NotSeen, retrieval, version::Version},
+    snapshot::{self, ConditionStatus, NotSeen, metadata::condition, retrieval, version::Version},
 };
 
 /// A permission that metrics-server needs: a closed set.
@@ -162,19 +162,42 @@ pub fn granted(context: &Context<'_>) -> Vec<(Permission, Decision, Source)> {
     answers.collect()
 }
 
+/// Whether every permission whose absence would be this cause is granted now, so that what a log tells of it is history.
+pub fn granted_by_now(context: &Context<'_>, cause: Cause) -> bool {
+    let mut answers = granted(context).into_iter().filter(|(permission, ..)| permission.cause() == cause).peekable();
+    answers.peek().is_some() && answers.all(|(_, decision, _)| matches!(decision, Decision::Allowed(_)))
+}
+
+/// Whether an autoscaler has a value of the metrics API now.
+fn autoscaler_is_served(context: &Context<'_>) -> bool {
+    context.snapshot.autoscalers.iter().any(|autoscaler| {
+        let active = condition(&autoscaler.status.conditions, "ScalingActive")
+            .is_some_and(|active| active.status == ConditionStatus::True);
+        let metrics = autoscaler.spec.metrics.iter().enumerate();
+        active && metrics.clone().any(|(index, metric)| metric.is_resource() && !autoscaler.is_unknown(index))
+    })
+}
+
 /// Whether what is seen to work proves that the permission is there, whoever grants it: other authorizers than RBAC may.
 fn proven_by_success(context: &Context<'_>, permission: Permission) -> bool {
     let chain = context.chain;
     let sampled = context.snapshot.top_nodes.seen().is_some_and(|retrieval| {
         matches!(&retrieval.outcome, retrieval::Outcome::Samples(samples) if samples.iter().any(|sample| !sample.unknown))
     });
+    // From 0.5 on a pod is Ready only with samples in its storage.
+    let stores = chain.has_ready_pod()
+        && chain
+            .container()
+            .and_then(|container| metrics_server::version(&container.image))
+            .is_some_and(|version| version >= Version::new(0, 5, 0));
     match permission {
-        Permission::NodesMetrics | Permission::NodesStats => sampled,
+        Permission::NodesMetrics | Permission::NodesStats => sampled || stores,
         // It reads nodes, pods and the ConfigMap before it serves.
         Permission::ListNodes | Permission::ListPods | Permission::AuthenticationConfigMap => chain.has_ready_pod(),
-        // Whoever wrote a bundle may be in system:masters, whom it never asks about; the doctor is not.
+        // Whoever wrote a bundle may be in system:masters, whom it never asks about; the doctor is not, nor is the
+        // controller of autoscalers.
         Permission::TokenReviews | Permission::SubjectAccessReviews => {
-            sampled && context.snapshot.source == snapshot::Source::Cluster
+            sampled && context.snapshot.source == snapshot::Source::Cluster || autoscaler_is_served(context)
         }
     }
 }
@@ -271,6 +294,7 @@ mod tests {
         pod.status.conditions.clear();
         snapshot.pods = Collection::complete([pod]);
         snapshot.top_nodes = Observed::default();
+        snapshot.autoscalers = Collection::complete([]);
         snapshot
     }
 
@@ -307,6 +331,19 @@ mod tests {
             Status::Pass,
             "samples prove the permissions"
         );
+    }
+
+    #[test]
+    fn an_autoscaler_with_a_value_or_a_stored_sample_proves_the_permissions() {
+        let causes = |snapshot: &Snapshot| -> Vec<Cause> {
+            run(Step::Forbidden, "permissions", snapshot).findings.iter().map(|finding| finding.cause).collect()
+        };
+        let mut snapshot = without("metrics-server:system:auth-delegator");
+        snapshot.autoscalers = healthy().autoscalers;
+        assert_eq!(causes(&snapshot), []);
+        let mut snapshot = without("system:metrics-server");
+        snapshot.pods = healthy().pods;
+        assert_eq!(causes(&snapshot), []);
     }
 
     #[test]

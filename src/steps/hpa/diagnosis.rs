@@ -265,6 +265,7 @@ fn resource_metric(
             diagnosis(HpaCause::MissingRequest, what, Some(active))
         });
     }
+    let settling = context.is_just_available() || context.is_starting();
     // Up to 1.11 the API has no name there, and before it was Heapster's.
     let unanswered = [
         "unable to fetch metrics from resource metrics API",
@@ -272,10 +273,16 @@ fn resource_metric(
         "failed to get pod resource metrics",
     ];
     if unanswered.iter().any(|text| message.contains(text)) {
+        if settling {
+            return diagnosis(HpaCause::TooYoung, "the metrics API has just come up", Some(active));
+        }
         let mut down = diagnosis(HpaCause::MetricsApiDown, "the metrics API does not answer it", Some(active));
         if message.contains("subjectaccessreviews") && message.contains("is forbidden") {
             down.proven = Some(Cause::AuthDelegatorMissing);
             "metrics-server may not create SubjectAccessReviews, so it answers 500".clone_into(&mut down.summary);
+        } else if message.contains("pods.metrics.k8s.io is forbidden: User \"system:anonymous\"") {
+            down.proven = Some(Cause::FrontProxyUntrusted);
+            "metrics-server does not take over who asks".clone_into(&mut down.summary);
         } else if message.contains("pods.metrics.k8s.io is forbidden") {
             down.proven = Some(Cause::CallerForbidden);
             "the autoscaler's controller may not list pods of metrics.k8s.io".clone_into(&mut down.summary);
@@ -293,6 +300,9 @@ fn resource_metric(
         // From 1.27 on a missing request is masked while no pod of the target is Ready.
         if let Some(missing) = missing_request(context, autoscaler, diagnosis, Some(active)) {
             return missing;
+        }
+        if no_samples && settling {
+            return diagnosis(HpaCause::TooYoung, "the metrics API has just come up", Some(active));
         }
         if early {
             return diagnosis(HpaCause::TooYoung, "its pods have just started", Some(active));
@@ -408,6 +418,16 @@ mod tests {
         ] {
             assert_eq!(cause(&healthy(), inactive_with(reason, message, since)), expected, "{reason}: {message}");
         }
+    }
+
+    #[test]
+    fn while_the_metrics_api_comes_up_nobody_is_blind() {
+        let message = "unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server is currently unable to handle the request (get pods.metrics.k8s.io)";
+        let mut snapshot = healthy();
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("it");
+        api_service.status.conditions[0].last_transition_time = at(-20).parse().ok();
+        snapshot.api_services = Collection::complete([api_service]);
+        assert_eq!(cause(&snapshot, inactive_with("FailedGetResourceMetric", message, -6000)), HpaCause::TooYoung);
     }
 
     #[test]

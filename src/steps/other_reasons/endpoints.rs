@@ -6,13 +6,10 @@ use jiff::SignedDuration;
 
 use crate::{
     catalogue::Cause,
-    chain::Chain,
+    chain::{Chain, START_TIME},
     check::{Context, Finding, Outcome},
     snapshot::{Condition, Named, NotSeen, Pod, Service, service::TargetPort},
 };
-
-/// How long metrics-server may need until it is Ready: the readiness probe's delay and two scrapes of up to 60 seconds.
-const START_TIME: SignedDuration = SignedDuration::from_secs(150);
 
 /// Addresses behind the Service, each counted once over all slices and address families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,6 +228,11 @@ fn selected_pods(
                 pod.name(),
                 pod.status.phase
             ));
+            let statuses = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
+            for (status, waiting) in statuses.filter_map(|status| Some((status, status.state.waiting.as_ref()?))) {
+                finding = finding
+                    .evidence(format!("container {} is waiting: {} {}", status.name, waiting.reason, waiting.message));
+            }
         }
         return Ok(Outcome::fail(with_evidence(finding)));
     }

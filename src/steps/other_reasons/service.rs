@@ -107,6 +107,9 @@ pub(super) fn port(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     if fits {
         return Ok(Outcome::pass(format!("The Service has port {wanted}.")));
     }
+    if chain.is_available() {
+        return Err(NotSeen::TooEarly(format!("port {wanted} is gone and the APIService still available")));
+    }
     let mut finding = finding().evidence(format!("Service spec.ports: {}", ports.join(", ")));
     if let Some(condition) = condition {
         finding = finding.evidence(format!("condition Available: {}", condition.message));

@@ -10,7 +10,7 @@ use crate::{
     check::{Context, Finding, ObjectReference, Outcome},
     metrics_server,
     snapshot::{
-        Named, Node, NotSeen, Observed, Retrieval, Snapshot,
+        Named, Node, NotSeen, Observed, Pod, Retrieval, Snapshot,
         retrieval::{self, Sample},
     },
 };
@@ -55,7 +55,7 @@ pub fn node_coverage(snapshot: &Snapshot, chain: &Chain<'_>) -> Result<NodeCover
     let expected: Vec<&&Node> = listing
         .objects
         .iter()
-        .filter(|node| node.is_ready() && !(node.is_fargate() && own_nodes.contains(node.name())))
+        .filter(|node| node.is_ready() && !node.is_virtual() && !(node.is_fargate() && own_nodes.contains(node.name())))
         .filter(|node| {
             let since = node.ready_since().or(node.metadata.creation_timestamp);
             since.is_none_or(|since| snapshot.observed_at.duration_since(since) > START_TIME)
@@ -68,19 +68,32 @@ pub fn node_coverage(snapshot: &Snapshot, chain: &Chain<'_>) -> Result<NodeCover
 }
 
 /// Running pods of the namespaces that were asked for, older than two scrapes, without a sample.
-fn pods_without_samples(snapshot: &Snapshot) -> Result<Vec<ObjectReference>, NotSeen> {
+fn pods_without_samples(snapshot: &Snapshot, chain: &Chain<'_>) -> Result<Vec<ObjectReference>, NotSeen> {
     let samples = samples(&snapshot.top_pods)?;
     let namespaces: BTreeSet<&str> = samples.iter().map(|sample| sample.namespace.as_str()).collect();
     let seen: BTreeSet<(&str, &str)> =
         samples.iter().map(|sample| (sample.namespace.as_str(), sample.name.as_str())).collect();
     let now = snapshot.observed_at;
+    let old = |since: Option<Timestamp>| since.is_some_and(|since| now.duration_since(since) > START_TIME);
+    // A container that was restarted begins anew, and a node without a sample explains its pods.
+    let runs_long = |pod: &Pod| {
+        let ready = pod.ready().and_then(|ready| ready.last_transition_time);
+        let started =
+            pod.status.container_statuses.iter().filter_map(|status| status.state.running.as_ref()?.started_at);
+        old(pod.status.start_time)
+            && ready.is_none_or(|since| old(Some(since)))
+            && started.into_iter().all(|at| old(Some(at)))
+    };
+    let own_nodes: BTreeSet<&str> = chain.pods().iter().map(|pod| pod.spec.node_name.as_str()).collect();
+    let scraped = |name: &str| match snapshot.nodes.get("", name).seen() {
+        Some(node) => node.is_ready() && !node.is_virtual() && !(node.is_fargate() && own_nodes.contains(name)),
+        None => !(name.starts_with("fargate-") && own_nodes.contains(name)),
+    };
     Ok(snapshot
         .pods
         .iter()
         .filter(|pod| namespaces.contains(pod.namespace()) && pod.status.phase == "Running" && !pod.is_terminating())
-        .filter(|pod| {
-            pod.is_ready() && pod.status.start_time.is_some_and(|started| now.duration_since(started) > START_TIME)
-        })
+        .filter(|pod| pod.is_ready() && runs_long(pod) && scraped(&pod.spec.node_name))
         .filter(|pod| !seen.contains(&(pod.namespace(), pod.name())))
         .map(|pod| ObjectReference::new("Pod", pod.namespace(), pod.name()))
         .collect())
@@ -92,7 +105,7 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         return Err(young);
     }
     let nodes = node_coverage(context.snapshot, context.chain);
-    let pods = pods_without_samples(context.snapshot);
+    let pods = pods_without_samples(context.snapshot, context.chain);
     let mut findings = Vec::new();
     if let Ok(coverage) = &nodes
         && !coverage.missing.is_empty()
@@ -227,10 +240,35 @@ mod tests {
             Status::Pass,
             "metrics-server's own Fargate node"
         );
+        nodes[0].metadata.labels = [("type".to_owned(), "virtual-kubelet".to_owned())].into();
+        snapshot.nodes = Collection::complete(nodes.clone());
+        assert_eq!(run(Step::Retrieve, "coverage", &snapshot).status, Status::Pass, "a node without a kubelet");
         nodes[0].metadata.labels.clear();
         nodes[0].status.conditions[0].last_transition_time = at(-60).parse().ok();
         snapshot.nodes = Collection::complete(nodes);
         assert_eq!(run(Step::Retrieve, "coverage", &snapshot).status, Status::Pass, "a young node");
+    }
+
+    #[test]
+    fn pods_that_began_anew_or_whose_node_is_not_scraped_are_no_fault() {
+        let mut snapshot = healthy();
+        let pod =
+            snapshot.pods.get("kube-system", "metrics-server-5d8f-abcde").seen().map(|pod| (*pod).clone()).expect("it");
+        let other =
+            Pod { metadata: crate::snapshot::Metadata { name: "other".to_owned(), ..pod.metadata.clone() }, ..pod };
+        let status = |snapshot: &Snapshot| run(Step::Retrieve, "coverage", snapshot).status;
+        snapshot.pods.insert(other.clone());
+        assert_eq!(status(&snapshot), Status::Fail, "it is old, Ready, and has no sample");
+        let mut restarted = other.clone();
+        restarted.status.container_statuses[0].state.running =
+            Some(crate::snapshot::pod::Running { started_at: at(-40).parse().ok() });
+        snapshot.pods.insert(restarted);
+        assert_eq!(status(&snapshot), Status::Pass);
+        snapshot.pods.insert(other);
+        let mut nodes: Vec<Node> = snapshot.nodes.iter().cloned().collect();
+        nodes[0].metadata.labels.insert("type".to_owned(), "virtual-kubelet".to_owned());
+        snapshot.nodes = Collection::complete(nodes);
+        assert_eq!(status(&snapshot), Status::Pass);
     }
 
     #[test]

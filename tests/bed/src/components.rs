@@ -22,7 +22,10 @@ pub struct Component {
     versions: &'static [&'static str],
 }
 
-const KUBERNETES: &str = "kubernetes-1.37.2";
+/// The newest Kubernetes.
+pub const KUBERNETES: &str = "kubernetes-1.37.2";
+/// An older minor of Kubernetes that the doctor is tried on.
+pub const OLDER_KUBERNETES: &str = "kubernetes-1.34.4";
 const PROMETHEUS: &str = "prometheus-3.16.0";
 const HELM: &str = "helm-4.3.1";
 const ALERTMANAGER: &str = "alertmanager-0.35.0";
@@ -35,7 +38,28 @@ const KUBERNETES_VERSIONS: &[&str] = &[
     "k8s.io/component-base/version.gitMinor=37",
 ];
 
-/// Everything that can be built, the quick ones first.
+const OLDER_KUBERNETES_VERSIONS: &[&str] = &[
+    "k8s.io/component-base/version.gitVersion=v1.34.4",
+    "k8s.io/component-base/version.gitMajor=1",
+    "k8s.io/component-base/version.gitMinor=34",
+];
+
+/// The newest metrics-server.
+pub const METRICS_SERVER_0_9: Component = Component {
+    program: "metrics-server",
+    folder: "metrics-server-0.9.0",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    versions: &["sigs.k8s.io/metrics-server/pkg/version.gitVersion=v0.9.0"],
+};
+/// The oldest metrics-server that can be built.
+pub const METRICS_SERVER_0_7: Component = Component {
+    program: "metrics-server",
+    folder: "metrics-server-0.7.2",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    versions: &["sigs.k8s.io/metrics-server/pkg/version.gitVersion=v0.7.2"],
+};
+
+/// Everything that can be built, the quick ones first; of several versions of a program the newest first.
 pub const ALL: &[Component] = &[
     Component { program: "etcd", folder: "etcd-3.7.3", package: "go.etcd.io/etcd/server/v3", versions: &[] },
     Component {
@@ -50,12 +74,8 @@ pub const ALL: &[Component] = &[
         package: "helm.sh/helm/v4/cmd/helm",
         versions: &["helm.sh/helm/v4/internal/version.version=v4.3.1"],
     },
-    Component {
-        program: "metrics-server",
-        folder: "metrics-server-0.9.0",
-        package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
-        versions: &["sigs.k8s.io/metrics-server/pkg/version.gitVersion=v0.9.0"],
-    },
+    METRICS_SERVER_0_9,
+    METRICS_SERVER_0_7,
     Component {
         program: "kube-apiserver",
         folder: KUBERNETES,
@@ -67,6 +87,18 @@ pub const ALL: &[Component] = &[
         folder: KUBERNETES,
         package: "k8s.io/kubernetes/cmd/kube-controller-manager",
         versions: KUBERNETES_VERSIONS,
+    },
+    Component {
+        program: "kube-apiserver",
+        folder: OLDER_KUBERNETES,
+        package: "k8s.io/kubernetes/cmd/kube-apiserver",
+        versions: OLDER_KUBERNETES_VERSIONS,
+    },
+    Component {
+        program: "kube-controller-manager",
+        folder: OLDER_KUBERNETES,
+        package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+        versions: OLDER_KUBERNETES_VERSIONS,
     },
     Component {
         program: "promtool",
@@ -106,6 +138,12 @@ pub fn project_root() -> PathBuf {
     crate_folder.ancestors().nth(2).unwrap_or(crate_folder).to_owned()
 }
 
+/// A program of one of the versions of Kubernetes.
+pub(crate) fn of_kubernetes(program: &str, folder: &str) -> Result<Component> {
+    let found = ALL.iter().find(|component| component.program == program && component.folder == folder);
+    found.copied().with_context(|| format!("no component `{program}` of {folder}"))
+}
+
 /// The component with that program name.
 pub fn named(program: &str) -> Result<Component> {
     let found = ALL.iter().find(|component| component.program == program);
@@ -120,16 +158,12 @@ impl Component {
         project_root().join(".components").join(self.folder).join(self.program)
     }
 
-    /// Whether it is part of what a cluster needs, and not of what watches it.
-    pub fn is_of_a_cluster(&self) -> bool {
-        !["prometheus", "alertmanager", "victoria-metrics", "helm"]
-            .iter()
-            .any(|watcher| self.folder.starts_with(watcher))
-    }
-
     /// The program where it is already: in `KUBEBUILDER_ASSETS`, else where this project builds it.
     pub fn find(&self) -> Option<PathBuf> {
-        let assets = env::var_os("KUBEBUILDER_ASSETS").map(|folder| Path::new(&folder).join(self.program));
+        // What it holds has no version, so it stands for the newest only.
+        let newest = named(self.program).is_ok_and(|newest| newest.folder == self.folder);
+        let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|_| newest);
+        let assets = assets.map(|folder| Path::new(&folder).join(self.program));
         assets.into_iter().chain([self.built()]).find(|path| path.is_file())
     }
 

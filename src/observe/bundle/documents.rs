@@ -1,0 +1,496 @@
+//! Documents of a file: YAML and JSON of any number, each read by itself, so that what is damaged spoils nothing else.
+//!
+//! What no check reads and what makes objects large is left out while it is parsed. Reasons never quote the input: it may
+//! be secret.
+
+use std::{borrow::Cow, cell::RefCell, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+/// A larger document is not tried in a second language.
+const SMALL: usize = 1 << 20;
+
+/// One document.
+pub(super) struct Document {
+    /// The line of the file at which it begins, from 1.
+    pub(super) line: usize,
+    /// What it holds.
+    pub(super) value: Value,
+    /// Whether all of it could be read; a list of which only some items could proves nothing about others.
+    pub(super) complete: bool,
+}
+
+/// What a file holds: its documents, and what is wrong with others as a line and a reason.
+#[derive(Default)]
+pub(super) struct Documents {
+    /// What could be read.
+    pub(super) read: Vec<Document>,
+    /// What could not.
+    pub(super) damaged: Vec<(usize, String)>,
+}
+
+/// Reads a file.
+pub(super) fn documents(text: &str) -> Documents {
+    let mut documents = Documents::default();
+    let (mut start, mut line) = (0, 1);
+    let (mut position, mut number) = (0, 0);
+    for row in text.split_inclusive('\n') {
+        number += 1;
+        let end = row.trim_end();
+        if end == "---" || end.starts_with("--- ") {
+            documents.document(line, &text[start..position]);
+            // What stands behind the marker belongs to the document, save for a comment.
+            let behind = end.strip_prefix("--- ").unwrap_or("").trim();
+            let content = !behind.is_empty() && !behind.starts_with('#');
+            start = position + if content { 4 } else { row.len() };
+            line = number + usize::from(!content);
+        }
+        position += row.len();
+    }
+    documents.document(line, &text[start..]);
+    documents
+}
+
+/// Warnings that end up in the file when both of kubectl's outputs are redirected, and directives of YAML.
+fn is_noise(line: &str) -> bool {
+    let klog = line.len() > 5
+        && matches!(line.as_bytes()[0], b'I' | b'W' | b'E')
+        && line.as_bytes()[1..5].iter().all(u8::is_ascii_digit);
+    klog || ["Warning: ", "No resources found", "%YAML", "%TAG"].iter().any(|start| line.starts_with(start))
+}
+
+fn without_noise(text: &str) -> Cow<'_, str> {
+    if !text.lines().any(is_noise) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split_inclusive('\n').map(|line| if is_noise(line) { "\n" } else { line });
+    Cow::Owned(lines.collect())
+}
+
+impl Documents {
+    fn document(&mut self, line: usize, text: &str) {
+        let text = without_noise(text);
+        let indent = text.len() - text.trim_start().len();
+        if indent == text.len() {
+            return;
+        }
+        let line = line + text[..indent].matches('\n').count();
+        if text[indent..].starts_with(['{', '[']) {
+            self.json(line, &text[indent..]);
+        } else {
+            self.yaml(line, &text[text[..indent].rfind('\n').map_or(0, |end| end + 1)..]);
+        }
+    }
+
+    fn push(&mut self, line: usize, value: Value, complete: bool) {
+        if !value.is_null() {
+            self.read.push(Document { line, value, complete });
+        }
+    }
+
+    /// One value, several behind each other, or one a line.
+    fn json(&mut self, line: usize, text: &str) {
+        let mut place = Place { line, offset: 0 };
+        loop {
+            let base = Place { ..place };
+            let mut values = serde_json::Deserializer::from_str(&text[base.offset..]).into_iter::<Pruned>();
+            let error = loop {
+                match values.next() {
+                    None => return,
+                    Some(Ok(Pruned(value))) => {
+                        place.skip_space(text);
+                        self.push(place.line, value, true);
+                        place.advance(text, base.offset + values.byte_offset());
+                    }
+                    Some(Err(error)) => break error,
+                }
+            };
+            place.skip_space(text);
+            let rest = &text[place.offset..];
+            // YAML has a flow form that looks like JSON.
+            if place.offset == 0
+                && rest.len() < SMALL
+                && let Ok(value) = parse_yaml(rest)
+            {
+                self.push(line, value, true);
+                return;
+            }
+            let reason =
+                format!("not JSON (line {} column {})", base.line + error.line().saturating_sub(1), error.column());
+            self.damaged.push((place.line, reason));
+            if let Some(value) = salvage(rest) {
+                self.push(place.line, value, false);
+            }
+            // Objects that stand one a line begin anew with the next line.
+            let Some(next) = rest.find("\n{\"") else { return };
+            place.advance(text, place.offset + next + 1);
+        }
+    }
+
+    fn yaml(&mut self, line: usize, text: &str) {
+        match parse_yaml(text) {
+            Ok(value) => self.push(line, value, true),
+            Err(whole) => {
+                let Some(list) = split_list(text) else {
+                    self.damaged.push((line + whole.line.saturating_sub(1), whole.told()));
+                    return;
+                };
+                let mut items = Vec::new();
+                for (first, item) in &list.items {
+                    match parse_yaml(item) {
+                        Ok(Value::Array(read)) => items.extend(read),
+                        Ok(_) => {}
+                        Err(damage) => self.damaged.push((line + first + damage.line.saturating_sub(1), damage.told())),
+                    }
+                }
+                let mut fields = match parse_yaml(&list.rest) {
+                    Ok(Value::Object(fields)) => fields,
+                    _ => Map::new(),
+                };
+                fields.insert("items".to_owned(), Value::Array(items));
+                fields.entry("kind").or_insert_with(|| "List".into());
+                self.push(line, Value::Object(fields), false);
+            }
+        }
+    }
+}
+
+/// A place in a text, with its line in the file.
+struct Place {
+    line: usize,
+    offset: usize,
+}
+
+impl Place {
+    fn advance(&mut self, text: &str, offset: usize) {
+        self.line += text.as_bytes()[self.offset..offset].iter().filter(|&&byte| byte == b'\n').count();
+        self.offset = offset;
+    }
+
+    fn skip_space(&mut self, text: &str) {
+        let rest = &text[self.offset..];
+        self.advance(text, self.offset + rest.len() - rest.trim_start().len());
+    }
+}
+
+/// Where a text is no YAML, from its own first line on.
+struct Damage {
+    line: usize,
+    column: usize,
+}
+
+impl Damage {
+    fn told(&self) -> String {
+        if self.line == 0 { "not YAML".to_owned() } else { format!("not YAML (column {})", self.column) }
+    }
+}
+
+fn parse_yaml(text: &str) -> Result<Value, Damage> {
+    // Only the spellings of YAML 1.2 are booleans: kubectl leaves names such as `n` unquoted. What the file may hold is
+    // bounded by its size; aliases stay bounded by the parser's defaults.
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_events: usize::MAX,
+            max_nodes: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+        },
+    };
+    serde_saphyr::from_str_with_options::<Pruned>(text, options).map(|Pruned(value)| value).map_err(|error| {
+        let place = error.location().map(|location| (location.line(), location.column()));
+        let (line, column) = place.map_or((0, 0), |(line, column)| {
+            (usize::try_from(line).unwrap_or(0), usize::try_from(column).unwrap_or(0))
+        });
+        Damage { line, column }
+    })
+}
+
+/// A list of YAML, cut at its items.
+struct CutList {
+    /// The line of each item, from 0, and its text.
+    items: Vec<(usize, String)>,
+    /// The other fields.
+    rest: String,
+}
+
+/// Cuts at the lines that begin an item: kubectl writes them without indentation, people with.
+fn split_list(text: &str) -> Option<CutList> {
+    let mut list = CutList { items: Vec::new(), rest: String::new() };
+    let mut mark: Option<String> = None;
+    let mut inside = false;
+    for (number, line) in text.lines().enumerate() {
+        if !inside {
+            inside = line.trim_end() == "items:";
+            if !inside {
+                list.rest.push_str(line);
+                list.rest.push('\n');
+            }
+            continue;
+        }
+        let trimmed = line.trim_start();
+        let indent = line.len() - trimmed.len();
+        if mark.is_none() && trimmed.starts_with("- ") {
+            mark = Some(format!("{}- ", " ".repeat(indent)));
+        }
+        let Some(mark) = &mark else { continue };
+        if line.starts_with(mark.as_str()) {
+            list.items.push((number, String::new()));
+        } else if indent == 0 && !trimmed.is_empty() && !trimmed.starts_with(['-', '#']) {
+            // A field beside `items`.
+            inside = false;
+            list.rest.push_str(line);
+            list.rest.push('\n');
+            continue;
+        }
+        if let Some((_, item)) = list.items.last_mut() {
+            item.push_str(line);
+            item.push('\n');
+        }
+    }
+    (!list.items.is_empty()).then_some(list)
+}
+
+/// The items that a list of JSON holds before it breaks off.
+fn salvage(text: &str) -> Option<Value> {
+    let found = RefCell::new((Map::new(), Vec::new()));
+    // The error was told already.
+    drop(Salvage(&found).deserialize(&mut serde_json::Deserializer::from_str(text)));
+    let (mut fields, items) = found.into_inner();
+    if items.is_empty() {
+        return None;
+    }
+    fields.insert("items".to_owned(), Value::Array(items));
+    fields.entry("kind").or_insert_with(|| "List".into());
+    Some(Value::Object(fields))
+}
+
+/// Collects the items of a list one by one, so that those read before an error are kept.
+struct Salvage<'s>(&'s RefCell<(Map<String, Value>, Vec<Value>)>);
+
+impl<'de> DeserializeSeed<'de> for Salvage<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Salvage<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "items" {
+                map.next_value_seed(Salvage(self.0))?;
+            } else {
+                let Pruned(value) = map.next_value()?;
+                self.0.borrow_mut().0.insert(key, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+        while let Some(Pruned(item)) = sequence.next_element()? {
+            self.0.borrow_mut().1.push(item);
+        }
+        Ok(())
+    }
+}
+
+/// A value without what no check reads.
+struct Pruned(Value);
+
+/// Lists that no check reads, by their key; a label may have the same name, and stays.
+const UNREAD_LISTS: [&str; 8] =
+    ["env", "envFrom", "volumes", "volumeMounts", "images", "tolerations", "volumesAttached", "volumesInUse"];
+
+impl<'de> Deserialize<'de> for Pruned {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Prune { key: "" }).map(Self)
+    }
+}
+
+/// Reads the value of a field, or of an item where the key is empty.
+struct Prune<'k> {
+    key: &'k str,
+}
+
+impl<'de> DeserializeSeed<'de> for Prune<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Prune<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        if UNREAD_LISTS.contains(&self.key) {
+            while sequence.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Value::Null);
+        }
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element_seed(Prune { key: "" })? {
+            items.push(item);
+        }
+        if self.key == "managedFields" {
+            // Of who wrote what only the last moment is worth keeping.
+            let newest = items.iter().filter_map(|entry| entry.get("time")?.as_str()).max();
+            return Ok(newest.map_or(Value::Null, Value::from));
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "fieldsV1" || key == "kubectl.kubernetes.io/last-applied-configuration" {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value = map.next_value_seed(Prune { key: &key })?;
+            if !value.is_null() {
+                fields.insert(key, value);
+            }
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> (Vec<(usize, bool)>, Vec<(usize, String)>) {
+        let documents = documents(text);
+        (documents.read.iter().map(|read| (read.line, read.complete)).collect(), documents.damaged)
+    }
+
+    fn values(text: &str) -> Vec<Value> {
+        documents(text).read.into_iter().map(|read| read.value).collect()
+    }
+
+    #[test]
+    fn every_document_knows_its_line() {
+        assert_eq!(read("# head\n---\na: 1\n---\n\nb: [\n---\nc: 3\n").0, [(3, true), (8, true)]);
+        assert_eq!(read("# head\n---\na: 1\n---\n\nb: [\n---\nc: 3\n").1.len(), 1);
+        assert_eq!(read("--- {a: 1}\n--- # b\nb: 2\n").0, [(1, true), (3, true)]);
+        assert_eq!(read("%YAML 1.2\n---\na: 1\n...\n").0, [(3, true)]);
+        assert_eq!(read("\n\n").0, []);
+    }
+
+    #[test]
+    fn json_may_stand_in_lines_and_behind_each_other() {
+        assert_eq!(values("{\"a\": 1}\n{\"a\": 2}\n{\"a\": 3}"), [json!({"a": 1}), json!({"a": 2}), json!({"a": 3})]);
+        let (read, damaged) = read("{\"a\": 1}\n{\"a\": \n{\"a\": 3}\n");
+        assert_eq!(read, [(1, true), (3, true)]);
+        assert_eq!(damaged.len(), 1);
+        assert_eq!(damaged[0].0, 2);
+        assert_eq!(values("{a: 1, b: [x]}"), [json!({"a": 1, "b": ["x"]})], "YAML's flow form");
+    }
+
+    #[test]
+    fn of_a_damaged_list_the_other_items_are_read() {
+        let yaml = "apiVersion: v1\nitems:\n- kind: A\n  x: 1\n- kind: [\n- kind: C\nkind: List\n";
+        let (read, damaged) = read(yaml);
+        assert_eq!((read, damaged[0].0), (vec![(1, false)], 5));
+        assert_eq!(values(yaml)[0]["items"], json!([{"kind": "A", "x": 1}, {"kind": "C"}]));
+        let json = "{\"kind\": \"PodList\", \"items\": [{\"a\": 1}, {\"a\": 2}, {\"a\":";
+        assert_eq!(values(json), [json!({"kind": "PodList", "items": [{"a": 1}, {"a": 2}]})]);
+    }
+
+    #[test]
+    fn what_no_check_reads_is_left_out() {
+        let value = values(
+            "metadata:\n  labels: {env: prod, images: x}\n  managedFields:\n  - {time: 2026-01-01T00:00:00Z, fieldsV1: {}}\n  - {time: 2026-01-02T00:00:00Z}\nspec: {env: [{name: TOKEN, value: hunter2}], a: null}\n",
+        );
+        assert_eq!(
+            value,
+            [
+                json!({"metadata": {"labels": {"env": "prod", "images": "x"}, "managedFields": "2026-01-02T00:00:00Z"}, "spec": {}})
+            ]
+        );
+    }
+
+    #[test]
+    fn bombs_are_bounded() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let before = format!("*a{}, ", level - 1).repeat(10);
+            bomb.push_str(&format!("a{level}: &a{level} [{before}x]\n"));
+        }
+        assert_eq!(read(&bomb).0, []);
+        let deep = "[".repeat(100_000);
+        assert_eq!((read(&deep).0, read(&deep).1.len()), (vec![], 1));
+        let nested: String = (0..3000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+        assert_eq!(read(&nested).0, []);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[ -~\n\t]{0,300}") {
+            let _ = documents(&text);
+        }
+
+        #[test]
+        fn no_json_panics(text in "[\\[\\]{}\":, \nabitems12-]{0,200}") {
+            let _ = documents(&text);
+        }
+    }
+}
