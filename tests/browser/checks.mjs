@@ -214,7 +214,7 @@ export async function check({ browser, address, clusters, pictures, began }) {
   view.stat('Hops of the chain', 'fits', PASS);
   view.sound(['Class of the error', 'Containers that wait', 'Containers that ended before', 'Lines that tell of a cause', 'Last seen', 'Which', 'Why', 'Looks that the API server refuses', 'Entries of aws-auth', 'Malformed entries', "The doctor's own dials", 'Time that the dials take', 'Requests to kubelets', "The doctor's own certificate", 'Watches', 'Objects held', 'Requests to the API server']);
   hold('healthy: nothing on the detail dashboard fails', view.panels.every(({ states, cells }) => [...states, ...cells].every(({ colour }) => colour !== FAIL)));
-  await picture(view, 'detail-healthy.png', 1500);
+  await picture(view, 'detail-healthy.png', 1560);
   await view.page.close();
 
   // Could not look.
@@ -290,7 +290,8 @@ async function statusPage(context, clusters, pictures) {
       hold(`status page of ${cluster} fits into ${width} pixels`, wide <= 0, `${wide} too wide`);
     }
     await page.setViewportSize({ width: 1100, height: 1000 });
-    await page.screenshot({ path: path.join(pictures, file), fullPage: true });
+    await page.screenshot({ path: path.join(pictures, file), clip: { x: 0, y: 0, width: 1100, height: 900 } });
+    hold(`${file} is light enough`, statSync(path.join(pictures, file)).size < LARGEST);
     await page.close();
   }
 }

@@ -168,7 +168,8 @@ fn containers() -> Panel {
         ("resource", "Lacks"),
         ("Value", "Pods"),
     ])
-    .field("Pods", width(70))
+    .field("Lacks", width(90))
+    .field("Pods", width(65))
     .unit("short")
     .without_data("No container without a request seen")
 }

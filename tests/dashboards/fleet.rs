@@ -107,7 +107,7 @@ fn clusters() -> Panel {
     ]))
     .field("Cause", overview::width(200))
     .field("Runbook", json!([
-        {"id": "custom.width", "value": 350},
+        {"id": "custom.width", "value": 350}, {"id": "noValue", "value": "-"},
         {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/${{__data.fields.Runbook}}"), "targetBlank": true}]},
     ]))
     .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}]))
