@@ -8,7 +8,7 @@ use serde_json::Value;
 use support::Server;
 use testbed::{
     dashboards::{Query, queries},
-    prometheus::Prometheus,
+    prometheus::{Prometheus, scraping},
     wait::wait_for,
 };
 
@@ -63,7 +63,7 @@ impl Scene {
         let doctor = Server::start(&["demo", "--scene", verdict, "--interval", "1"]);
         let folder = tempfile::tempdir().expect("a folder");
         let address: SocketAddr = free_address();
-        let prometheus = Prometheus::start_in(folder.path(), address, doctor.address).expect("Prometheus");
+        let prometheus = Prometheus::start_in(folder.path(), address, &scraping(doctor.address)).expect("Prometheus");
         let scene = Self { doctor: Some(doctor), prometheus, _folder: folder };
         scene.wait_for("up == 1");
         scene

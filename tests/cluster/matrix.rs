@@ -164,8 +164,24 @@ pub(crate) struct StandIn {
 /// Causes without a row. Each has a case in `tests/cases`.
 pub(crate) const STAND_INS: &[StandIn] = &[
     StandIn {
+        cause: "installed/api_owned_by_another",
+        reason: "prometheus-adapter and others that can own the API exist neither as Go modules nor elsewhere within reach",
+    },
+    StandIn {
         cause: "installed/unsupported_version",
         reason: "metrics-server 0.3 exists neither as Go module nor elsewhere within reach, and only it fails that way",
+    },
+    StandIn {
+        cause: "retrieve/metrics_api_failing",
+        reason: "a symptom: on a real cluster whatever makes calls fail that the aggregator's own check passes is found upstream of it",
+    },
+    StandIn {
+        cause: "apiservice/apiservice_unavailable",
+        reason: "a symptom: it stands alone only where everything behind the APIService is out of sight",
+    },
+    StandIn {
+        cause: "installed/api_owned_by_another",
+        reason: "no second server of metrics.k8s.io is built for the bed",
     },
     StandIn {
         cause: "hpa/metrics_api_down",

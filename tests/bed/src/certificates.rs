@@ -35,6 +35,10 @@ impl Certificates {
         made.issue(&cluster, "apiserver", "kube-apiserver", None, &server_names)?;
         made.issue(&cluster, "kubelet", "kubelet", None, &[KUBELET_ADDRESS])?;
         made.issue(&cluster, "kubelet-without-address", "kubelet", None, &["node.example"])?;
+        let mut expired = CertificateParams::new(vec![KUBELET_ADDRESS.to_owned()])?;
+        expired.not_before = rcgen::date_time_ymd(2019, 1, 1);
+        expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        made.issue_as(&cluster, "kubelet-expired", "kubelet", None, expired)?;
         let unknown = Authority::create("somebody")?;
         made.write("unknown-ca.crt", &unknown.certificate)?;
         made.issue(&unknown, "kubelet-of-unknown-authority", "kubelet", None, &[KUBELET_ADDRESS])?;
@@ -81,6 +85,12 @@ impl Certificates {
         self.kubeconfig(name, &serde_json::json!({ "token": token }))
     }
 
+    /// The same with an authority that did not sign the API server's certificate.
+    pub(crate) fn kubeconfig_that_trusts_another(&self, name: &str, token: &str) -> Result<String> {
+        let right = base64(&fs::read_to_string(self.path("ca.crt"))?);
+        Ok(self.kubeconfig_for_token(name, token)?.replace(&right, &self.bundle("unknown-ca.crt")?))
+    }
+
     fn kubeconfig(&self, name: &str, user: &serde_json::Value) -> Result<String> {
         let authority = fs::read_to_string(self.path("ca.crt"))?;
         let server = format!("https://{API_SERVER_ADDRESS}:6443");
@@ -105,8 +115,19 @@ impl Certificates {
         organization: Option<&str>,
         names: &[&str],
     ) -> Result<()> {
+        let params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        self.issue_as(authority, file, common_name, organization, params)
+    }
+
+    fn issue_as(
+        &self,
+        authority: &Authority,
+        file: &str,
+        common_name: &str,
+        organization: Option<&str>,
+        mut params: CertificateParams,
+    ) -> Result<()> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         params.distinguished_name.push(DnType::CommonName, common_name);
         if let Some(organization) = organization {
             params.distinguished_name.push(DnType::OrganizationName, organization);

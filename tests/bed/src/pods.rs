@@ -46,6 +46,8 @@ pub struct PodFaults {
     pub not_ready: AtomicBool,
     /// The process stands still: connections are accepted by the kernel and never answered.
     pub stopped: AtomicBool,
+    /// A process that starts does not know the authority that signed the API server's certificate.
+    pub api_server_untrusted: AtomicBool,
     /// What is killed is reported as killed for its memory limit.
     pub out_of_memory: AtomicBool,
 }
@@ -53,7 +55,9 @@ pub struct PodFaults {
 impl PodFaults {
     /// Ends every fault.
     pub fn heal(&self) {
-        for fault in [&self.keep_killed, &self.not_ready, &self.stopped, &self.out_of_memory] {
+        for fault in
+            [&self.keep_killed, &self.not_ready, &self.stopped, &self.api_server_untrusted, &self.out_of_memory]
+        {
             fault.store(false, Ordering::Relaxed);
         }
     }

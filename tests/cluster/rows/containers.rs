@@ -125,6 +125,45 @@ pub(crate) const STARTS: &[Row] = &[
         ),
     },
     Row {
+        name: "command that is not in the image",
+        injection: "command /metrics-server-linux: StartError as a container runtime words it (there is none)",
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    set_args(
+                        cluster,
+                        &[
+                            r#"{"op":"add","path":"/spec/template/spec/containers/0/command","value":["/metrics-server-linux"]}"#,
+                        ],
+                    );
+                },
+                Shown::Reason("MissingEndpoints"),
+                broken("connection_refused/command_not_found", &[("connection_refused/command", "fail")]),
+                heal,
+            )
+            .looked_for(),
+        ),
+    },
+    Row {
+        name: "API server not trusted from the pod",
+        injection: "the pod starts with the certificate of an authority that did not sign the API server's",
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    cluster.bed.pod_faults.api_server_untrusted.store(true, Ordering::Relaxed);
+                    restart(cluster);
+                },
+                Shown::Reason("MissingEndpoints"),
+                broken("logs/apiserver_untrusted", &[("logs/lines", "fail")]),
+                |cluster| {
+                    cluster.bed.pod_faults.heal();
+                    restart(cluster);
+                },
+            )
+            .looked_for(),
+        ),
+    },
+    Row {
         name: "out of memory",
         injection: "SIGKILL again and again, reported as OOMKilled (processes of the bed have no memory limit)",
         kind: Kind::Fault(

@@ -47,6 +47,14 @@ pub(crate) const ANSWERS: &[Row] = &[
         ),
     },
     Row {
+        name: "kubelet certificate expired",
+        injection: "the kubelet serves with a certificate that expired in 2020",
+        kind: fault(
+            |cluster| cluster.bed.kubelet.serve_with(ServingCertificate::Expired),
+            on_all_nodes("logs/kubelet_certificate_expired"),
+        ),
+    },
+    Row {
         name: "kubelet without certificate",
         injection: "the kubelet ends every handshake with alert internal_error, as Go's server without a certificate does",
         kind: fault(
@@ -102,6 +110,25 @@ pub(crate) const WAY: &[Row] = &[
         name: "way to the kubelets closed",
         injection: "nftables drops the pods' packets to port 10250 of the nodes",
         kind: fault(|_| begin(Action::Drop), on_all_nodes("logs/kubelet_timeout")),
+    },
+    Row {
+        name: "NetworkPolicy without way out",
+        injection: "a NetworkPolicy without egress rules selects the pods, and nftables drops as its controller would",
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    cluster.kubectl().apply(EGRESS_POLICY);
+                    begin(Action::Drop);
+                },
+                Shown::Reason("MissingEndpoints"),
+                Expected { verdict: "timeout/egress_policy_blocks", ..DOWN },
+                |cluster| {
+                    heal(cluster);
+                    cluster.kubectl().words("delete networkpolicy shut-in -n kube-system");
+                },
+            )
+            .looked_for(),
+        ),
     },
     Row {
         name: "kubelets refuse connections",
@@ -231,6 +258,15 @@ pub(crate) const WAY: &[Row] = &[
         }),
     },
 ];
+
+const EGRESS_POLICY: &str = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: shut-in, namespace: kube-system, labels: {testbed: fault}}
+spec:
+  podSelector: {matchLabels: {k8s-app: metrics-server}}
+  policyTypes: [Egress]
+";
 
 const NEIGHBOUR: &str = "
 apiVersion: apps/v1

@@ -28,6 +28,8 @@ pub enum ServingCertificate {
     Signed,
     /// Signed by the cluster's authority for a name only.
     WithoutAddress,
+    /// Signed by the cluster's authority, until 2020.
+    Expired,
     /// Signed by somebody else, as kubelets sign for themselves.
     UnknownAuthority,
     /// None yet: its request for one is pending.

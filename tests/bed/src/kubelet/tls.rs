@@ -18,6 +18,7 @@ const INTERNAL_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 pub(super) struct Acceptors {
     signed: TlsAcceptor,
     without_address: TlsAcceptor,
+    expired: TlsAcceptor,
     unknown_authority: TlsAcceptor,
 }
 
@@ -29,6 +30,7 @@ impl Acceptors {
         Ok(Self {
             signed: acceptor("kubelet")?,
             without_address: acceptor("kubelet-without-address")?,
+            expired: acceptor("kubelet-expired")?,
             unknown_authority: acceptor("kubelet-of-unknown-authority")?,
         })
     }
@@ -42,6 +44,7 @@ impl Acceptors {
         let acceptor = match certificate {
             ServingCertificate::Signed => &self.signed,
             ServingCertificate::WithoutAddress => &self.without_address,
+            ServingCertificate::Expired => &self.expired,
             ServingCertificate::UnknownAuthority => &self.unknown_authority,
             ServingCertificate::Missing => {
                 // The client has to have said hello before it listens.

@@ -48,6 +48,7 @@ pub(super) struct MetricsServer<'a> {
 enum Ended {
     Stopped,
     Process(Option<i32>),
+    NeverStarted(String),
 }
 
 impl<'a> MetricsServer<'a> {
@@ -75,7 +76,9 @@ impl<'a> MetricsServer<'a> {
         loop {
             let begin = Timestamp::now();
             self.log.begin_run();
-            let ended = if let Some(refusal) = self.kernel_refuses()? {
+            let ended = if let Some(message) = self.has_no_program() {
+                Ended::NeverStarted(message)
+            } else if let Some(refusal) = self.kernel_refuses()? {
                 self.log.push(refusal);
                 Ended::Process(Some(255))
             } else {
@@ -85,8 +88,11 @@ impl<'a> MetricsServer<'a> {
                 let _ = child.kill().await;
                 ended
             };
-            let Ended::Process(code) = ended else { return Ok(()) };
-            self.report_end(code, begin).await?;
+            match ended {
+                Ended::Stopped => return Ok(()),
+                Ended::Process(code) => self.report_end(code, begin).await?,
+                Ended::NeverStarted(message) => self.report_no_start(&message, begin).await?,
+            }
             self.restarts += 1;
             tokio::select! {
                 () = tokio::time::sleep(restart_delay(self.restarts)) => {}
@@ -107,6 +113,22 @@ impl<'a> MetricsServer<'a> {
             "startedAt": seconds(begin),
             "finishedAt": seconds(Timestamp::now()),
         }}));
+        self.report_waiting().await
+    }
+
+    /// What a kubelet reports when the container runtime cannot start the command.
+    async fn report_no_start(&mut self, message: &str, begin: Timestamp) -> Result<()> {
+        self.last_termination = Some(json!({ "terminated": {
+            "exitCode": 128,
+            "reason": "StartError",
+            "message": message,
+            "startedAt": "1970-01-01T00:00:00Z",
+            "finishedAt": seconds(begin),
+        }}));
+        self.report_waiting().await
+    }
+
+    async fn report_waiting(&self) -> Result<()> {
         let name = &self.container.name;
         let waiting = json!({ "waiting": {
             "reason": "CrashLoopBackOff",
@@ -122,7 +144,14 @@ impl<'a> MetricsServer<'a> {
         // A token of the pod's own account, so that its RBAC faults are real.
         let token = Kubectl::admin().token(&namespace, account).await?;
         let kubeconfig = self.folder.join("kubeconfig");
-        fs::write(&kubeconfig, self.runner.certificates.kubeconfig_for_token(account, &token)?)?;
+        let certificates = &self.runner.certificates;
+        let untrusted = self.runner.faults.api_server_untrusted.load(Ordering::Relaxed);
+        let text = if untrusted {
+            certificates.kubeconfig_that_trusts_another(account, &token)?
+        } else {
+            certificates.kubeconfig_for_token(account, &token)?
+        };
+        fs::write(&kubeconfig, text)?;
         let mut command = tokio::process::Command::from(self.command(&kubeconfig)?);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("metrics-server does not start")?;

@@ -14,7 +14,9 @@ pub(super) enum Image {
 
 /// Whether the image is metrics-server's, by the last part of its name.
 pub(super) fn is_metrics_server(image: &str) -> bool {
-    ["metrics-server", "metrics-server-amd64", "metrics-server-arm64"].contains(&name_and_tag(image).0)
+    let name = name_and_tag(image).0;
+    ["metrics-server", "metrics-server-amd64", "metrics-server-arm64"].contains(&name)
+        || name.ends_with("-metrics-server")
 }
 
 fn name_and_tag(image: &str) -> (&str, &str) {

@@ -50,6 +50,17 @@ impl MetricsServer<'_> {
         Ok(command)
     }
 
+    /// What a container runtime says of a command that is no program of metrics-server's image.
+    pub(super) fn has_no_program(&self) -> Option<String> {
+        let command = self.container.command.as_ref()?.first()?;
+        let is_there = command.rsplit('/').next() == Some("metrics-server");
+        (!is_there).then(|| {
+            format!(
+                "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: \"{command}\": stat {command}: no such file or directory: unknown"
+            )
+        })
+    }
+
     /// What a container runtime writes into the log when the kernel refuses to run the image's program.
     pub(super) fn kernel_refuses(&self) -> Result<Option<String>> {
         let image = self.container.image.as_deref().unwrap_or_default();
@@ -82,8 +93,9 @@ impl MetricsServer<'_> {
         if !has(&flags, "--kubelet-request-timeout") {
             flags.push("--kubelet-request-timeout=5s".to_owned());
         }
-        if self.container.args.iter().flatten().all(|flag| !flag.starts_with("--")) {
-            // Objects of 0.3 give no flags at all: the image's own folder could be written then.
+        let image = self.container.image.as_deref().unwrap_or_default();
+        if !has(&flags, "--cert-dir") && image.contains("bitnami") {
+            // Its image has a folder of its own for certificates.
             flags.push(format!("--cert-dir={}", self.folder.display()));
         }
         flags
