@@ -117,6 +117,9 @@ class View {
 export async function check({ browser, address, clusters, pictures, began }) {
   const context = await browser.newContext({ viewport: { width: WIDTH, height: 900 }, timezoneId: 'UTC', locale: 'en-US' });
 
+  // Two cores that others share may take their time.
+  context.setDefaultTimeout(120_000);
+
   async function open(dashboard, cluster, more = {}) {
     const name = `${dashboard.replace('metrics-server-doctor-', '')} of ${cluster ?? 'all clusters'}`;
     const page = await context.newPage();
@@ -127,7 +130,7 @@ export async function check({ browser, address, clusters, pictures, began }) {
     await page.waitForFunction(() => document.body.dataset.height);
     const height = more.viewPanel ? 900 : Number(await page.evaluate(() => document.body.dataset.height));
     await page.setViewportSize({ width: WIDTH, height });
-    await page.waitForFunction(() => window.settled?.(), undefined, { timeout: 30_000 });
+    await page.waitForFunction(() => window.settled?.(), undefined, { timeout: 120_000 });
     await page.waitForTimeout(1500);
     const asked = await page.evaluate(() => window.failures());
     hold(`${name}: every query answers`, asked.length === 0, asked.join('; '));
