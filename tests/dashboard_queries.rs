@@ -13,8 +13,8 @@ use testbed::{
 };
 
 /// What the sample cluster has nothing of: there is no live cluster to watch, no pod to dial, no log that tells of a cause, no
-/// aws-auth and no certificate. The real control plane has them.
-const NEEDS_A_CLUSTER: [&str; 11] = [
+/// aws-auth and no certificate, neither of the API nor of the doctor. The real control plane has them.
+const NEEDS_A_CLUSTER: [&str; 12] = [
     "aws_auth_entries",
     "aws_auth_malformed_entries",
     "apiservice_ca_bundle_not_after_timestamp_seconds",
@@ -24,6 +24,7 @@ const NEEDS_A_CLUSTER: [&str; 11] = [
     "log_last_seen_timestamp_seconds",
     "log_lines_total",
     "metrics_server_doctor_api_requests_total",
+    "metrics_server_doctor_tls_certificate",
     "metrics_server_doctor_watch_objects",
     "metrics_server_doctor_watch_state",
 ];

@@ -192,22 +192,22 @@ fn retrieve() -> Vec<Panel> {
 
 fn forbidden() -> Vec<Panel> {
     vec![
-        Panel::table("Permissions of metrics-server", "What this version needs, whether it is granted to its ServiceAccount, and who says so: the API server or the RBAC objects.", (8, 10))
+        Panel::table("Permissions of metrics-server", "What this version needs, whether it is granted to its ServiceAccount, and who says so: the API server or the RBAC objects.", (9, 10))
             .rows(of("min", "permission", "rbac_permission_granted"))
-        .rows(holding("permission, source", "rbac_permission_source"))
+            .rows(holding("permission, source", "rbac_permission_source"))
             .columns(&[("Value #A", "State"), ("permission", "Permission"), ("source", "By")])
-        .field("By", width(110))
+            .field("By", width(110))
             .field("State", json!([
-                {"id": "custom.width", "value": 120},
+                {"id": "custom.width", "value": 100},
                 {"id": "mappings", "value": two(("not granted", FAIL), ("granted", PASS))},
                 {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
             ]))
             .without_data(NOT_READ),
-        Panel::stat("Entries of aws-auth", "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth.", (6, 4))
+        Panel::stat("Entries of aws-auth", "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth.", (5, 4))
             .now("entries", format!("max(aws_auth_entries{{{SELECTOR}}})"))
             .unit("short")
             .without_data("No aws-auth here"),
-        Panel::table("Malformed entries", "Entries of aws-auth that map nobody, by what is wrong with them.", (6, 6))
+        Panel::table("Malformed entries", "Entries of aws-auth that map nobody, by what is wrong with them.", (5, 6))
             .rows(of("max", "problem", "aws_auth_malformed_entries"))
             .columns(&[("problem", "Problem"), ("Value", "Entries")])
             .field("Entries", json!([
@@ -516,5 +516,22 @@ fn doctor() -> Vec<Panel> {
             ),
         )
         .without_data("No cluster is watched"),
+        Panel::table(
+            "The doctor's own certificate",
+            "Where it serves TLS: when the certificate that it shows ends, and whether that is the one in the file.",
+            (24, 4),
+        )
+        .rows(format!(
+            "{} * 1000",
+            of("min", "instance", "metrics_server_doctor_tls_certificate_not_after_timestamp_seconds")
+        ))
+        .rows(of("min", "instance", "metrics_server_doctor_tls_certificate_current"))
+        .columns(&[("instance", "Replica"), ("Value #A", "Ends"), ("Value #B", "In use")])
+        .field("Ends", json!([{"id": "unit", "value": "dateTimeFromNow"}]))
+        .field(
+            "In use",
+            json!([{"id": "mappings", "value": two(("an older one", FAIL), ("the one in the file", PASS))}]),
+        )
+        .without_data("It does not serve TLS"),
     ]
 }

@@ -351,7 +351,7 @@ fn links_lead_somewhere() {
                     dashboards.iter().find(|(uid, _)| uid == target).unwrap_or_else(|| panic!("{uid}: {url}"));
                 if let Some(id) = query.split('&').find_map(|pair| pair.strip_prefix("viewPanel=")) {
                     assert!(
-                        list(other, "panels").iter().any(|panel| panel["id"].to_string() == id),
+                        list(other, "panels").iter().any(|panel| panel["id"].as_u64() == id.parse().ok()),
                         "{uid}: no panel {id}"
                     );
                 }
