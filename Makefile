@@ -7,11 +7,15 @@ CARGO_DENY := $(TOOLS)/bin/cargo-deny
 # Schemas of Kubernetes 1.25 to 1.37.
 KUBERNETES_VALIDATE_VERSION := 1.37.0
 KUBERNETES_VALIDATE := $(TOOLS)/kubernetes-validate
+# The crates of the image's platforms, for a build without a network.
+IMAGE_TARGETS := $(foreach libc,gnu musl,$(foreach cpu,x86_64 aarch64,--target $(cpu)-unknown-linux-$(libc)))
 
-FAST_COMPONENTS := promtool helm kubectl
-FAST_TESTS := architecture cases command_line manifests page runbooks
+BROWSER := tests/browser
 
-.PHONY: help demo test test-fast test-cluster lint deny test-deploy docs components cluster cluster-down requirements kubernetes-validate
+FAST_COMPONENTS := promtool amtool vmalert helm kubectl
+FAST_TESTS := alerts architecture cases command_line dashboards manifests packaging page runbooks
+
+.PHONY: help demo test test-fast test-cluster test-alerting test-deploy test-image test-browser measure lint deny docs components cluster cluster-down requirements kubernetes-validate
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,18 +23,39 @@ help: ## List the commands
 demo: ## Serve the sample cluster's failures on http://localhost:19102 (no cluster needed)
 	cargo run --locked -- demo
 
-test: test-fast test-cluster test-deploy ## All tests, the real cluster included
+test: test-fast test-cluster test-alerting test-deploy ## All tests, the real cluster included
 
 test-fast: kubernetes-validate ## Tests that need no cluster (the few real programs that they ask are built once)
 	@cargo run --locked --quiet -p testbed -- build $(FAST_COMPONENTS)
 	cargo test --locked -p metrics-server-doctor --lib --bins $(FAST_TESTS:%=--test %)
+	cargo test --locked --quiet --test cluster -- --table
 
 test-cluster: components ## Tests on a real control plane
 	cargo test --locked -p testbed
-	cargo test --locked --test cluster
+	cargo test --locked --test cluster --test dashboard_queries
+
+test-alerting: components ## From fault to page: Prometheus and Alertmanager on a real control plane
+	cargo test --locked --test alerting
+
+test-image: components ## Build the image and run it as a pod runs it (needs root; skipped with a message where it cannot be)
+	@cargo fetch --locked $(IMAGE_TARGETS)
+	cargo test --locked --test image
+
+measure: components ## What the release build costs on 500 nodes, 4,000 pods and 300 autoscalers
+	cargo build --locked --release
+	@cargo run --locked --quiet -p testbed -- measure
 
 test-deploy: components ## Chart and kustomize on a real API server
 	cargo test --locked --test deploy
+
+test-browser: components $(BROWSER)/node_modules/.package-lock.json ## Dashboards and status page in a real browser; PICTURES=1 renews docs/images
+	cargo test --locked --no-run --test dashboard_queries # which builds the program too
+	cd $(BROWSER) && npx vite build && node run.mjs $(if $(PICTURES),--pictures $(CURDIR)/docs/images)
+
+$(BROWSER)/node_modules/.package-lock.json: $(BROWSER)/package-lock.json
+	@$(BROWSER)/requirements.sh
+	cd $(BROWSER) && npm ci --legacy-peer-deps --no-audit --no-fund --loglevel=error
+	@touch $@
 
 components: requirements ## Build the real components that tests need (once, into .components)
 	@cargo run --locked --quiet -p testbed -- build

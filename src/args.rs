@@ -5,16 +5,19 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::{
+    http::CertificateFiles,
     observe::{cluster::Features, demo},
     report::DEFAULT_RUNBOOK_URL,
+    version,
 };
 
 /// Walks the Kubernetes metrics-server troubleshooting guide without rest: every step as gauges on /metrics, the first
 /// failing step and its cause as one verdict.
 #[derive(Debug, Parser)]
-#[command(name = "metrics-server-doctor", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(name = "metrics-server-doctor", version = version::LONG, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Arguments {
     /// What to do; `serve` where nothing is named.
     #[command(subcommand)]
@@ -33,6 +36,18 @@ pub enum Command {
     Check(Check),
     /// Serve an embedded sample cluster that walks through the guide's failures; needs no cluster
     Demo(Demo),
+    /// Print the completions for a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write manual pages into a folder
+    #[command(hide = true)]
+    Manual {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 /// Flags of `serve`.
@@ -44,6 +59,9 @@ pub struct Serve {
     /// Where to listen.
     #[command(flatten)]
     pub listen: Listen,
+    /// Who may read /, /metrics and /api/v1/report; /livez and /readyz are open
+    #[arg(long, value_enum, default_value_t, value_name = "MODE", env = "METRICS_SERVER_DOCTOR_AUTHENTICATION")]
+    pub authentication: Authentication,
     /// How to log.
     #[command(flatten)]
     pub log: Log,
@@ -192,6 +210,42 @@ pub struct Listen {
         env = "METRICS_SERVER_DOCTOR_LISTEN_ADDRESS"
     )]
     pub listen_address: SocketAddr,
+    /// Certificate (PEM, with intermediates) to serve HTTPS with; without it HTTP is served. Read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key_file", env = "METRICS_SERVER_DOCTOR_TLS_CERTIFICATE_FILE")]
+    pub tls_certificate_file: Option<PathBuf>,
+    /// Private key (PEM) of that certificate. Read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_certificate_file", env = "METRICS_SERVER_DOCTOR_TLS_KEY_FILE")]
+    pub tls_key_file: Option<PathBuf>,
+    /// Authorities (PEM) of client certificates: all paths but /livez and /readyz need one. Read again when it changes
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_certificate_file",
+        env = "METRICS_SERVER_DOCTOR_TLS_CLIENT_CA_FILE"
+    )]
+    pub tls_client_ca_file: Option<PathBuf>,
+}
+
+impl Listen {
+    /// Where the server's certificate is; `None` for plain HTTP.
+    pub fn certificate_files(&self) -> Option<CertificateFiles> {
+        Some(CertificateFiles {
+            certificate: self.tls_certificate_file.clone()?,
+            key: self.tls_key_file.clone()?,
+            client_authorities: self.tls_client_ca_file.clone(),
+        })
+    }
+}
+
+/// How it is decided who may read the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Authentication {
+    /// Everybody who reaches the port, or who has a client certificate where --tls-client-ca-file is given
+    #[default]
+    None,
+    /// The API server decides: TokenReview of the bearer token (or the names in the client certificate), then
+    /// SubjectAccessReview for `get` on the path
+    TokenReview,
 }
 
 /// How to log.
@@ -265,7 +319,7 @@ mod tests {
     #[test]
     fn every_flag_is_also_an_environment_variable_of_the_same_name() {
         let command = Arguments::command();
-        for subcommand in command.get_subcommands().chain([&command]) {
+        for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()).chain([&command]) {
             for flag in subcommand.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()))
             {
                 let variable = format!(

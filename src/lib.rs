@@ -34,6 +34,7 @@ pub mod run;
 pub mod snapshot;
 pub mod steps;
 pub mod verdict;
+pub mod version;
 
 #[cfg(test)]
 mod testing;

@@ -3,7 +3,7 @@
 use crate::snapshot::{
     Workload,
     pod::{Container, PodSpec},
-    version::Version,
+    version::{KubernetesVersion, Version},
 };
 
 /// The `--secure-port` that holds where none is given, in every version
@@ -13,6 +13,22 @@ pub const DEFAULT_SECURE_PORT: u16 = 443;
 /// Label and value by which each packaging marks metrics-server's objects.
 pub const KNOWN_LABELS: [(&str, &str); 3] =
     [("k8s-app", "metrics-server"), ("app.kubernetes.io/name", "metrics-server"), ("app", "metrics-server")];
+
+/// Whether upstream supports a metrics-server version on a Kubernetes version (kubernetes-sigs/metrics-server `README.md`,
+/// compatibility matrix, 0.3.6 to 0.9.0); `None` for versions that the matrix does not name.
+pub fn supports(version: Version, kubernetes: KubernetesVersion) -> Option<bool> {
+    let minor = |minor| KubernetesVersion { major: 1, minor };
+    let oldest = match (version.major, version.minor) {
+        (0, 9) => minor(34),
+        (0, 8) => minor(31),
+        (0, 7) => minor(27),
+        (0, 6) => minor(25),
+        (0, 3..=5) => minor(8),
+        _ => return None,
+    };
+    let newest = (version < Version::new(0, 4, 0)).then(|| minor(21));
+    Some(oldest <= kubernetes && newest.is_none_or(|newest| kubernetes <= newest))
+}
 
 /// Who serves `metrics.k8s.io`: a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -250,6 +266,28 @@ mod tests {
         match listen_port(&with_args(args)) {
             ListenPort::Known { port, .. } => Some(port),
             ListenPort::Unknown(_) => None,
+        }
+    }
+
+    #[test]
+    fn the_compatibility_matrix_has_the_versions_that_were_released() {
+        let on = |version: &str, minor| {
+            supports(Version::parse(version).expect("a version"), KubernetesVersion { major: 1, minor })
+        };
+        for (version, minor, expected) in [
+            ("0.9.0", 34, Some(true)),
+            ("0.9.0", 33, Some(false)),
+            ("0.8.1", 31, Some(true)),
+            ("0.7.2", 26, Some(false)),
+            ("0.7.2", 37, Some(true)),
+            ("0.6.4", 25, Some(true)),
+            ("0.5.2", 16, Some(true)),
+            ("0.3.6", 21, Some(true)),
+            ("0.3.6", 22, Some(false)),
+            ("0.2.1", 10, None),
+            ("1.0.0", 40, None),
+        ] {
+            assert_eq!(on(version, minor), expected, "{version} on 1.{minor}");
         }
     }
 

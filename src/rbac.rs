@@ -39,6 +39,8 @@ pub struct Attributes<'a> {
     pub name: &'a str,
     /// The namespace, empty for the whole cluster.
     pub namespace: &'a str,
+    /// A path that is no resource, such as `/metrics`; then group, resource, name and namespace are empty.
+    pub path: &'a str,
 }
 
 /// The answer.
@@ -54,6 +56,13 @@ pub enum Decision {
 
 fn rule_allows(rule: &PolicyRule, asked: &Attributes<'_>) -> bool {
     let has = |list: &[String], wanted: &str| list.iter().any(|entry| entry == "*" || entry == wanted);
+    if !asked.path.is_empty() {
+        let covers = |entry: &String| match entry.strip_suffix('*') {
+            Some(prefix) => asked.path.starts_with(prefix),
+            None => entry == asked.path,
+        };
+        return has(&rule.verbs, asked.verb) && rule.non_resource_urls.iter().any(covers);
+    }
     let subresource = asked.resource.split_once('/').map(|(_, subresource)| format!("*/{subresource}"));
     let resource = has(&rule.resources, asked.resource)
         || subresource.is_some_and(|any_parent| rule.resources.contains(&any_parent));

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     chain::Chain,
+    http::CertificateState,
     observe::cluster::{ObserverHealth, RequestClass},
     report::Report,
     snapshot::Snapshot,
@@ -28,6 +29,8 @@ pub struct View<'v> {
     pub health: Option<&'v ObserverHealth>,
     /// How many requests of each class were sent to the API server.
     pub requests: &'v [(RequestClass, u64)],
+    /// How the certificate of the doctor's own server is doing; `None` over plain HTTP.
+    pub certificate: Option<CertificateState>,
 }
 
 impl<'v> View<'v> {
@@ -40,6 +43,7 @@ impl<'v> View<'v> {
             verdict_since: snapshot.observed_at,
             health: None,
             requests: &[],
+            certificate: None,
         }
     }
 

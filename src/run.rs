@@ -2,16 +2,18 @@
 
 mod check;
 mod demo;
+mod packaging;
 mod publisher;
 mod serve;
+mod usage;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, error::ErrorKind};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     args::{Arguments, Command, Log, LogFormat},
+    http::CertificateError,
     observe::{bundle::BundleError, cluster::ConnectError},
 };
 
@@ -19,6 +21,8 @@ use crate::{
 const USAGE: u8 = 64;
 /// Input that cannot be read.
 const NO_INPUT: u8 = 66;
+/// An output that cannot be written.
+const CANNOT_CREATE: u8 = 73;
 /// A port that cannot be had.
 const UNAVAILABLE: u8 = 69;
 /// A defect of the doctor itself.
@@ -35,6 +39,12 @@ enum Failure {
     NoKubeconfig(PathBuf),
     #[error("cannot listen on {address}: {source}; name another with --listen-address")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("--authentication token-review needs a cluster that can be asked, and --from names none")]
+    NobodyToAsk,
+    #[error("cannot write into {}: {source}", .path.display())]
+    Unwritable { path: PathBuf, source: std::io::Error },
     #[error("--log-level {filter}: {reason}")]
     LogLevel { filter: String, reason: String },
     #[error("cannot start: {0}")]
@@ -46,9 +56,10 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Bundle(_) | Self::Connect(_) | Self::NoKubeconfig(_) => NO_INPUT,
+            Self::Bundle(_) | Self::Connect(_) | Self::NoKubeconfig(_) | Self::Certificate(_) => NO_INPUT,
             Self::Listen { .. } => UNAVAILABLE,
-            Self::LogLevel { .. } => USAGE,
+            Self::LogLevel { .. } | Self::NobodyToAsk => USAGE,
+            Self::Unwritable { .. } => CANNOT_CREATE,
             Self::Start(_) | Self::Defect(_) => SOFTWARE,
         }
     }
@@ -56,13 +67,15 @@ impl Failure {
 
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match usage::parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
+        Err((error, variable)) => {
             // Nothing can be done about a closed terminal.
             drop(error.print());
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+            if let Some(variable) = variable {
+                eprintln!("\nThe value comes from the environment variable {variable}.");
+            }
+            return if usage::was_asked_for(&error) { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
         }
     };
     let Arguments { command, serve } = arguments;
@@ -76,6 +89,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Completions { shell } => {
+            packaging::completions(shell);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Manual { folder } => return packaging::manual(&folder).map(|()| ExitCode::SUCCESS),
+        Command::Serve(_) | Command::Check(_) | Command::Demo(_) => {}
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::Start)?;
     let code = match command {
@@ -91,6 +112,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             log_to_stderr(&arguments.log)?;
             runtime.block_on(demo::demo(arguments)).map(|()| ExitCode::SUCCESS)
         }
+        Command::Completions { .. } | Command::Manual { .. } => Ok(ExitCode::SUCCESS),
     };
     // A name server that does not answer must not keep the process.
     runtime.shutdown_background();
@@ -106,6 +128,9 @@ fn log_to_stderr(log: &Log) -> Result<(), Failure> {
     match log.log_format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),
+    }
+    for variable in usage::unknown_variables() {
+        tracing::warn!(variable, "this environment variable sets no flag; --help lists those that do");
     }
     Ok(())
 }

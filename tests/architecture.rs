@@ -123,6 +123,8 @@ fn the_project_speaks_of_itself_alone() {
                 if !["target", ".git", ".components", ".tools", "node_modules"].contains(&name.as_str()) {
                     folders.push(path);
                 }
+            } else if name == ".git" {
+                // The file of a second work tree.
             } else if let Ok(text) = fs::read_to_string(&path) {
                 let machine = concat!("/wo", "rk/");
                 assert!(!text.contains(machine), "{} names a path of a machine", relative(&path));

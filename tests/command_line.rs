@@ -2,7 +2,12 @@
 
 mod support;
 
-use std::{fs, net::TcpListener, time::Duration};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    time::Duration,
+};
 
 use metrics_server_doctor::observe::demo;
 use serde_json::Value;
@@ -123,29 +128,120 @@ fn wrong_usage_names_itself_and_what_is_accepted() {
 
 #[test]
 fn a_wrong_environment_variable_names_itself() {
-    let output =
-        doctor().arg("check").env("METRICS_SERVER_DOCTOR_OUTPUT", "yaml").output().expect("the program starts");
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(64), "{told}");
-    assert!(told.contains("yaml"), "{told}");
+    for (variable, value, accepted) in [
+        ("METRICS_SERVER_DOCTOR_OUTPUT", "yaml", "text, json"),
+        ("METRICS_SERVER_DOCTOR_TIMEOUT", "soon", "between 0.1 and 86400"),
+        ("METRICS_SERVER_DOCTOR_WITHOUT", "logs,pods", "aws-auth"),
+    ] {
+        let output = doctor().arg("check").env(variable, value).output().expect("the program starts");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{told}");
+        assert!(told.contains(variable) && told.contains(accepted), "{told}");
+    }
+    let folder = bundle("True", "Passed");
+    let mut command = doctor();
+    command.args(["check", "--from", path(&folder)]).env("METRICS_SERVER_DOCTOR_OUTPT", "json");
+    let output = command.output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("METRICS_SERVER_DOCTOR_OUTPT"), "{}", text(&output.stderr));
 }
+
+/// A kubeconfig of one context `c` with cluster `c` and user `u`.
+fn kubeconfig(cluster: &str, user: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{{cluster}}}}}]\ncontexts: \
+         [{{name: c, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
+    )
+}
+
+/// An address on loopback where nobody listens.
+const NOBODY: &str = "server: 'https://127.0.0.1:1'";
 
 #[test]
 fn unreadable_input_is_one_clear_line() {
     let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("kubeconfig"), "not: [a, kubeconfig").expect("a file");
-    let broken = folder.path().join("kubeconfig");
+    let good = kubeconfig(NOBODY, "token: t");
+    let authority = |value: &str| kubeconfig(&format!("{NOBODY}, {value}"), "token: t");
+    for (number, (content, words)) in [
+        ("not: [a, kubeconfig".to_owned(), ""),
+        (String::new(), "context"),
+        ("[]".to_owned(), "mapping"),
+        (good.replace("current-context: c", "current-context: elsewhere"), "elsewhere"),
+        (good.replace("cluster: c,", "cluster: nowhere,"), "nowhere"),
+        (good.replace("name: u,", "name: another,"), "user u"),
+        (kubeconfig("server: 'no address'", "token: t"), "url"),
+        (authority("certificate-authority: /does/not/exist/ca.crt"), "/does/not/exist/ca.crt"),
+        (authority("certificate-authority-data: '???'"), "base64"),
+        (authority("certificate-authority-data: bm90aGluZw=="), "no certificate"),
+        (kubeconfig(NOBODY, "tokenFile: /does/not/exist/token"), "/does/not/exist/token"),
+        (
+            kubeconfig(NOBODY, "client-certificate: /does/not/exist/crt, client-key: /does/not/exist/key"),
+            "/does/not/exist/crt",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = folder.path().join(format!("kubeconfig-{number}"));
+        fs::write(&file, &content).expect("a file");
+        let file = file.to_str().expect("text");
+        for command in ["check", "serve"] {
+            let output = run(&[command, "--kubeconfig", file]);
+            one_line(&output, 66, &[file, words], &content);
+        }
+    }
+    let good_file = folder.path().join("good");
+    fs::write(&good_file, &good).expect("a file");
+    let good_file = good_file.to_str().expect("text");
+    one_line(
+        &run(&["check", "--kubeconfig", good_file, "--context", "elsewhere"]),
+        66,
+        &[good_file, "elsewhere"],
+        "--context",
+    );
     for arguments in [
-        vec!["check", "--from", "/does/not/exist"],
-        vec!["check", "--kubeconfig", "/does/not/exist"],
-        vec!["check", "--kubeconfig", broken.to_str().expect("text")],
+        ["check", "--from", "/does/not/exist"],
+        ["check", "--kubeconfig", "/does/not/exist"],
+        ["check", "--kubeconfig", path(&folder)],
+    ] {
+        one_line(&run(&arguments), 66, &[arguments[2]], &format!("{arguments:?}"));
+    }
+    let nowhere = doctor().arg("check").env("HOME", "/does/not/exist").output().expect("the program starts");
+    one_line(&nowhere, 66, &["/does/not/exist", "not a pod"], "no kubeconfig at all");
+}
+
+fn one_line(output: &std::process::Output, code: i32, words: &[&str], what: &str) {
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{what}: {told}");
+    assert!(told.starts_with("metrics-server-doctor: ") && told.trim_end().lines().count() == 1, "{what}: {told}");
+    for word in words {
+        assert!(told.contains(word), "{what} does not name {word}: {told}");
+    }
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_one_clear_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tls.crt");
+    fs::write(&file, "no certificate").expect("a file");
+    let file = file.to_str().expect("text");
+    let output = run(&["demo", "--tls-certificate-file", file, "--tls-key-file", "/does/not/exist"]);
+    one_line(&output, 66, &["--tls-key-file", "/does/not/exist"], "no key");
+    let output = run(&["demo", "--tls-certificate-file", file, "--tls-key-file", file]);
+    one_line(&output, 66, &["--tls-certificate-file", file, "no certificate"], "no certificate");
+    for arguments in [
+        vec!["demo", "--tls-certificate-file", file],
+        vec!["demo", "--tls-key-file", file],
+        vec!["demo", "--tls-client-ca-file", file],
+        vec!["demo", "--authentication", "token-review"],
+        vec!["serve", "--authentication", "basic"],
     ] {
         let output = run(&arguments);
-        let told = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(66), "{arguments:?}: {told}");
-        assert!(told.starts_with("metrics-server-doctor: ") && told.trim_end().lines().count() == 1, "{told}");
-        assert!(told.contains(arguments[2]), "{told}");
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {}", text(&output.stderr));
     }
+    let bundle = bundle("True", "Passed");
+    let output = run(&["serve", "--from", path(&bundle), "--authentication", "token-review"]);
+    one_line(&output, 64, &["--authentication", "--from"], "nobody to ask");
 }
 
 #[test]
@@ -163,21 +259,45 @@ fn help_and_version_go_to_standard_output() {
     let help = run(&["--help"]);
     assert!(help.status.success() && text(&help.stdout).contains("METRICS_SERVER_DOCTOR_LISTEN_ADDRESS"));
     let version = run(&["--version"]);
-    assert_eq!(text(&version.stdout), format!("metrics-server-doctor {}\n", env!("CARGO_PKG_VERSION")));
+    let shown = text(&version.stdout);
+    let expected = format!("metrics-server-doctor {} (revision ", env!("CARGO_PKG_VERSION"));
+    assert!(shown.starts_with(&expected) && shown.ends_with(")\n") && shown.contains(", rustc 1."), "{shown}");
 }
 
+/// Answers every request as an API server does to a token that has expired; ends with the test program.
+fn unauthorized_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let body = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}"#;
+                let answer = format!(
+                    "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                let mut stream = stream;
+                drop(stream.read(&mut [0; 4096]));
+                drop(stream.write_all(answer.as_bytes()));
+            });
+        }
+    });
+    format!("server: 'http://{address}'")
+}
+
+/// The state of the cluster is what could not be told; nothing is wrong with the command or its input.
 #[test]
-fn an_api_server_that_cannot_be_reached_is_never_healthy() {
+fn an_api_server_that_does_not_answer_is_never_healthy_and_told_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
-    let kubeconfig = folder.path().join("kubeconfig");
-    // Port 1 of the loopback refuses.
-    let text_of = "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
-                   contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {token: t}}]\n";
-    fs::write(&kubeconfig, text_of).expect("a file");
-    let output = run(&["check", "--kubeconfig", kubeconfig.to_str().expect("text"), "--timeout", "5"]);
-    let shown = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(2), "{shown}{}", text(&output.stderr));
-    assert!(shown.starts_with("COULD NOT TELL\n") && shown.contains("refused"), "{shown}");
+    let unauthorized = unauthorized_server();
+    for (cluster, words) in [(NOBODY, "refused"), (unauthorized.as_str(), "401")] {
+        let file = folder.path().join("kubeconfig");
+        fs::write(&file, kubeconfig(cluster, "token: t")).expect("a file");
+        let output = run(&["check", "--kubeconfig", file.to_str().expect("text"), "--timeout", "10"]);
+        one_line(&output, 2, &[words], cluster);
+        let shown = text(&output.stdout);
+        assert!(shown.starts_with("COULD NOT TELL\n") && shown.contains(words), "{shown}");
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ mod watched;
 mod watching;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +40,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 
+pub(crate) use self::trouble::one_line;
 pub use self::{
     access::Permission,
     backoff::Backoff,
@@ -143,10 +144,13 @@ pub fn observe(clients: Clients, options: Options) -> Observation {
 
 /// Observes until the first complete look is done, the deadline has passed, or the API server has proved out of reach,
 /// and gives what was seen by then. What was not seen says why.
-pub async fn observe_once(clients: Clients, options: Options, deadline: Duration) -> Arc<Snapshot> {
+///
+/// The second value is why there was no answer at all, in one line.
+pub async fn observe_once(clients: Clients, options: Options, deadline: Duration) -> (Arc<Snapshot>, Option<String>) {
     let mut observation = observe(clients, options);
     let done = observation.health.wait_for(|health| health.first_complete_look || health.is_out_of_reach());
     // At the deadline, what was seen by then is the answer.
     drop(tokio::time::timeout(deadline, done).await);
-    Arc::clone(&observation.snapshots.borrow())
+    let trouble = observation.health.borrow().trouble_of_all();
+    (Arc::clone(&observation.snapshots.borrow()), trouble)
 }

@@ -14,11 +14,18 @@ use crate::{
 /// Findings that are shown; the rest is in `/api/v1/report`.
 const FINDINGS_SHOWN: usize = 50;
 
-const STYLE: &str = "body{font:16px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
-h1{font-size:1.6rem;margin:.2rem 0}h2{font-size:1.15rem;margin:1.6rem 0 .4rem}pre{background:#f3f4f6;padding:.6rem;overflow-x:auto;white-space:pre-wrap}\
-table{border-collapse:collapse;width:100%}td{padding:.25rem .5rem;border-top:1px solid #d6dae0;vertical-align:top}\
-.s{font-weight:600;white-space:nowrap}.pass{color:#0b5cad}.fail{color:#b42318}.unknown{color:#7a5b00}.skipped{color:#57606a}\
-.box{border-left:.4rem solid;padding:.4rem 1rem;margin:1rem 0}";
+/// The colours of the four states are those of the dashboards (Okabe and Ito), each with dark text and its word beside it.
+const STYLE: &str = "body{font:16px/1.45 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
+h1{font-size:1.5rem;margin:.1rem 0 .3rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:1.8rem 0 .5rem}h3{font-size:1rem;margin:1rem 0 .2rem}\
+p{margin:.3rem 0}small{color:#4b535c}ul{padding-left:1.2rem;margin:.3rem 0}li,td{overflow-wrap:anywhere}\
+pre{background:#f3f4f6;padding:.5rem .7rem;margin:.3rem 0;white-space:pre-wrap;overflow-wrap:anywhere}\
+table{border-collapse:collapse;width:100%}th,td{padding:.3rem .5rem;border-top:1px solid #d6dae0;vertical-align:top;text-align:left}\
+th{padding-top:.9rem;border-top:0}td:first-child{width:6.5rem}td:nth-child(2){width:10rem;color:#4b535c}\
+.s{display:inline-block;min-width:4.6rem;padding:0 .4rem;border-radius:.2rem;text-align:center;font-size:.85rem;font-weight:600;color:#111}\
+.pass{background:#009e73}.fail{background:#d55e00}.unknown{background:#f0e442}.skipped{background:#56b4e9}\
+.box{border-left:.6rem solid;padding:.5rem 1rem;background:#f7f8f9}.box.pass{background:#f7f8f9;border-color:#009e73}\
+.box.fail{background:#f7f8f9;border-color:#d55e00}.box.unknown{background:#f7f8f9;border-color:#f0e442}\
+@media(max-width:40rem){td:nth-child(2){display:none}td:first-child{width:5.5rem}}";
 
 /// The page for a report whose verdict holds since `since`, with links below `runbook_url`.
 pub fn html(report: &Report, since: Timestamp, runbook_url: &str) -> String {
@@ -30,18 +37,20 @@ pub fn html(report: &Report, since: Timestamp, runbook_url: &str) -> String {
 
 fn write(page: &mut String, report: &Report, since: Timestamp, runbook_url: &str) -> std::fmt::Result {
     let judgement = &report.judgement;
-    let (class, heading) = match judgement.verdict {
-        Verdict::Healthy => ("pass", "Healthy".to_owned()),
-        Verdict::Undetermined => ("unknown", "Could not tell".to_owned()),
-        Verdict::Cause(cause) => ("fail", format!("Fault: {}/{}", cause.step(), cause.id())),
+    let (status, heading) = match judgement.verdict {
+        Verdict::Healthy => (Status::Pass, "Healthy".to_owned()),
+        Verdict::Undetermined => (Status::Unknown, "Could not tell".to_owned()),
+        Verdict::Cause(cause) => (Status::Fail, format!("Fault: {}/{}", cause.step(), cause.id())),
     };
     write!(
         page,
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <meta http-equiv=\"refresh\" content=\"10\"><title>{heading} - metrics-server-doctor</title><style>{STYLE}</style></head><body>\
-         <div class=\"box {class}\"><h1>{heading}</h1>{}<br><small>since {since}, seen at {}</small></div>",
+         <div class=\"box {}\"><h1>{heading}</h1><p>{}</p><small>since {}, last look {}</small></div>",
+        status.label(),
         escape(&report.summary()),
-        report.observed_at
+        moment(since),
+        moment(report.observed_at)
     )?;
     if !judgement.candidates.is_empty() {
         page.push_str("<h2>It may be</h2><ul>");
@@ -50,44 +59,26 @@ fn write(page: &mut String, report: &Report, since: Timestamp, runbook_url: &str
         }
         page.push_str("</ul>");
     }
-    for finding in judgement.findings.iter().take(FINDINGS_SHOWN) {
-        write_finding(page, finding, runbook_url)?;
+    for (index, finding) in judgement.findings.iter().take(FINDINGS_SHOWN).enumerate() {
+        // The box above tells the first finding already.
+        let told = index == 0 && matches!(judgement.verdict, Verdict::Cause(_));
+        write_finding(page, finding, told, runbook_url)?;
     }
     if judgement.findings.len() > FINDINGS_SHOWN {
         write!(page, "<p>and {} more findings</p>", judgement.findings.len() - FINDINGS_SHOWN)?;
     }
     if judgement.verdict == Verdict::Undetermined {
-        write!(page, "<p>{}</p>", escape(&report.remedy()))?;
+        write!(page, "<h2>What to do</h2><p>{}</p>", escape(&report.remedy()))?;
     }
     if !judgement.held_back.is_empty() {
-        page.push_str("<h2>Explained by the verdict</h2><ul>");
+        page.push_str("<h2>Explained by the verdict, nothing to do</h2><ul>");
         for finding in judgement.held_back.iter().take(FINDINGS_SHOWN) {
             let cause = finding.cause;
             write!(page, "<li>{}/{}: {}</li>", cause.step(), cause.id(), escape(&finding.summary))?;
         }
         page.push_str("</ul>");
     }
-    page.push_str("<h2>The guide, step by step</h2><table>");
-    for step in Step::ALL {
-        let status = report.status_of(step);
-        write!(
-            page,
-            "<tr id=\"{step}\"><td class=\"s {0}\">{0}</td><td><b>{step}</b></td><td></td></tr>",
-            status.label()
-        )?;
-        for answer in report.answers_of(step) {
-            let outcome = &answer.outcome;
-            let status: Status = outcome.status;
-            write!(
-                page,
-                "<tr><td class=\"s {0}\">{0}</td><td>{1}</td><td>{2}</td></tr>",
-                status.label(),
-                answer.check,
-                escape(&outcome.summary)
-            )?;
-        }
-    }
-    page.push_str("</table>");
+    write_steps(page, report)?;
     if !report.notices.is_empty() {
         page.push_str("<h2>Notices</h2><ul>");
         for notice in &report.notices {
@@ -101,23 +92,70 @@ fn write(page: &mut String, report: &Report, since: Timestamp, runbook_url: &str
     Ok(())
 }
 
-fn write_finding(page: &mut String, finding: &Finding, runbook_url: &str) -> std::fmt::Result {
+fn write_steps(page: &mut String, report: &Report) -> std::fmt::Result {
+    page.push_str("<h2>The guide, step by step</h2><table>");
+    for (index, step) in Step::ALL.into_iter().enumerate() {
+        let number = index + 1;
+        write!(
+            page,
+            "<tr id=\"{step}\"><th colspan=\"3\">{} {number}. {}</th></tr>",
+            chip(report.status_of(step)),
+            step.title()
+        )?;
+        for answer in report.answers_of(step) {
+            let outcome = &answer.outcome;
+            let (chip, summary) = (chip(outcome.status), escape(&outcome.summary));
+            write!(page, "<tr><td>{chip}</td><td>{}</td><td>{summary}</td></tr>", answer.check)?;
+        }
+    }
+    page.push_str("</table>");
+    Ok(())
+}
+
+/// A state as a word on its colour.
+fn chip(status: Status) -> String {
+    format!("<span class=\"s {0}\">{0}</span>", status.label())
+}
+
+/// A moment to the second; fractions only disturb.
+fn moment(timestamp: Timestamp) -> String {
+    timestamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn write_finding(page: &mut String, finding: &Finding, told: bool, runbook_url: &str) -> std::fmt::Result {
     let cause = finding.candidates.first().copied().unwrap_or(finding.cause);
-    write!(page, "<h2>{}/{}</h2><p>{}</p>", cause.step(), cause.id(), escape(&finding.summary))?;
+    if !told {
+        write!(page, "<h2>{}/{}</h2><p>{}</p>", cause.step(), cause.id(), escape(&finding.summary))?;
+    }
     if !finding.evidence.is_empty() {
-        write!(page, "<pre>{}</pre>", escape(&finding.evidence.join("\n")))?;
+        write!(page, "<h3>What was read</h3><pre>{}</pre>", escape(&finding.evidence.join("\n")))?;
     }
     if finding.candidates.len() < 2 {
         let link = runbook(runbook_url, cause);
-        write!(page, "<pre>{}</pre>", escape(&finding.remedy()))?;
+        write!(page, "<h3>What to do</h3><p>{}</p>", with_code(&escape(&finding.remedy())))?;
         // Only an address is a link; a path leads nowhere from here.
         if link.starts_with("https://") || link.starts_with("http://") {
-            write!(page, "<p><a href=\"{0}\">{0}</a></p>", escape(&link))?;
+            write!(page, "<p>Runbook: <a href=\"{0}\">{0}</a></p>", escape(&link))?;
         } else {
             write!(page, "<p>Runbook: {}</p>", escape(&link))?;
         }
     }
     Ok(())
+}
+
+/// What stands between backquotes becomes a command; `escaped` holds no markup.
+fn with_code(escaped: &str) -> String {
+    let mut text = String::with_capacity(escaped.len());
+    for (index, part) in escaped.split('`').enumerate() {
+        if index > 0 {
+            text.push_str(if index % 2 == 1 { "<code>" } else { "</code>" });
+        }
+        text.push_str(part);
+    }
+    if escaped.matches('`').count() % 2 == 1 {
+        text.push_str("</code>");
+    }
+    text
 }
 
 fn escape(text: &str) -> String {
@@ -148,5 +186,11 @@ mod tests {
         assert!(!page.contains("<script"));
         assert!(page.contains("&lt;script&gt;"));
         assert!(page.contains("https://example.org/runbooks/other_reasons.md#service_not_found"));
+    }
+
+    #[test]
+    fn commands_of_a_remedy_are_set_apart() {
+        assert_eq!(with_code("Run `kubectl get` and `x`."), "Run <code>kubectl get</code> and <code>x</code>.");
+        assert_eq!(with_code("A stray ` mark"), "A stray <code> mark</code>");
     }
 }

@@ -29,7 +29,11 @@ pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
             probe_namespaces: source.probe_namespaces.clone(),
             ..Options::default()
         };
-        observe_once(clients, options, timeout).await
+        let (snapshot, trouble) = observe_once(clients, options, timeout).await;
+        if let Some(trouble) = trouble {
+            eprintln!("metrics-server-doctor: the API server does not answer: {trouble}");
+        }
+        snapshot
     };
     let report = Report::new(&snapshot);
     let shown = match output {

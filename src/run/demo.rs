@@ -3,16 +3,17 @@
 use super::{
     Failure,
     publisher::Publisher,
-    serve::{listen_on, serve_site},
+    serve::{guard_without_reviews, listen_on, load_tls, serve_until_told},
 };
-use crate::{args::Demo, observe::demo};
+use crate::{args::Demo, http, observe::demo};
 
 pub(super) async fn demo(arguments: Demo) -> Result<(), Failure> {
     let Demo { interval, scene, listen, runbooks, .. } = arguments;
-    let mut publisher = Publisher::new(runbooks.runbook_url);
+    let tls = load_tls(&listen)?;
+    let mut publisher = Publisher::new(runbooks.runbook_url, tls.as_deref());
     let scenes = demo::chosen(&scene);
     let listener = listen_on(&listen).await?;
-    let site = publisher.site();
+    let server = http::Server { site: publisher.site(), guard: guard_without_reviews(tls.as_deref()), tls };
     let mut show = move |index: usize| {
         let scene = &scenes[index % scenes.len()];
         tracing::info!(scene = %format!("{} of {}", index % scenes.len() + 1, scenes.len()), "{}", scene.title);
@@ -27,5 +28,5 @@ pub(super) async fn demo(arguments: Demo) -> Result<(), Failure> {
         }
         Ok(())
     };
-    serve_site(listener, site, showing).await
+    serve_until_told(listener, server, showing).await
 }

@@ -1,10 +1,11 @@
 //! From a snapshot to what the server shows.
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::Failure;
 use crate::{
-    http::{Content, Site},
+    http::{CertificateState, Content, Site, Tls},
     observe::cluster::{ObserverHealth, RequestClass},
     render::{View, html::html, metrics::Page},
     report::Report,
@@ -18,11 +19,24 @@ pub(super) struct Publisher {
     runbook_url: String,
     verdict: Option<(Verdict, Timestamp)>,
     told: Option<Verdict>,
+    certificate: Option<watch::Receiver<CertificateState>>,
 }
 
 impl Publisher {
-    pub(super) fn new(runbook_url: String) -> Self {
-        Self { site: Site::default(), runbook_url, verdict: None, told: None }
+    /// Pages of a server with this certificate.
+    pub(super) fn new(runbook_url: String, tls: Option<&Tls>) -> Self {
+        Self { site: Site::default(), runbook_url, verdict: None, told: None, certificate: tls.map(Tls::state) }
+    }
+
+    /// Waits until there is something new to publish about the certificate.
+    pub(super) async fn certificate_changed(&mut self) {
+        if let Some(certificate) = &mut self.certificate {
+            // The server holds the sender for as long as pages are published.
+            if certificate.changed().await.is_ok() {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
     }
 
     pub(super) fn site(&self) -> Site {
@@ -38,7 +52,8 @@ impl Publisher {
         let report = Report::new(snapshot);
         let ready = health.is_none_or(|health| health.first_complete_look);
         let verdict_since = self.since(&report, ready);
-        let view = View { verdict_since, health, requests, ..View::new(snapshot, &report) };
+        let certificate = self.certificate.as_mut().map(|certificate| *certificate.borrow_and_update());
+        let view = View { verdict_since, health, requests, certificate, ..View::new(snapshot, &report) };
         let page = Page::of(&view).to_open_metrics().map_err(|error| Failure::Defect(error.to_string()))?;
         let mut json = serde_json::to_string_pretty(&report.to_json(&self.runbook_url))
             .map_err(|error| Failure::Defect(error.to_string()))?;

@@ -9,8 +9,8 @@ use tokio::{
 
 use super::{Failure, publisher::Publisher};
 use crate::{
-    args::{Listen, Serve, Source},
-    http,
+    args::{Authentication, Listen, Serve, Source},
+    http::{self, Guard, Reviewer, Tls},
     observe::{
         bundle,
         cluster::{Clients, Observation, Options, RequestClass, observe},
@@ -18,15 +18,38 @@ use crate::{
 };
 
 pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
-    let Serve { source, listen, runbooks, .. } = arguments;
-    let mut publisher = Publisher::new(runbooks.runbook_url);
+    let Serve { source, listen, authentication, runbooks, .. } = arguments;
+    let tls = load_tls(&listen)?;
+    let mut publisher = Publisher::new(runbooks.runbook_url, tls.as_deref());
     if let Some(path) = &source.from {
-        publisher.publish(&bundle::read(path)?, None, &[])?;
+        if authentication == Authentication::TokenReview {
+            return Err(Failure::NobodyToAsk);
+        }
+        let snapshot = bundle::read(path)?;
+        publisher.publish(&snapshot, None, &[])?;
         let listener = listen_on(&listen).await?;
-        return serve_until_told(listener, &publisher, std::future::pending()).await;
+        let server = http::Server { site: publisher.site(), guard: guard_without_reviews(tls.as_deref()), tls };
+        let publishing = async move {
+            loop {
+                publisher.certificate_changed().await;
+                publisher.publish(&snapshot, None, &[])?;
+            }
+        };
+        return serve_until_told(listener, server, publishing).await;
     }
     let clients = connect(&source).await?;
     let listener = listen_on(&listen).await?;
+    let guard = match authentication {
+        Authentication::None => guard_without_reviews(tls.as_deref()),
+        Authentication::TokenReview => {
+            if tls.is_none() {
+                tracing::warn!(
+                    "bearer tokens are read without --tls-certificate-file: they cross the network in clear"
+                );
+            }
+            Guard::Review(Reviewer::new(clients.probes.clone()))
+        }
+    };
     let requests = clients.requests.clone();
     let options = Options {
         features: source.features(clients.in_cluster),
@@ -39,7 +62,7 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
         requests.counts().into_iter().map(|(class, count)| (class, count.count)).collect()
     };
     publish_newest(&mut publisher, &mut observation, &counts())?;
-    let site = publisher.site();
+    let server = http::Server { site: publisher.site(), tls, guard };
     let publishing = async move {
         loop {
             // Health follows its snapshot, so that both are of the same moment.
@@ -49,7 +72,16 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
             publish_newest(&mut publisher, &mut observation, &counts())?;
         }
     };
-    serve_site(listener, site, publishing).await
+    serve_until_told(listener, server, publishing).await
+}
+
+/// The certificate that the flags name.
+pub(super) fn load_tls(listen: &Listen) -> Result<Option<Arc<Tls>>, Failure> {
+    Ok(listen.certificate_files().map(Tls::load).transpose()?.map(Arc::new))
+}
+
+pub(super) fn guard_without_reviews(tls: Option<&Tls>) -> Guard {
+    if tls.is_some_and(Tls::asks_for_certificates) { Guard::Certificate } else { Guard::Open }
 }
 
 fn publish_newest(
@@ -79,18 +111,10 @@ pub(super) async fn listen_on(listen: &Listen) -> Result<TcpListener, Failure> {
     Ok(listener)
 }
 
+/// Serves until SIGTERM or SIGINT, or until publishing fails: a page that no longer moves must not look alive.
 pub(super) async fn serve_until_told(
     listener: TcpListener,
-    publisher: &Publisher,
-    publishing: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), Failure> {
-    serve_site(listener, publisher.site(), publishing).await
-}
-
-/// Serves until SIGTERM or SIGINT, or until publishing fails: a page that no longer moves must not look alive.
-pub(super) async fn serve_site(
-    listener: TcpListener,
-    site: http::Site,
+    server: http::Server,
     publishing: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Start)?;
@@ -102,8 +126,16 @@ pub(super) async fn serve_site(
         }
         tracing::info!("ending");
     };
+    let tls = server.tls.clone();
+    let certificate = async move {
+        match tls {
+            Some(tls) => tls.keep_current(http::RELOAD_INTERVAL).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        () = http::serve(listener, site, told) => Ok(()),
+        () = server.serve(listener, told) => Ok(()),
         ended = publishing => ended,
+        () = certificate => Err(Failure::Defect("nobody follows the certificate any more".to_owned())),
     }
 }

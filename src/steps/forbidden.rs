@@ -5,7 +5,7 @@ mod permissions;
 
 pub use self::{
     aws_auth::AwsAuth,
-    permissions::{Permission, Source as PermissionSource, granted, questions},
+    permissions::{Permission, Source as PermissionSource, granted, granted_by_now, questions},
 };
 
 use crate::{

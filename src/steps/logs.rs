@@ -7,17 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Impact, Outcome},
-    log_lines,
-    rbac::Decision,
+    log_lines, metrics_server,
     snapshot::{
         ContainerLog, Named, NotSeen, Source,
         retrieval::{self, ErrorClass},
     },
-    steps::{
-        Step,
-        apiservice::MessageClass,
-        forbidden::{self, Permission},
-    },
+    steps::{Step, apiservice::MessageClass, forbidden},
 };
 
 /// The id of the check of lines.
@@ -118,11 +113,13 @@ fn lines(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 }
 
 /// Whether a line of a cause that ends or hampers a start counts in this state of the cluster.
-fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp, delegated: bool) -> bool {
+fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp) -> bool {
     let chain = context.chain;
     match cause {
-        // It runs on and answers 500, until somebody binds the role.
-        Cause::AuthDelegatorMissing => !delegated && is_recent(line, context.snapshot.observed_at, end),
+        // It runs on and answers 500.
+        Cause::AuthDelegatorMissing => {
+            is_recent(line, context.snapshot.observed_at, end) && !forbidden::granted_by_now(context, cause)
+        }
         // A warning at every start of clusters without aggregation, a fault only where the aggregator is refused.
         Cause::FrontProxyUntrusted => {
             let refused = chain.unavailable().is_some_and(|condition| {
@@ -137,12 +134,21 @@ fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp, deleg
     }
 }
 
+/// How long ago a node's last failure may be that still lasts. A cluster is looked at now, and metrics-server scrapes at
+/// every resolution: two and a half of them, and a minute for clocks that differ. A bundle's parts are minutes apart.
+fn lasting(context: &Context<'_>) -> SignedDuration {
+    if context.snapshot.source != Source::Cluster {
+        return RECENT;
+    }
+    let container = context.chain.container();
+    let resolution = container.and_then(|container| metrics_server::flag(container, "metric-resolution"));
+    let resolution = resolution.and_then(metrics_server::duration_seconds).unwrap_or(60.0);
+    SignedDuration::try_from_secs_f64(resolution * 2.5 + 60.0).unwrap_or(RECENT).min(RECENT)
+}
+
 /// Lines that end a start, while nothing serves.
 fn startup(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    let delegated = forbidden::granted(context).iter().any(|(permission, decision, _)| {
-        *permission == Permission::SubjectAccessReviews && matches!(decision, Decision::Allowed(_))
-    });
     for log in logs {
         let end = end(context, log);
         // A start that succeeded makes the end of the one before it history.
@@ -165,7 +171,7 @@ fn startup(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
                 continue;
             }
             // The last one ended this start; those before it may have been passed.
-            let cause = log_lines::startup_failure(line).filter(|cause| counts(context, *cause, line, end, delegated));
+            let cause = log_lines::startup_failure(line).filter(|cause| counts(context, *cause, line, end));
             told = cause.map(|cause| (cause, line)).or(told);
         }
         let Some((cause, line)) = told else { continue };
@@ -203,16 +209,34 @@ fn failed_scrapes<'s>(
         }
         _ => None,
     };
+    let lasting = lasting(context);
     let mut by_cause: BTreeMap<Cause, Scrapes<'s>> = BTreeMap::new();
     for log in logs.iter().filter(|log| log.previous == previous) {
         let end = end(context, log);
-        let own_node =
-            context.snapshot.pods.get(log.namespace(), log.name()).seen().map_or("", |pod| pod.spec.node_name.as_str());
-        for line in log.lines().filter(|line| is_recent(line, now, end)) {
+        let seen = context.snapshot.pods.get(log.namespace(), log.name());
+        let pod = seen.seen();
+        // metrics-server is Ready once it has scraped twice: what failed before that is history.
+        let ready_since = pod.filter(|pod| pod.is_ready()).and_then(|pod| pod.ready()?.last_transition_time);
+        let lasts = |line: &str| {
+            let still = log_lines::written_at(line, now).is_none_or(|written| {
+                end.duration_since(written) < lasting && ready_since.is_none_or(|since| written >= since)
+            });
+            is_recent(line, now, end) && (previous || still)
+        };
+        // What failed otherwise before was repaired or has changed: a node's last failure counts.
+        let mut last: BTreeMap<&str, Cause> = BTreeMap::new();
+        for line in log.lines().filter(|line| lasts(line)) {
+            for (cause, nodes) in log_lines::scrape_failures(line) {
+                last.extend(nodes.into_iter().map(|node| (node, cause)));
+            }
+        }
+        let own_node = pod.map_or("", |pod| pod.spec.node_name.as_str());
+        for line in log.lines().filter(|line| lasts(line)) {
             for (cause, nodes) in log_lines::scrape_failures(line) {
                 let named = !nodes.is_empty();
                 let affected: Vec<&str> = nodes
                     .into_iter()
+                    .filter(|node| last.get(node) == Some(&cause))
                     .filter(|node| match context.snapshot.nodes.get("", node).known() {
                         // Nodes that are gone or not Ready are no fault of the way to them.
                         Ok(None) => false,
@@ -299,7 +323,7 @@ mod tests {
     use crate::{
         check::Status,
         snapshot::{ApiService, Collection, Observed, Snapshot},
-        testing::{healthy, object, run},
+        testing::{at, healthy, object, run},
     };
 
     fn with(lines: &[&str], ready: bool) -> Snapshot {
@@ -371,6 +395,48 @@ mod tests {
     }
 
     #[test]
+    fn on_a_cluster_a_failure_that_is_not_repeated_is_over() {
+        let old = NODE_1.replace("11:59", "11:56");
+        let bundle = with(&[&old, &old], true);
+        for (source, resolution, expected) in [
+            (Source::Bundle, "15s", vec![(Cause::KubeletForbidden, Impact::Partial)]),
+            (Source::Cluster, "15s", vec![]),
+            (Source::Cluster, "120s", vec![(Cause::KubeletForbidden, Impact::Partial)]),
+        ] {
+            let mut snapshot = Snapshot { source, ..bundle.clone() };
+            let mut pod = snapshot.pods.iter().next().cloned().expect("a pod");
+            pod.spec.containers[0].args = vec![format!("--metric-resolution={resolution}")];
+            snapshot.pods = Collection::complete([pod]);
+            assert_eq!(causes(&snapshot), expected, "{source:?} {resolution}");
+        }
+    }
+
+    #[test]
+    fn a_failure_from_before_the_pod_was_ready_is_over() {
+        let mut snapshot = with(&[NODE_1, NODE_2], true);
+        for (since, expected) in [(-600, 1), (-20, 0)] {
+            let mut pod = snapshot.pods.iter().next().cloned().expect("a pod");
+            let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": at(since)});
+            pod.status.conditions = vec![object(ready)];
+            snapshot.pods = Collection::complete([pod]);
+            assert_eq!(causes(&snapshot).len(), expected, "since {since} s");
+        }
+    }
+
+    #[test]
+    fn the_last_failure_of_a_node_counts() {
+        let refused = NODE_1.replace("11:59:00", "11:59:30").replace(
+            r#"request failed, status: \"403 Forbidden\""#,
+            r#"Get \"https://10.0.0.5:10250/metrics/resource\": dial tcp 10.0.0.5:10250: connect: connection refused"#,
+        );
+        let then = [NODE_1, NODE_1, &refused, &refused];
+        assert_eq!(causes(&with(&then, true)), [(Cause::KubeletRefused, Impact::Partial)]);
+        let both = [NODE_1, NODE_2, NODE_2, &refused, &refused];
+        let expected = [(Cause::KubeletForbidden, Impact::Partial), (Cause::KubeletRefused, Impact::Partial)];
+        assert_eq!(causes(&with(&both, true)), expected);
+    }
+
+    #[test]
     fn what_a_start_has_passed_is_no_fault() {
         let unreachable = r#"E0101 11:58:00.000000       1 reflector.go:138] Failed to list *v1.Node: Get "https://10.96.0.1:443/api/v1/nodes": dial tcp 10.96.0.1:443: i/o timeout"#;
         let serving = "I0101 11:58:20.000000       1 secure_serving.go:266] Serving securely on [::]:10250";
@@ -395,15 +461,14 @@ mod tests {
 
     #[test]
     fn where_nodes_fail_in_several_ways_most_of_them_decide() {
-        let other = NODE_1.replace("403 Forbidden", "401 Unauthorized");
-        let one_more = NODE_2.replace("node-2", "node-1").replace("403 Forbidden", "404 Not Found");
+        let other = NODE_1.replace("node-1", "node-3").replace("403 Forbidden", "401 Unauthorized");
+        let mut snapshot = with(&[NODE_1, NODE_2, &other], false);
+        let mut third = snapshot.nodes.iter().next().cloned().expect("a node");
+        third.metadata.name = "node-3".to_owned();
+        snapshot.nodes.insert(third);
         assert_eq!(
-            causes(&with(&[NODE_1, NODE_2, &other, &one_more], false)),
-            [
-                (Cause::KubeletUnauthorized, Impact::Partial),
-                (Cause::KubeletForbidden, Impact::Outage),
-                (Cause::KubeletNotFound, Impact::Partial)
-            ]
+            causes(&snapshot),
+            [(Cause::KubeletUnauthorized, Impact::Partial), (Cause::KubeletForbidden, Impact::Outage)]
         );
     }
 
@@ -443,9 +508,9 @@ mod tests {
         assert_eq!(causes(&with(&[panic], false)), [(Cause::UnknownFlag, Impact::Outage)]);
         assert_eq!(causes(&with(&[panic], true)), []);
         let delegator = r#"E0101 11:59:50.000000       1 webhook.go:253] Failed to make webhook authorizer request: subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:kube-system:metrics-server" cannot create resource "subjectaccessreviews" in API group "authorization.k8s.io" at the cluster scope"#;
-        let mut unbound = with(&[delegator], true);
-        unbound.role_bindings = Collection::complete([]);
-        assert_eq!(causes(&unbound), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
-        assert_eq!(causes(&with(&[delegator], true)), [], "the role is bound by now");
+        let granted = with(&[delegator], true);
+        assert_eq!(causes(&granted), [], "the binding was made since");
+        let missing = Snapshot { role_bindings: Collection::complete([]), ..granted };
+        assert_eq!(causes(&missing), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
     }
 }

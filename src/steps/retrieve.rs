@@ -4,12 +4,14 @@ mod coverage;
 
 pub use self::coverage::{NodeCoverage, node_coverage, sample_ages};
 
+use jiff::SignedDuration;
+
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Outcome},
     log_lines,
     snapshot::{
-        NotSeen, Observed, Retrieval,
+        NotSeen, Observed, Pod, Retrieval,
         retrieval::{self, ErrorClass},
     },
     steps::Step,
@@ -105,6 +107,12 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
             object.clone(),
             format!("Whoever asked may not list {resource} of metrics.k8s.io."),
         ),
+        // Whoever is refused everywhere has looked with credentials that are not valid: that tells nothing about the cluster.
+        ErrorClass::Unauthorized
+            if matches!(context.snapshot.api_services.all().gap, Some(NotSeen::Unreachable(_))) =>
+        {
+            return Err(NotSeen::Unreachable(text.trim().to_owned()));
+        }
         ErrorClass::Unauthorized if chain.unavailable().is_none() => Finding::partial(
             Cause::CallerUnauthorized,
             object.clone(),
@@ -116,8 +124,14 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
         _ if chain.is_available() => {
             // Clients read discovery, which follows the APIService within a minute, and keep it; old ones ask Heapster then.
             let undiscovered = ["Metrics API not available", "services http:heapster:"];
-            if undiscovered.iter().any(|text_of_it| text.contains(text_of_it)) || context.is_just_available() {
+            if undiscovered.iter().any(|telling| text.contains(telling)) {
                 return Err(NotSeen::TooEarly("discovery has not followed the APIService yet".to_owned()));
+            }
+            if has_just_become_available(context) {
+                return Err(NotSeen::TooEarly("the APIService has become available since the last call".to_owned()));
+            }
+            if pods_are_changing(context) {
+                return Err(NotSeen::TooEarly("a pod of metrics-server comes or goes".to_owned()));
             }
             outage(Cause::MetricsApiFailing, "the APIService is available, and the calls fail")
         }
@@ -129,6 +143,24 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
         finding
     };
     Ok(Outcome::fail(finding.evidence(told)))
+}
+
+/// A call is made within this time of a change of the condition, so one that failed may be older than the change.
+const NEXT_CALL: SignedDuration = SignedDuration::from_secs(20);
+
+fn has_just_become_available(context: &Context<'_>) -> bool {
+    let condition = context.chain.api_service.seen().and_then(|api_service| api_service.available());
+    let since = condition.and_then(|condition| condition.last_transition_time);
+    since.is_some_and(|since| context.snapshot.observed_at.duration_since(since) < NEXT_CALL)
+}
+
+/// While a pod of metrics-server is new or on its way out, a call may have met it.
+fn pods_are_changing(context: &Context<'_>) -> bool {
+    let is_new = |pod: &&Pod| {
+        let born = pod.metadata.creation_timestamp.or(pod.status.start_time);
+        born.is_some_and(|born| context.snapshot.observed_at.duration_since(born) < SignedDuration::from_mins(1))
+    };
+    context.chain.pods().iter().any(|pod| pod.is_terminating() || is_new(pod))
 }
 
 /// Whether a refusal names metrics-server's own account and not the caller's.
@@ -175,11 +207,13 @@ fn empty(context: &Context<'_>, resource: &str, text: &str, told: String) -> Res
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{
         check::Status,
-        snapshot::{Collection, Snapshot},
-        testing::{healthy, run},
+        snapshot::{ApiService, Collection, Snapshot},
+        testing::{at, healthy, object, run},
     };
 
     fn failing(class: ErrorClass, text: &str) -> Snapshot {
@@ -234,14 +268,22 @@ mod tests {
     }
 
     #[test]
-    fn what_has_just_come_back_may_have_failed_before() {
-        let mut snapshot = failing(ErrorClass::ServiceUnavailable, "error trying to reach service: EOF");
-        let mut api_service = snapshot.api_services.iter().next().cloned().expect("it");
-        api_service.status.conditions[0].last_transition_time = crate::testing::at(-20).parse().ok();
-        snapshot.api_services = Collection::complete([api_service]);
-        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown);
+    fn an_old_kubectl_with_a_stale_discovery_blames_nothing() {
         let heapster = "Error from server (NotFound): the server could not find the requested resource (get services http:heapster:)";
         assert_eq!(run(Step::Retrieve, "nodes", &failing(ErrorClass::NotFound, heapster)).status, Status::Unknown);
+    }
+
+    #[test]
+    fn a_call_from_before_the_apiservice_became_available_blames_nothing() {
+        for (since, expected) in [(-5, Status::Unknown), (-60, Status::Fail)] {
+            let mut snapshot = failing(ErrorClass::ServiceUnavailable, "error trying to reach service: EOF");
+            snapshot.api_services = Collection::complete([object::<ApiService>(json!({
+                "metadata": {"name": "v1beta1.metrics.k8s.io"},
+                "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "service": {"namespace": "kube-system", "name": "metrics-server"}},
+                "status": {"conditions": [{"type": "Available", "status": "True", "reason": "Passed", "lastTransitionTime": at(since)}]}
+            }))]);
+            assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, expected, "since {since} s");
+        }
     }
 
     #[test]
@@ -261,6 +303,26 @@ mod tests {
         snapshot.pods = Collection::unseen(NotSeen::NotInBundle("pods"));
         snapshot.workloads = Collection::unseen(NotSeen::NotInBundle("deployments"));
         assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown, "its age was not seen");
+    }
+
+    #[test]
+    fn credentials_that_nobody_accepts_blame_nobody() {
+        let mut snapshot = failing(ErrorClass::Unauthorized, "401: Unauthorized");
+        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).findings[0].cause, Cause::CallerUnauthorized);
+        let refused = "401: the API server does not accept the credentials";
+        snapshot.api_services = Collection::unseen(NotSeen::Unreachable(refused.to_owned()));
+        assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown);
+    }
+
+    #[test]
+    fn while_pods_come_and_go_a_failed_call_blames_nothing() {
+        for (created, expected) in [(-20, Status::Unknown), (-600, Status::Fail)] {
+            let mut snapshot = failing(ErrorClass::ServiceUnavailable, "error trying to reach service: EOF");
+            let mut pod = snapshot.pods.iter().next().cloned().expect("a pod");
+            pod.metadata.creation_timestamp = at(created).parse().ok();
+            snapshot.pods = Collection::complete([pod]);
+            assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, expected, "created {created} s");
+        }
     }
 
     #[test]

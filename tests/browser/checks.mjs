@@ -152,7 +152,8 @@ export async function check({ browser, address, clusters, pictures }) {
   let view = await open(overview, 'eu-central');
   view.stat('Verdict', 'Healthy', PASS);
   view.stat('Blind autoscalers', '0', PASS);
-  view.words('What it means and what to do', 'The metrics pipeline is healthy.', 'Nothing.');
+  view.words('What it means', 'The metrics pipeline is healthy.');
+  view.words('What to do', 'Nothing.');
   hold('healthy: no step fails', view.panel(strip).states.every(({ colour }) => colour !== FAIL));
   hold('the strip has ten steps', view.panel(strip).states.length === 10);
   view.sound(['Findings', 'It may be', 'Firing alerts']);
@@ -164,10 +165,11 @@ export async function check({ browser, address, clusters, pictures }) {
   view = await open(overview, 'eu-west');
   view.stat('Verdict', 'target_port_mismatch', FAIL);
   view.stat(strip, 'Fail', FAIL);
-  view.words('What it means and what to do', 'not the port that metrics-server listens on', 'kubectl edit service');
+  view.words('What it means', 'not the port that metrics-server listens on');
+  view.words('What to do', 'kubectl edit service');
   view.words('Findings', 'target_port_mismatch');
   hold('the history has both verdicts', ['none/healthy', 'connection_refused/target_port_mismatch'].every((name) => view.panel('Verdicts over time').bands.some((band) => band.name === name)));
-  hold('runbook of the cause', view.panel('What it means and what to do').anchors.includes('https://example.org/runbooks/connection_refused.md#target_port_mismatch'), view.panel('What it means and what to do').anchors.join(' '));
+  hold('runbook of the cause', view.panel('What to do').anchors.includes('https://example.org/runbooks/connection_refused.md#target_port_mismatch'), view.panel('What to do').anchors.join(' '));
   hold('one step names the cause and its symptoms fail too', view.panel(strip).states.filter(({ colour }) => colour === FAIL).length >= 2);
   view.sound(['It may be', 'Firing alerts']);
   await picture(view, 'overview-fault.png', 1100);
@@ -191,7 +193,8 @@ export async function check({ browser, address, clusters, pictures }) {
 
   view = await open(hpa, 'ap-south');
   view.stat('Blind through a fault', '1', FAIL);
-  view.words('Which, why, since when', 'missing_request', 'web', 'no request for the resource');
+  view.words('Which, why, since when', 'missing_request', 'web', 'minutes ago');
+  view.words('What the causes mean and what to do', 'no request for the resource', 'resources.requests');
   view.words('Containers without a request', 'sidecar', 'cpu');
   view.sound([]);
   await picture(view, 'hpa-fault.png');

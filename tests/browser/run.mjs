@@ -76,6 +76,7 @@ async function clusters() {
   const bundle = path.join(state, 'bundle');
   mkdirSync(bundle);
   writeFileSync(path.join(bundle, 'namespace.yaml'), 'apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n');
+  writeFileSync(path.join(bundle, 'observed-at.txt'), `${new Date().toISOString()}\n`);
   const plan = {
     'ap-south': scene('hpa/missing_request'),
     'eu-central': scene('none/healthy'),
@@ -150,7 +151,7 @@ async function main() {
     }
   }
   await until('the faults to be scraped', 30, async () => (await ask('metrics_server_doctor_verdict{cause="healthy"} == 1')).length === 1);
-  await sleep(30);
+  await sleep(25);
   const server = await site(port);
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
   try {

@@ -1,15 +1,20 @@
-//! The cluster that all cases share, and what a case expects of the page.
+//! The cluster that all rows of a bed share, and how a row is tried on it.
 
 use std::{
-    cell::Cell,
+    collections::BTreeSet,
     path::Path,
-    sync::atomic::Ordering,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use metrics_server_doctor::catalogue::{self, Entry, Role};
 use testbed::{
-    Bed,
+    Bed, Plan,
     doctor::{self, Doctor},
     firewall,
     kubectl::Kubectl,
@@ -17,92 +22,28 @@ use testbed::{
     wait::wait_for,
 };
 
-/// The page is right within this time of the API server's showing a fault.
-const PAGE_LIMIT: Duration = Duration::from_secs(5);
+use crate::matrix::{Expected, Fault, HEALTHY, METRICS_API, Shown};
+
 /// The aggregator looks again at least every half minute.
 const AGGREGATOR_LIMIT: Duration = Duration::from_secs(90);
-
-const METRICS_API: &str = "v1beta1.metrics.k8s.io";
+/// How long a healed cluster may take: new pods are scraped twice, autoscalers look every five seconds, and the doctor
+/// asks for metrics every half minute.
+const HEAL_LIMIT: Duration = Duration::from_secs(90);
 
 pub(crate) struct Cluster {
     pub(crate) bed: Bed,
-    pub(crate) doctor: Doctor,
-    slowest: Cell<Duration>,
-}
-
-/// What the page has to say. What is not named is not looked at, but for the verdict.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Expected<'e> {
-    /// `step/cause`
-    pub(crate) verdict: &'e str,
-    /// `apiservice_available` of the resource metrics API.
-    pub(crate) available: bool,
-    /// `endpoints_count`, `None` where the Service has no series.
-    pub(crate) endpoints: Option<f64>,
-    /// The hops of `port_mismatch` that are 1; all others are 0 or absent.
-    pub(crate) mismatches: &'e [&'e str],
-    /// `hpa_unknown_targets` of autoscalers in namespace `shop`.
-    pub(crate) unknown_targets: &'e [(&'e str, f64)],
-    /// States of checks, as (`step/check`, state).
-    pub(crate) checks: &'e [(&'e str, &'e str)],
-}
-
-pub(crate) const HEALTHY: Expected<'static> = Expected {
-    verdict: "none/healthy",
-    available: true,
-    endpoints: Some(1.0),
-    mismatches: &[],
-    unknown_targets: &[],
-    checks: &[
-        ("installed/registered", "pass"),
-        ("installed/workload", "pass"),
-        ("retrieve/nodes", "pass"),
-        ("apiservice/available", "pass"),
-        ("connection_refused/port_chain", "pass"),
-        ("other_reasons/service", "pass"),
-        ("other_reasons/service_port", "pass"),
-        ("other_reasons/endpoints", "pass"),
-        ("other_reasons/deployment", "pass"),
-    ],
-};
-
-impl Expected<'_> {
-    fn differences(&self, page: &Page) -> Vec<String> {
-        let mut differences = Vec::new();
-        let mut differ = |what: String, wanted: String, seen: String| {
-            if wanted != seen {
-                differences.push(format!("{what} is {seen}, not {wanted}"));
-            }
-        };
-        let verdict = page.verdict().unwrap_or_else(|error| error.to_string());
-        differ("the verdict".to_owned(), self.verdict.to_owned(), verdict);
-        let seen = page.value("apiservice_available", &[("apiservice", METRICS_API)]);
-        let wanted = Some(if self.available { 1.0 } else { 0.0 });
-        differ("apiservice_available".to_owned(), format!("{wanted:?}"), format!("{seen:?}"));
-        let seen = page.value("endpoints_count", &[("namespace", "kube-system"), ("service", "metrics-server")]);
-        differ("endpoints_count".to_owned(), format!("{:?}", self.endpoints), format!("{seen:?}"));
-        let hops = page.named("port_mismatch").filter(|sample| sample.value != 0.0);
-        let hops: Vec<_> = hops.map(|sample| sample.label("hop")).collect();
-        differ("port_mismatch".to_owned(), format!("{:?}", self.mismatches), format!("{hops:?}"));
-        for (autoscaler, wanted) in self.unknown_targets {
-            let seen = page.value("hpa_unknown_targets", &[("namespace", "shop"), ("hpa", autoscaler)]);
-            differ(format!("hpa_unknown_targets of {autoscaler}"), format!("{:?}", Some(wanted)), format!("{seen:?}"));
-        }
-        for (check, wanted) in self.checks {
-            let (step, id) = check.split_once('/').unwrap_or((check, ""));
-            let seen = page.check(step, id).unwrap_or_else(|error| error.to_string());
-            differ(format!("check {check}"), (*wanted).to_owned(), seen);
-        }
-        differences
-    }
+    /// The objects of metrics-server on this bed.
+    pub(crate) manifest: String,
+    doctor: Mutex<Doctor>,
+    slowest: Mutex<Duration>,
 }
 
 impl Cluster {
-    pub(crate) fn start(binary: &Path) -> Result<Self> {
-        let bed = Bed::start()?;
+    pub(crate) fn start(plan: &Plan, binary: &Path) -> Result<Self> {
+        let bed = Bed::start_as(plan)?;
         bed.kubectl().apply(include_str!("shop.yaml"));
-        let doctor = Doctor::start(&bed, binary)?;
-        let cluster = Self { bed, doctor, slowest: Cell::default() };
+        let doctor = Mutex::new(Doctor::start(&bed, binary)?);
+        let cluster = Self { bed, manifest: plan.metrics_server.clone(), doctor, slowest: Mutex::default() };
         wait_for("the autoscaler to know its targets", Duration::from_mins(1), || {
             let value = cluster.kubectl().try_words(
                 "get hpa web -n shop -o jsonpath={.status.currentMetrics[0].resource.current.averageUtilization}",
@@ -117,78 +58,240 @@ impl Cluster {
         self.bed.kubectl()
     }
 
+    pub(crate) fn doctor(&self) -> MutexGuard<'_, Doctor> {
+        self.doctor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The longest time that the page took from the API server's showing a fault.
     pub(crate) fn slowest(&self) -> Duration {
-        self.slowest.get()
+        *self.slowest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the aggregator's condition has this reason.
-    pub(crate) fn await_reason(&self, reason: &str) {
-        let words =
-            format!("get apiservice {METRICS_API} -o jsonpath={{.status.conditions[?(@.type==\"Available\")].reason}}");
-        let shown = wait_for(&format!("condition Available: {reason}"), AGGREGATOR_LIMIT, || {
-            let seen = self.kubectl().try_words(&words)?;
-            ensure!(seen == reason, "the reason is {seen}");
+    /// Applies the objects of metrics-server as they were.
+    pub(crate) fn apply_manifest(&self) {
+        self.kubectl().apply(&self.manifest);
+    }
+
+    /// A page, or that there is none: a restarting doctor answers nobody.
+    fn try_page(&self) -> Result<Page> {
+        let address = self.doctor().address;
+        Page::scrape(address)
+    }
+
+    /// Waits until `kubectl` prints this for a query.
+    pub(crate) fn await_output(&self, what: &str, words: &str, wanted: &str) {
+        let shown = wait_for(what, AGGREGATOR_LIMIT, || {
+            let seen = self.kubectl().try_words(words)?;
+            ensure!(seen == wanted, "it is {seen:?}");
             Ok(())
         });
         shown.unwrap_or_else(|error| panic!("{error:#}"));
     }
 
-    /// Waits until a condition of an autoscaler in namespace `shop` has this reason.
-    pub(crate) fn await_autoscaler(&self, name: &str, condition: &str, reason: &str) {
-        let words =
-            format!("get hpa {name} -n shop -o jsonpath={{.status.conditions[?(@.type==\"{condition}\")].reason}}");
-        let shown = wait_for(&format!("{condition} of {name}: {reason}"), Duration::from_mins(1), || {
-            let seen = self.kubectl().try_words(&words)?;
-            ensure!(seen == reason, "the reason is {seen}");
-            Ok(())
-        });
-        shown.unwrap_or_else(|error| panic!("{error:#}"));
-    }
-
-    /// The page says so within five seconds from now.
-    pub(crate) fn expect(&self, expected: &Expected<'_>) {
-        let begin = Instant::now();
-        self.doctor.await_page(expected.verdict, PAGE_LIMIT, |page| expected.differences(page));
-        self.slowest.set(self.slowest.get().max(begin.elapsed()));
-    }
-
-    /// After a fault is healed: the aggregator reaches metrics-server again, and the page says so.
-    pub(crate) fn expect_healthy(&self) {
-        self.await_reason("Passed");
-        let healed = self.bed.await_healthy();
-        healed.unwrap_or_else(|error| panic!("{error:#}"));
-        let web = Expected { unknown_targets: &[("web", 0.0)], ..HEALTHY };
-        // The autoscaler's controller looks every five seconds, the metrics client every now and then.
-        self.doctor.await_page("healthy again", Duration::from_secs(20), |page| web.differences(page));
-    }
-
-    /// Puts everything back after a case that failed half-way.
-    pub(crate) fn reset(&self) -> Result<()> {
-        firewall::clear();
-        self.bed.pod_faults.keep_killed.store(false, Ordering::Relaxed);
-        self.bed.pod_faults.not_ready.store(false, Ordering::Relaxed);
-        self.bed.kubelet.refuse_metrics(None);
-        let kubectl = self.kubectl();
-        kubectl.try_words("delete service metrics-server -n kube-system --ignore-not-found")?;
-        kubectl.try_words("delete hpa -n shop --all")?;
-        kubectl.try_words("delete hpa -n printer --all --ignore-not-found")?;
-        kubectl.try_words("delete deployment sidecar -n shop --ignore-not-found")?;
-        kubectl.run_with_input(&["apply", "-f", "-"], testbed::METRICS_SERVER_MANIFEST)?;
-        kubectl.apply(include_str!("shop.yaml"));
-        doctor::apply_base(&self.bed)?;
-        self.bed.await_healthy()?;
-        // What a fault has left behind in the doctor may take one round of its slowest look.
-        let begin = Instant::now();
-        while self.doctor.page().verdict()? != "none/healthy" {
-            ensure!(begin.elapsed() < Duration::from_mins(2), "{}", self.doctor.page().summary());
-            std::thread::sleep(Duration::from_millis(500));
+    fn await_shown(&self, shown: &Shown) {
+        match shown {
+            Shown::AtOnce => {}
+            Shown::Reason(reason) => {
+                let words = format!(
+                    "get apiservice {METRICS_API} -o jsonpath={{.status.conditions[?(@.type==\"Available\")].reason}}"
+                );
+                self.await_output(&format!("condition Available: {reason}"), &words, reason);
+            }
+            Shown::Autoscaler { name, condition, reason } => {
+                let words = format!(
+                    "get hpa {name} -n shop -o jsonpath={{.status.conditions[?(@.type==\"{condition}\")].reason}}"
+                );
+                self.await_output(&format!("{condition} of {name}: {reason}"), &words, reason);
+            }
         }
+    }
+
+    /// Makes the fault, waits for what has to be said of it and for nothing else to be blamed, and heals it.
+    pub(crate) fn try_fault(&self, fault: &Fault) -> Result<()> {
+        let over = AtomicBool::new(false);
+        let blamed = thread::scope(|scope| {
+            let watch = scope.spawn(|| self.blamed_until(&over));
+            // The watch has to end whatever happens.
+            let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| -> Result<()> {
+                (fault.inject)(self);
+                self.await_shown(&fault.shown);
+                self.expect(&fault.expected, fault.within)
+            }));
+            over.store(true, Ordering::Relaxed);
+            let blamed = watch.join().unwrap_or_default();
+            tried.unwrap_or_else(|panic| bail!("{}", told(&*panic))).map(|()| blamed)
+        })?;
+        let wrong: Vec<_> = blamed
+            .iter()
+            .filter(|verdict| *verdict != fault.expected.verdict && !fault.on_the_way.contains(&verdict.as_str()))
+            .filter(|verdict| entry(verdict).is_some_and(|entry| entry.role == Role::Root))
+            .collect();
+        ensure!(wrong.is_empty(), "blamed on the way: {wrong:?}");
+        (fault.heal)(self);
+        self.expect_healthy()
+    }
+
+    /// Does something that is no fault, and checks that at no moment a cause was named.
+    pub(crate) fn try_quiet(&self, change: fn(&Self)) -> Result<()> {
+        let over = AtomicBool::new(false);
+        let blamed = thread::scope(|scope| {
+            let watch = scope.spawn(|| self.blamed_until(&over));
+            let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| -> Result<()> {
+                change(self);
+                self.expect_healthy()
+            }));
+            over.store(true, Ordering::Relaxed);
+            let blamed = watch.join().unwrap_or_default();
+            tried.unwrap_or_else(|panic| bail!("{}", told(&*panic))).map(|()| blamed)
+        })?;
+        ensure!(blamed.is_empty(), "blamed though nothing is wrong: {blamed:?}");
         Ok(())
     }
 
-    pub(crate) fn doctor_log_end(&self) -> String {
-        let log = self.doctor.log();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+    /// Every cause that carries the verdict at some moment until then.
+    fn blamed_until(&self, over: &AtomicBool) -> BTreeSet<String> {
+        let mut blamed = BTreeSet::new();
+        while !over.load(Ordering::Relaxed) {
+            if let Ok(verdict) = self.try_page().and_then(|page| page.verdict())
+                && !verdict.starts_with("none/")
+            {
+                blamed.insert(verdict);
+            }
+            thread::sleep(Duration::from_millis(250));
+        }
+        blamed
     }
+
+    /// Scrapes until nothing differs from what is wanted, the report included.
+    fn expect(&self, expected: &Expected, within: Duration) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let page = self.try_page()?;
+            let mut left = expected.differences(&page);
+            if left.is_empty() {
+                left = self.differences_of_report(expected)?;
+            }
+            if left.is_empty() {
+                let mut slowest = self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
+                if within == Fault::PAGE_LIMIT {
+                    *slowest = (*slowest).max(begin.elapsed());
+                }
+                return Ok(());
+            }
+            ensure!(
+                begin.elapsed() < within,
+                "not so after {} s:\n  {}\nThe page says:\n{}",
+                within.as_secs(),
+                left.join("\n  "),
+                page.summary()
+            );
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The verdict's cause is the only finding, and what is held back lies downstream of it or is a symptom.
+    fn differences_of_report(&self, expected: &Expected) -> Result<Vec<String>> {
+        let report = self.doctor().report()?;
+        let names = |key: &str| -> Vec<String> {
+            let findings = report[key].as_array().map(Vec::as_slice).unwrap_or_default();
+            let name = |finding: &serde_json::Value| {
+                format!("{}/{}", finding["step"].as_str().unwrap_or("?"), finding["cause"].as_str().unwrap_or("?"))
+            };
+            findings.iter().map(name).collect()
+        };
+        let mut differences = Vec::new();
+        let findings = names("findings");
+        for other in
+            findings.iter().filter(|name| *name != expected.verdict && !expected.beside.contains(&name.as_str()))
+        {
+            differences.push(format!("{other} is a finding too"));
+        }
+        if let Some(lead) = entry(expected.verdict) {
+            if !findings.iter().any(|name| name == expected.verdict) {
+                differences.push(format!("{} is no finding: {findings:?}", expected.verdict));
+            }
+            let evidence = &report["findings"][0]["evidence"];
+            if evidence.as_array().is_none_or(Vec::is_empty) {
+                differences.push("the verdict has no evidence".to_owned());
+            }
+            for name in names("heldBack") {
+                let downstream = entry(&name).is_some_and(|held| held.role == Role::Symptom || held.stage > lead.stage);
+                if !downstream {
+                    differences.push(format!("{name} is held back, though it lies upstream"));
+                }
+            }
+        }
+        Ok(differences)
+    }
+
+    /// The aggregator reaches metrics-server, every node has samples, and the page says so.
+    pub(crate) fn expect_healthy(&self) -> Result<()> {
+        self.await_shown(&Shown::Reason("Passed"));
+        self.bed.await_healthy()?;
+        self.expect(&Expected { unknown_targets: &[("web", 0.0)], ..HEALTHY }, HEAL_LIMIT).context("healthy again")
+    }
+
+    /// Puts everything back after a row that failed half-way.
+    pub(crate) fn reset(&self) -> Result<()> {
+        firewall::clear();
+        self.bed.pod_faults.heal();
+        self.bed.kubelet.heal();
+        let kubectl = self.kubectl();
+        self.bed.restart_api_server(&[])?;
+        self.doctor().restart(&[])?;
+        for leftovers in [
+            "service,deployment,endpointslice,networkpolicy,resourcequota,serviceaccount -n kube-system -l testbed=fault",
+            "service,deployment,serviceaccount -n kube-system metrics-server",
+            "rolebinding,networkpolicy,resourcequota -n kube-system -l testbed=fault",
+            "configmap -n kube-system aws-auth",
+            "hpa -n shop --all",
+            "deployment,pod -n shop -l testbed=fault",
+            "namespace printer",
+        ] {
+            kubectl.try_words(&format!("delete {leftovers} --ignore-not-found"))?;
+        }
+        // A bundle that is left excludes the manifest's insecureSkipTLSVerify.
+        let verify = r#"{"spec":{"insecureSkipTLSVerify":true,"caBundle":null}}"#;
+        let _ = kubectl.run(&["patch", "apiservice", METRICS_API, "--type=merge", "-p", verify]);
+        kubectl.run_with_input(&["apply", "-f", "-"], &self.manifest)?;
+        kubectl.apply(include_str!("shop.yaml"));
+        doctor::apply_base(&self.bed)?;
+        self.expect_healthy()
+    }
+
+    /// What a person looks at after a failure.
+    pub(crate) fn write_logs(&self, folder: &Path, error: &str) {
+        let report = self.doctor().report().map_or_else(|error| format!("{error:#}"), |report| format!("{report:#}"));
+        let page = self.try_page().map_or_else(|error| format!("{error:#}"), |page| page.summary());
+        let kubectl = self.kubectl();
+        let objects = kubectl
+            .try_words("get apiservices,services,endpointslices,deployments,pods,hpa -A -o yaml")
+            .unwrap_or_else(|error| format!("{error:#}"));
+        let state = Path::new(testbed::isolation::STATE);
+        let files = [
+            ("error.txt", error.to_owned()),
+            ("report.json", report),
+            ("page.txt", page),
+            ("objects.yaml", objects),
+            ("doctor.log", self.doctor().log()),
+            ("metrics-server.log", self.bed.metrics_server_log()),
+            ("kube-apiserver.log", std::fs::read_to_string(state.join("kube-apiserver.log")).unwrap_or_default()),
+        ];
+        // The failure itself is told already.
+        let _ = std::fs::create_dir_all(folder);
+        for (name, text) in files {
+            let _ = std::fs::write(folder.join(name), text);
+        }
+    }
+}
+
+/// The row of the catalogue that `step/cause` names.
+fn entry(name: &str) -> Option<&'static Entry> {
+    catalogue::all().iter().find(|entry| format!("{}/{}", entry.step, entry.id) == name)
+}
+
+/// What a panic says.
+pub(crate) fn told(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }

@@ -30,7 +30,16 @@ pub(crate) fn dashboard() -> Dashboard {
             Section {
                 title: None,
                 first_id: 0,
-                panels: vec![all(), blind(), waiting(), unknown_targets(), which(), containers(), conditions()],
+                panels: vec![
+                    all(),
+                    blind(),
+                    waiting(),
+                    unknown_targets(),
+                    which(),
+                    containers(),
+                    what_to_do(),
+                    conditions(),
+                ],
             },
             Section { title: Some("How it came to be".to_owned()), first_id: 100, panels: vec![history(), causes()] },
         ],
@@ -87,50 +96,65 @@ fn unknown_targets() -> Panel {
 fn which() -> Panel {
     let blind = format!("{} > 0", each("hpa_unknown_targets"));
     let cause = format!("max by (cluster, namespace, hpa, cause) (hpa_unknown_cause{{{SELECTOR}}})");
-    let why = format!(
-        r#"label_replace(label_replace({cause}, "why", "$1", "cause", "(.*)"), "remedy", "$1", "cause", "(.*)")"#
-    );
     let since = format!(
         r#"max by (cluster, namespace, hpa) (hpa_condition_last_transition_timestamp_seconds{{{SELECTOR}, condition="ScalingActive"}}) * 1000 and on (cluster, namespace, hpa) ({blind})"#
     );
     Panel::table(
         "Which, why, since when",
         "Since is the last change of condition ScalingActive: it is older than the fault where only one target of several is unknown.",
-        (24, 8),
+        (14, 8),
     )
     .rows(blind.clone())
     .rows(format!("{} and on (cluster, namespace, hpa) ({blind})", each("hpa_targets")))
-    .rows(why)
+    .rows(cause)
     .rows(since)
     .columns(&[
-        ("cluster", "Cluster"), ("namespace", "Namespace"), ("hpa", "Autoscaler"), ("Value #A", "Unknown"), ("Value #B", "Targets"),
-        ("cause", "Cause"), ("Value #D", "Since"), ("why", "Why"), ("remedy", "What to do"),
+        ("cluster", "Cluster"),
+        ("namespace", "Namespace"),
+        ("hpa", "Autoscaler"),
+        ("Value #A", "Unknown"),
+        ("Value #B", "Targets"),
+        ("cause", "Cause"),
+        ("Value #D", "Since"),
     ])
-    .tall_rows()
-    .field("Cluster", width(110))
-    .field("Namespace", width(110))
-    .field("Autoscaler", width(120))
     .field("Unknown", width(85))
     .field("Targets", width(75))
-    .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}, {"id": "custom.width", "value": 130}]))
+    .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}, {"id": "custom.width", "value": 140}]))
     .field("Cause", json!([
-        {"id": "custom.width", "value": 150},
+        {"id": "custom.width", "value": 170},
         {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/hpa.md#${{__data.fields.Cause}}"), "targetBlank": true}]},
     ]))
-    .field("Why", json!([
-        {"id": "mappings", "value": palette::autoscaler_causes()},
-        {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic", "wrapText": true}},
-        {"id": "custom.width", "value": 330},
-    ]))
-    .field("What to do", json!([{"id": "mappings", "value": palette::autoscaler_remedies()}]))
     .without_data("No autoscaler is seen to be blind")
+}
+
+fn what_to_do() -> Panel {
+    let count = format!("count by (cause) (max by (cluster, namespace, hpa, cause) (hpa_unknown_cause{{{SELECTOR}}}))");
+    Panel::table("What the causes mean and what to do", "Each cause that some autoscaler has, in words.", (24, 6))
+        .rows(format!(
+            r#"label_replace(label_replace({count}, "why", "$1", "cause", "(.*)"), "remedy", "$1", "cause", "(.*)")"#
+        ))
+        .columns(&[("cause", "Cause"), ("Value", "HPAs"), ("why", "Why"), ("remedy", "What to do")])
+        .tall_rows()
+        .field("Cause", width(170))
+        .field("HPAs", width(70))
+        .field(
+            "Why",
+            json!([
+                {"id": "mappings", "value": palette::autoscaler_causes()},
+                {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic", "wrapText": true}},
+                {"id": "custom.width", "value": 520},
+            ]),
+        )
+        .field("What to do", json!([{"id": "mappings", "value": palette::autoscaler_remedies()}]))
+        .unit("short")
+        .without_data("No autoscaler is seen to be blind")
 }
 
 fn containers() -> Panel {
     Panel::table(
         "Containers without a request",
         "One container without the request is enough to make a Utilization target unknown, sidecars included.",
-        (12, 7),
+        (10, 8),
     )
     .rows(format!(
         "max by (cluster, namespace, hpa, container, resource) (hpa_containers_without_request{{{SELECTOR}}})"
@@ -139,7 +163,7 @@ fn containers() -> Panel {
         ("namespace", "Namespace"),
         ("hpa", "Autoscaler"),
         ("container", "Container"),
-        ("resource", "Lacks a request for"),
+        ("resource", "Lacks"),
         ("Value", "Pods"),
     ])
     .field("Pods", width(70))
@@ -151,7 +175,7 @@ fn conditions() -> Panel {
     Panel::table(
         "Conditions",
         "AbleToScale and ScalingActive with their reason, as kubectl describe hpa shows them.",
-        (12, 7),
+        (24, 8),
     )
     .rows(format!("max by (cluster, namespace, hpa, condition, reason) (hpa_condition{{{SELECTOR}}})"))
     .columns(&[

@@ -275,7 +275,7 @@ fn timeout() -> Vec<Panel> {
 
 fn connection_refused() -> Vec<Panel> {
     let places = [
-        ("listen", "metrics-server listens on"),
+        ("listen", "listens on"),
         ("container_port", "containerPort"),
         ("target_port", "targetPort"),
         ("service_port", "Service port"),

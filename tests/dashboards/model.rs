@@ -372,11 +372,11 @@ fn source() -> Value {
     json!({"type": "prometheus", "uid": "${datasource}"})
 }
 
-/// Firing alerts of the shipped rules as marks over all panels: they carry the label `step`.
+/// Firing alerts of the shipped rules as marks over all panels.
 fn alerts() -> Value {
     json!({
         "name": "Firing alerts", "enable": true, "hide": false, "iconColor": FAIL, "datasource": source(),
-        "expr": r#"max by (alertname, step, cause) (ALERTS{alertstate="firing", step!=""})"#,
+        "expr": r#"max by (alertname, step, cause) (ALERTS{alertstate="firing", alertname=~"MetricsServer.*|HPATargetsUnknown", cluster=~"$cluster"})"#,
         "titleFormat": "{{alertname}}", "textFormat": "{{step}} {{cause}}", "step": "60s",
     })
 }

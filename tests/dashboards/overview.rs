@@ -219,10 +219,12 @@ fn findings() -> Panel {
     Panel::table(
         "Findings",
         "What is wrong in itself, with the number of objects; what the verdict explains is left out.",
-        (9, 8),
+        (10, 8),
     )
     .rows(format!("max by (cluster, step, cause) (metrics_server_doctor_findings{{{SELECTOR}}}) > 0"))
     .columns(&[("cluster", "Cluster"), ("step", "Step"), ("cause", "Cause"), ("Value", "Objects")])
+    .field("Cluster", width(110))
+    .field("Step", width(150))
     .field("Objects", width(80))
     .field("Cause", runbook_of_row())
     .unit("short")
@@ -241,11 +243,11 @@ fn candidates() -> Panel {
 fn alerts() -> Panel {
     Panel::table(
         "Firing alerts",
-        "Alerts of the shipped rules that fire now: they carry the label step. Nothing here can also mean that the rules are not loaded.",
-        (9, 8),
+        "Alerts of the shipped rules that fire now. Nothing here can also mean that the rules are not loaded.",
+        (8, 8),
     )
-    .rows(r#"max by (alertname, severity, step, cause) (ALERTS{alertstate="firing", step!=""})"#)
-    .columns(&[("alertname", "Alert"), ("severity", "Severity"), ("step", "Step"), ("cause", "Cause")])
+    .rows(r#"max by (alertname, severity, step, cause) (ALERTS{alertstate="firing", alertname=~"MetricsServer.*|HPATargetsUnknown", cluster=~"$cluster"})"#)
+    .columns(&[("alertname", "Alert"), ("severity", "Severity"), ("cause", "Cause"), ("step", "Step")])
     .field("Cause", runbook_of_row())
     .field("Alert", json!([
         {"id": "custom.width", "value": 230},

@@ -57,25 +57,36 @@ impl Clients {
     ///
     /// When there is no configuration, or one that cannot be read; the text is one line with the whole chain of causes.
     pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, ConnectError> {
-        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-        let config = match kubeconfig {
-            Some(path) => {
-                let named = |text: String| ConnectError(format!("{}: {text}", path.display()));
-                let file = Kubeconfig::read_from(path).map_err(|error| named(without_excerpt(&one_line(&error))))?;
-                Config::from_custom_kubeconfig(file, &options).await.map_err(|error| named(one_line(&error)))?
-            }
-            // `Config::infer` would take a kubeconfig first.
-            None => match (context, Config::incluster()) {
-                (None, Ok(config)) => return Ok(Self { in_cluster: true, ..Self::new(config)? }),
-                (_, in_cluster) => Config::from_kubeconfig(&options).await.map_err(|error| {
-                    let in_cluster = in_cluster.err().map_or_else(String::new, |error| {
-                        format!("; and this is not a pod of a cluster: {}", one_line(&error))
-                    });
-                    ConnectError(format!("{}{in_cluster}", without_excerpt(&one_line(&error))))
-                })?,
+        // `Config::infer` would take a kubeconfig first.
+        if kubeconfig.is_none()
+            && context.is_none()
+            && let Ok(config) = Config::incluster()
+        {
+            return Ok(Self { in_cluster: true, ..Self::new(config)? });
+        }
+        let named = |text: String| match kubeconfig {
+            Some(path) => ConnectError(format!("{}: {text}", path.display())),
+            None => match Config::incluster() {
+                Err(error) if context.is_none() => {
+                    ConnectError(format!("{text}; and this is not a pod of a cluster: {}", one_line(&error)))
+                }
+                _ => ConnectError(text),
             },
         };
-        Self::new(config)
+        let file = match kubeconfig {
+            Some(path) => Kubeconfig::read_from(path),
+            None => Kubeconfig::read(),
+        };
+        let file = file.map_err(|error| named(without_excerpt(&one_line(&error))))?;
+        if let Some(user) = unknown_user(&file, context) {
+            return Err(named(format!("the context names user {user}, and there is no such user in it")));
+        }
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(file, &options).await.map_err(|error| named(one_line(&error)))?;
+        if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
+            return Err(named("the certificate authority of the cluster holds no certificate".to_owned()));
+        }
+        Self::new(config).map_err(|ConnectError(text)| named(text))
     }
 
     /// Both clients for a configuration.
@@ -99,6 +110,14 @@ impl Clients {
         };
         Ok(Self { objects: build(config)?, probes: build(probe_config)?, requests, in_cluster: false })
     }
+}
+
+/// The user that the context names, where there is none of that name: kube would go on without credentials.
+fn unknown_user(file: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let wanted = context.or(file.current_context.as_deref())?;
+    let context = file.contexts.iter().find(|context| context.name == wanted)?.context.as_ref()?;
+    let user = context.user.as_ref().filter(|user| !user.is_empty())?;
+    (!file.auth_infos.iter().any(|known| known.name == *user)).then(|| user.clone())
 }
 
 /// Without the lines of the file that YAML's errors quote: a kubeconfig holds credentials.

@@ -25,7 +25,7 @@ type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// How requests for a resource are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// This code for lists and watches, as a Status.
     Status(u16),
     /// This code for watches only.
@@ -50,10 +50,14 @@ struct State {
     answers: BTreeMap<String, (u16, String)>,
     requests: Vec<String>,
     denied: BTreeSet<String>,
+    /// Users by token.
+    tokens: BTreeMap<String, String>,
+    /// Users or groups, each with a path that they may get.
+    readers: BTreeSet<(String, String)>,
 }
 
 /// A running server; dropping it ends it.
-pub(super) struct FakeServer {
+pub(crate) struct FakeServer {
     state: Arc<Mutex<State>>,
     /// Counts changes; watches wait for it.
     changes: watch::Sender<u64>,
@@ -70,7 +74,7 @@ impl Drop for FakeServer {
 }
 
 impl FakeServer {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let state = Arc::new(Mutex::new(State { version: 100, ..State::default() }));
@@ -98,13 +102,13 @@ impl FakeServer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn clients(&self) -> Clients {
+    pub(crate) fn clients(&self) -> Clients {
         let config = kube::Config::new(self.address.parse::<Uri>().expect("an address"));
         Clients::new(config).expect("clients")
     }
 
     /// Creates or replaces an object.
-    pub(super) fn put(&self, plural: &str, mut object: Value) {
+    pub(crate) fn put(&self, plural: &str, mut object: Value) {
         let mut state = self.state();
         state.version += 1;
         let version = state.version;
@@ -118,7 +122,7 @@ impl FakeServer {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    pub(super) fn delete(&self, plural: &str, namespace: &str, name: &str) {
+    pub(crate) fn delete(&self, plural: &str, namespace: &str, name: &str) {
         let mut state = self.state();
         state.version += 1;
         let version = state.version;
@@ -133,41 +137,60 @@ impl FakeServer {
     }
 
     /// Removes an object without an event: only a new list shows that it is gone.
-    pub(super) fn vanish(&self, plural: &str, namespace: &str, name: &str) {
+    pub(crate) fn vanish(&self, plural: &str, namespace: &str, name: &str) {
         self.state().objects.remove(&(plural.to_owned(), namespace.to_owned(), name.to_owned()));
     }
 
-    pub(super) fn fail(&self, plural: &str, fault: Fault) {
+    pub(crate) fn fail(&self, plural: &str, fault: Fault) {
         self.state().faults.insert(plural.to_owned(), fault);
     }
 
-    pub(super) fn heal(&self, plural: &str) {
+    pub(crate) fn heal(&self, plural: &str) {
         self.state().faults.remove(plural);
     }
 
     /// What the review of permissions answers for a resource.
-    pub(super) fn deny(&self, resource: &str) {
+    pub(crate) fn deny(&self, resource: &str) {
         self.state().denied.insert(resource.to_owned());
     }
 
+    /// Accepts a token as that of a user; all others are unknown.
+    pub(crate) fn issue(&self, token: &str, user: &str) {
+        self.state().tokens.insert(token.to_owned(), user.to_owned());
+    }
+
+    pub(crate) fn revoke(&self, token: &str) {
+        self.state().tokens.remove(token);
+    }
+
+    /// Lets a user, or a group, get a path that is no resource.
+    pub(crate) fn allow_path(&self, subject: &str, path: &str) {
+        self.state().readers.insert((subject.to_owned(), path.to_owned()));
+    }
+
     /// Answers a path always the same.
-    pub(super) fn answer(&self, path: &str, code: u16, body: &str) {
+    pub(crate) fn answer(&self, path: &str, code: u16, body: &str) {
         self.state().answers.insert(path.to_owned(), (code, body.to_owned()));
     }
 
+    /// Takes back what [`Self::answer`] has set.
+    pub(crate) fn forget_answer(&self, path: &str) {
+        self.state().answers.remove(path);
+    }
+
     /// Ends all watches, as a server that restarts does.
-    pub(super) fn cut_watches(&self) {
+    pub(crate) fn cut_watches(&self) {
         self.cuts.send_modify(|count| *count += 1);
     }
 
     /// Forgets all versions so far: who goes on from one of them gets 410.
-    pub(super) fn compact(&self) {
+    pub(crate) fn compact(&self) {
         let mut state = self.state();
         state.version += 1;
         state.compacted = state.version;
     }
 
-    pub(super) fn requests(&self, part: &str) -> usize {
+    pub(crate) fn requests(&self, part: &str) -> usize {
         self.state().requests.iter().filter(|request| request.contains(part)).count()
     }
 }
@@ -200,6 +223,30 @@ impl Handler {
             let review: Value = serde_json::from_slice(&body).unwrap_or_default();
             let resource = review["spec"]["resourceAttributes"]["resource"].as_str().unwrap_or_default();
             let allowed = !self.state().denied.contains(resource);
+            return whole(201, json!({"metadata": {}, "spec": {}, "status": {"allowed": allowed}}).to_string());
+        }
+        let review: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if path.ends_with("/tokenreviews") && self.state().faults.get("tokenreviews") == Some(&Fault::Hang) {
+            tokio::time::sleep(Duration::from_hours(1)).await;
+        }
+        if path.ends_with("/tokenreviews") {
+            let status = match self.state().tokens.get(review["spec"]["token"].as_str().unwrap_or_default()) {
+                Some(user) => {
+                    json!({"authenticated": true, "user": {"username": user, "groups": ["system:authenticated"]}})
+                }
+                None => json!({"error": "invalid bearer token"}),
+            };
+            return whole(201, json!({"metadata": {}, "spec": {"token": ""}, "status": status}).to_string());
+        }
+        if path.ends_with("/subjectaccessreviews") {
+            let spec = &review["spec"];
+            let wanted = &spec["nonResourceAttributes"];
+            let subjects = spec["groups"].as_array().into_iter().flatten().chain([&spec["user"]]);
+            let allowed = wanted["verb"] == "get"
+                && subjects.filter_map(Value::as_str).any(|subject| {
+                    let path = wanted["path"].as_str().unwrap_or_default();
+                    self.state().readers.contains(&(subject.to_owned(), path.to_owned()))
+                });
             return whole(201, json!({"metadata": {}, "spec": {}, "status": {"allowed": allowed}}).to_string());
         }
         let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();

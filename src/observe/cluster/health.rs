@@ -92,6 +92,15 @@ impl ObserverHealth {
         self.permissions.iter().filter(|(_, allowed)| !**allowed).map(|(permission, _)| permission)
     }
 
+    /// What failed last, where no watch has ever had an answer.
+    pub(super) fn trouble_of_all(&self) -> Option<String> {
+        let unanswered = |health: &WatchHealth| health.state == WatchState::Starting && health.last_success.is_none();
+        if !self.watches.values().all(unanswered) {
+            return None;
+        }
+        self.watches.values().find_map(|health| health.trouble.clone())
+    }
+
     /// Whether no watch has ever had an answer although each has tried twice.
     pub(super) fn is_out_of_reach(&self) -> bool {
         !self.watches.is_empty()

@@ -94,13 +94,14 @@ fn known_nodes(snapshot: &Snapshot) -> Option<usize> {
 #[tokio::test]
 async fn the_chain_is_followed_and_lists_of_several_pages_are_read_whole() {
     let server = healthy().await;
-    let snapshot = observe_once(server.clients(), options(), PATIENCE).await;
+    let (snapshot, trouble) = observe_once(server.clients(), options(), PATIENCE).await;
     let chain = Chain::resolve(&snapshot);
     assert!(matches!(chain.service, Observed::Present(_)));
     assert_eq!(chain.selected_pods.complete().map(|pods| pods.len()), Ok(1));
     assert_eq!(known_nodes(&snapshot), Some(5));
     assert_eq!(snapshot.server_version.seen().map(|version| version.minor), Some(37));
     assert!(snapshot.config_maps.get("kube-system", "aws-auth").is_absent());
+    assert_eq!(trouble, None);
     assert_eq!(snapshot.pods.len(), 1, "only metrics-server's pod");
     assert_eq!(server.requests(r#"pods?{"allowWatchBookmarks""#), 1, "one watch of pods");
 }
@@ -217,7 +218,7 @@ async fn a_version_that_is_not_served_gives_way_to_an_older_one() {
     server.answer("/apis/autoscaling/v2/horizontalpodautoscalers", 404, "404 page not found");
     server.fail("networkpolicies", Fault::NotServed);
     server.put("horizontalpodautoscalers", json!({"metadata": {"name": "web", "namespace": "shop"}}));
-    let snapshot = observe_once(server.clients(), options(), PATIENCE).await;
+    let (snapshot, _) = observe_once(server.clients(), options(), PATIENCE).await;
     assert_eq!(snapshot.autoscalers.all().complete().map(|found| found.len()), Ok(1));
     assert!(snapshot.network_policies.in_namespace("kube-system").is_certainly_empty());
 }
@@ -303,7 +304,8 @@ async fn an_api_server_out_of_reach_is_told_before_the_deadline() {
         server.clients()
     };
     let started = std::time::Instant::now();
-    let snapshot = observe_once(clients, options(), Duration::from_mins(1)).await;
+    let (snapshot, trouble) = observe_once(clients, options(), Duration::from_mins(1)).await;
     assert!(started.elapsed() < PATIENCE);
+    assert!(trouble.is_some_and(|trouble| trouble.contains("refused")));
     assert!(matches!(snapshot.nodes.all().gap, Some(NotSeen::Unreachable(_))), "{:?}", snapshot.nodes.all().gap);
 }

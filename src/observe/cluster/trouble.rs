@@ -59,7 +59,7 @@ impl Trouble {
 }
 
 /// An error with all that stands behind it, in one line: kube's own words stop at "client error (Connect)".
-pub(super) fn one_line(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
     // serde_json quotes the value that it could not read.
     if let Some(kube::Error::SerdeError(error)) = error.downcast_ref() {
         return format!("the answer cannot be read: {:?} error", error.classify());

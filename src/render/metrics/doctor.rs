@@ -9,11 +9,15 @@ use crate::{
     observe::cluster::WatchState,
     render::View,
     snapshot::{NotSeen, api_service::METRICS_GROUP},
-    verdict::Verdict,
+    verdict::{Verdict, is_outage},
+    version,
 };
 
-const BUILD_INFO: Family =
-    Family::gauge("metrics_server_doctor_build_info", &["version"], "1, with the version of metrics-server-doctor");
+const BUILD_INFO: Family = Family::gauge(
+    "metrics_server_doctor_build_info",
+    &["version", "revision", "rustc"],
+    "1, with the version of metrics-server-doctor, the commit that it was built from and the compiler",
+);
 const CHECK_STATUS: Family = Family::gauge(
     "metrics_server_doctor_check_status",
     &["step", "check", "status"],
@@ -38,6 +42,11 @@ const FINDINGS: Family = Family::gauge(
     "metrics_server_doctor_findings",
     &["step", "cause"],
     "Objects with this cause, without those that the verdict explains; 0 for causes that were not found",
+);
+const OUTAGE: Family = Family::gauge(
+    "metrics_server_doctor_outage",
+    &["step", "cause"],
+    "1 for a cause in metrics_server_doctor_findings that takes metrics away from everybody, 0 for all others",
 );
 const OBSERVED: Family = Family::gauge(
     "metrics_server_doctor_observed_timestamp_seconds",
@@ -67,6 +76,17 @@ const REQUESTS: Family = Family::counter(
     "Requests of the doctor to the API server by verb, resource and HTTP code; code 0 means no answer",
 );
 
+const CERTIFICATE_CURRENT: Family = Family::gauge(
+    "metrics_server_doctor_tls_certificate_current",
+    &[],
+    "1 where the doctor serves with the certificate files as they are now, 0 where these cannot be used and it serves with the last ones that could; absent over plain HTTP",
+);
+const CERTIFICATE_EXPIRY: Family = Family::gauge(
+    "metrics_server_doctor_tls_certificate_not_after_timestamp_seconds",
+    &[],
+    "Unix time at which the certificate that the doctor serves with expires; absent over plain HTTP",
+);
+
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[
     BUILD_INFO,
@@ -74,6 +94,7 @@ pub(super) const FAMILIES: &[Family] = &[
     VERDICT_SINCE,
     CANDIDATE,
     FINDINGS,
+    OUTAGE,
     CHECK_STATUS,
     OBSERVED,
     FIRST_LOOK,
@@ -81,10 +102,12 @@ pub(super) const FAMILIES: &[Family] = &[
     WATCH_STATE,
     WATCH_OBJECTS,
     REQUESTS,
+    CERTIFICATE_CURRENT,
+    CERTIFICATE_EXPIRY,
 ];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    page.set(&BUILD_INFO, [env!("CARGO_PKG_VERSION")], true);
+    page.set(&BUILD_INFO, [version::VERSION, version::REVISION, version::RUSTC], true);
     page.set_single(&OBSERVED, view.snapshot.observed_at);
     page.set_single(&FIRST_LOOK, view.health.is_none_or(|health| health.first_complete_look));
     write_judgement(view, page);
@@ -97,6 +120,10 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
     for (class, count) in view.requests {
         let resource = qualified(&class.group, &class.resource);
         page.set(&REQUESTS, [class.verb.to_owned(), resource, class.code.to_string()], *count);
+    }
+    if let Some(certificate) = view.certificate {
+        page.set_single(&CERTIFICATE_CURRENT, certificate.current);
+        page.set_single(&CERTIFICATE_EXPIRY, certificate.not_after);
     }
 }
 
@@ -114,13 +141,18 @@ fn write_judgement(view: &View<'_>, page: &mut Page) {
             page.set(&CANDIDATE, labels, true);
         }
     }
-    let mut findings: BTreeMap<Cause, usize> = catalogue::all().iter().map(|entry| (entry.cause, 0)).collect();
+    let mut findings: BTreeMap<Cause, (usize, bool)> =
+        catalogue::all().iter().map(|entry| (entry.cause, (0, false))).collect();
     // Of a finding with several candidates none is found yet.
     for finding in judgement.findings.iter().filter(|finding| finding.candidates.len() < 2) {
-        *findings.entry(finding.candidates.first().copied().unwrap_or(finding.cause)).or_default() += 1;
+        let cause = finding.candidates.first().copied().unwrap_or(finding.cause);
+        let (count, outage) = findings.entry(cause).or_default();
+        *count += 1;
+        *outage |= is_outage(finding);
     }
-    for (cause, count) in findings {
+    for (cause, (count, outage)) in findings {
         page.set(&FINDINGS, [cause.step().id(), cause.id()], count);
+        page.set(&OUTAGE, [cause.step().id(), cause.id()], outage);
     }
 }
 

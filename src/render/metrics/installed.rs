@@ -22,9 +22,14 @@ const METRICS_SERVERS: Family = Family::gauge(
     &[],
     "Workloads of the whole cluster that run an image of metrics-server; more than one is a finding",
 );
+const VERSION_SUPPORTED: Family = Family::gauge(
+    "deployment_version_supported",
+    &["namespace", "deployment"],
+    "1 when metrics-server's compatibility matrix has the version in the workload's image tag for this Kubernetes minor, else 0",
+);
 
 /// The families of this module.
-pub(super) const FAMILIES: &[Family] = &[OWNER, DEPLOYMENT_INFO, METRICS_SERVERS];
+pub(super) const FAMILIES: &[Family] = &[OWNER, DEPLOYMENT_INFO, METRICS_SERVERS, VERSION_SUPPORTED];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
     let chain = &view.chain;
@@ -33,6 +38,13 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
     }
     if let Some(workload) = chain.workload.seen() {
         let version = chain.container().and_then(|container| metrics_server::version(&container.image));
+        let kubernetes = view.snapshot.server_version.seen().copied();
+        if let Some(supported) =
+            version.zip(kubernetes).and_then(|(version, kubernetes)| metrics_server::supports(version, kubernetes))
+        {
+            let labels = [workload.namespace().to_owned(), workload.name().to_owned()];
+            page.set(&VERSION_SUPPORTED, labels, supported);
+        }
         let version = version.map_or_else(|| "other".to_owned(), |version| version.to_string());
         let packaging = metrics_server::packaging(workload).label().to_owned();
         let labels = [workload.namespace().to_owned(), workload.name().to_owned(), version, packaging];

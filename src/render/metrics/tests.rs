@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     check::Status,
     report::Report,
-    snapshot::{Collection, NotSeen, Snapshot},
+    snapshot::{Collection, KubernetesVersion, NotSeen, Observed, Retrieval, Snapshot, retrieval::Outcome},
     steps::Step,
     testing::{healthy, without_service},
 };
@@ -106,4 +106,37 @@ fn label_values_are_escaped() {
     page.set(family, ["a\"b\\c\nd"], true);
     let text = page.to_open_metrics().expect("text");
     assert!(text.contains(r#"="a\"b\\c\nd""#), "{text}");
+}
+
+#[test]
+fn an_outage_is_told_apart_from_what_hurts_some() {
+    let outage = page(&without_service());
+    assert_eq!(outage.get("metrics_server_doctor_outage", &["other_reasons", "service_not_found"]), Some(1.0));
+    // Explained by the missing Service, and so no finding of its own.
+    assert_eq!(outage.get("metrics_server_doctor_outage", &["apiservice", "apiservice_unavailable"]), Some(0.0));
+    let partial = Snapshot { top_nodes: one_node(), ..healthy() };
+    let partial = page(&partial);
+    assert_eq!(partial.get("metrics_server_doctor_findings", &["retrieve", "nodes_without_samples"]), Some(1.0));
+    assert_eq!(partial.get("metrics_server_doctor_outage", &["retrieve", "nodes_without_samples"]), Some(0.0));
+}
+
+/// The answer of the metrics API without the second node.
+fn one_node() -> Observed<Retrieval> {
+    let mut retrieval = healthy().top_nodes;
+    if let Observed::Present(Retrieval { outcome: Outcome::Samples(samples), .. }) = &mut retrieval {
+        samples.truncate(1);
+    }
+    retrieval
+}
+
+#[test]
+fn a_version_is_supported_by_the_matrix_or_not_told() {
+    let supported = |minor| {
+        let server_version = Observed::Present(KubernetesVersion { major: 1, minor });
+        let page = page(&Snapshot { server_version, ..healthy() });
+        page.get("deployment_version_supported", &["kube-system", "metrics-server"])
+    };
+    assert_eq!((supported(34), supported(33)), (Some(1.0), Some(0.0)));
+    let unseen = Snapshot { server_version: Observed::NotSeen(NotSeen::NotLooked), ..healthy() };
+    assert_eq!(page(&unseen).len_of("deployment_version_supported"), 0);
 }

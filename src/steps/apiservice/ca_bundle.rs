@@ -56,7 +56,9 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let bundle = api_service.spec.ca_bundle.as_deref().unwrap_or("");
     let silent = unanswered(context);
     if bundle.is_empty() {
-        if unknown_authority || silent.is_some() {
+        // Names are compared first, and metrics-server's own certificate has none that fits; no system root signs .svc.
+        let other_name = message.as_deref().is_some_and(|message| message.contains("certificate is valid for"));
+        if unknown_authority || other_name || silent.is_some() {
             let finding = told(Cause::CaBundleMissing, "the certificate is to be verified, and there is no caBundle")
                 .evidence("spec.insecureSkipTLSVerify is not true, spec.caBundle is empty");
             return Ok(Outcome::fail(silent.iter().fold(finding, |finding, told| finding.evidence(told.clone()))));
@@ -195,6 +197,11 @@ mod tests {
         let unknown = "tls: failed to verify certificate: x509: certificate signed by unknown authority";
         for (ca_bundle, message, expected) in [
             (None, Some(unknown), Some(Cause::CaBundleMissing)),
+            (
+                None,
+                Some("x509: certificate is valid for localhost, localhost, not metrics-server.kube-system.svc"),
+                Some(Cause::CaBundleMissing),
+            ),
             (None, None, None),
             (Some(bundle((2030, 1, 1))), Some(unknown), Some(Cause::CaBundleMismatch)),
             (Some(bundle((2030, 1, 1))), None, None),

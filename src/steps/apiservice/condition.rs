@@ -203,10 +203,13 @@ fn tls(
 ) -> Finding {
     let wrong_certificate =
         ["certificate is valid for", "legacy Common Name", "doesn't contain any IP SANs", "not valid for any names"];
+    let bundle = api_service.spec.ca_bundle.as_deref().is_some_and(|bundle| !bundle.is_empty());
     if wrong_certificate.iter().any(|text| message.contains(text)) {
+        if !bundle {
+            return symptom("its serving certificate is not accepted", &[Cause::CaBundleMissing]);
+        }
         return root(Cause::ServingCertificateInvalid, "its serving certificate is made for another name");
     }
-    let bundle = api_service.spec.ca_bundle.as_deref().is_some_and(|bundle| !bundle.is_empty());
     if message.contains("certificate has expired or is not yet valid") {
         let candidates: &[Cause] = if bundle {
             &[Cause::ServingCertificateInvalid, Cause::CaBundleExpired]
@@ -270,7 +273,8 @@ mod tests {
             ("lookup x: no such host", Cause::NameResolution),
             (
                 "x509: certificate is valid for localhost, not metrics-server.kube-system.svc",
-                Cause::ServingCertificateInvalid,
+                // Without a caBundle no certificate would do; see check ca_bundle.
+                Cause::ApiServiceUnavailable,
             ),
             ("bad status from https://10.0.0.1:1: 404", Cause::AnotherServerAnswers),
             ("http: server gave HTTP response to HTTPS client", Cause::AnotherServerAnswers),
@@ -296,6 +300,16 @@ mod tests {
         assert_eq!(run(Step::Apiservice, "available", &snapshot).status, Status::Unknown);
         snapshot.api_services = failed("no route to host").api_services;
         assert_eq!(run(Step::Apiservice, "available", &snapshot).findings[0].cause, Cause::NoRoute);
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_blamed_where_there_is_a_bundle_to_check_it_with() {
+        let mut snapshot = failed("x509: certificate is valid for localhost, not metrics-server.kube-system.svc");
+        let mut api_service = snapshot.api_services.iter().next().cloned().expect("an APIService");
+        api_service.spec.ca_bundle = Some("a bundle".to_owned());
+        snapshot.api_services = Collection::complete([api_service]);
+        let outcome = run(Step::Apiservice, "available", &snapshot);
+        assert_eq!(outcome.findings[0].cause, Cause::ServingCertificateInvalid);
     }
 
     #[test]

@@ -72,7 +72,10 @@ impl PortChain {
         let mut ports = Self::default();
         let Some(reference) = chain.service_reference() else { return ports };
         ports.api_service_port = Some(reference.effective_port());
-        let Some(service) = chain.service.seen() else { return ports };
+        // An ExternalName Service leads to no pod, and the aggregator asks for no port of it.
+        let Some(service) = chain.service.seen().filter(|service| service.spec.kind != "ExternalName") else {
+            return ports;
+        };
         let service_port = chain.service_port();
         ports.service_port = service_port.map(|port| port.port);
         ports.set(Hop::ServicePort, service_port.is_none_or(|port| port.effective_protocol() != "TCP"));
@@ -367,6 +370,17 @@ mod tests {
             assert_eq!(ports.mismatches(), [], "{line}");
             assert_eq!(run(Step::ConnectionRefused, "port_chain", &ports.snapshot()).status, Status::Pass, "{line}");
         }
+    }
+
+    #[test]
+    fn an_external_name_has_no_port_chain() {
+        let mut snapshot = healthy();
+        let mut service = snapshot.services.iter().next().cloned().expect("a Service");
+        service.spec.kind = "ExternalName".to_owned();
+        service.spec.ports.clear();
+        snapshot.services = Collection::complete([service]);
+        let ports = PortChain::of(&snapshot, &Chain::resolve(&snapshot));
+        assert!(Hop::ALL.into_iter().all(|hop| ports.mismatch(hop).is_none()));
     }
 
     #[test]

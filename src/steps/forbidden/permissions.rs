@@ -47,7 +47,7 @@ impl Permission {
     }
 
     fn attributes(self) -> Attributes<'static> {
-        let cluster = |verb, group, resource| Attributes { verb, group, resource, name: "", namespace: "" };
+        let cluster = |verb, group, resource| Attributes { verb, group, resource, ..Attributes::default() };
         match self {
             Self::NodesMetrics => cluster("get", "", "nodes/metrics"),
             Self::NodesStats => cluster("get", "", "nodes/stats"),
@@ -61,6 +61,7 @@ impl Permission {
                 resource: "configmaps",
                 name: "extension-apiserver-authentication",
                 namespace: "kube-system",
+                ..Attributes::default()
             },
         }
     }
@@ -169,6 +170,12 @@ fn autoscaler_is_served(context: &Context<'_>) -> bool {
         let metrics = autoscaler.spec.metrics.iter().enumerate();
         active && metrics.clone().any(|(index, metric)| metric.is_resource() && !autoscaler.is_unknown(index))
     })
+}
+
+/// Whether every permission whose absence would be this cause is granted now, so that what a log tells of it is history.
+pub fn granted_by_now(context: &Context<'_>, cause: Cause) -> bool {
+    let mut answers = granted(context).into_iter().filter(|(permission, ..)| permission.cause() == cause).peekable();
+    answers.peek().is_some() && answers.all(|(_, decision, _)| matches!(decision, Decision::Allowed(_)))
 }
 
 /// Whether what is seen to work proves that the permission is there, whoever grants it: other authorizers than RBAC may.

@@ -12,6 +12,11 @@ use rcgen::{
 
 use crate::isolation::{API_SERVER_ADDRESS, KUBELET_ADDRESS};
 
+/// The group of the caller without a name.
+pub const NAMELESS_GROUP: &str = "testbed:nameless";
+/// The token of the caller without a name.
+pub const NAMELESS_TOKEN: &str = "testbed-nameless";
+
 /// Files in PEM that the programs are started with.
 #[derive(Debug)]
 pub struct Certificates {
@@ -29,6 +34,13 @@ impl Certificates {
             [API_SERVER_ADDRESS, "127.0.0.1", "10.96.0.1", "kubernetes.default.svc", "kubernetes", "localhost"];
         made.issue(&cluster, "apiserver", "kube-apiserver", None, &server_names)?;
         made.issue(&cluster, "kubelet", "kubelet", None, &[KUBELET_ADDRESS])?;
+        made.issue(&cluster, "kubelet-without-address", "kubelet", None, &["node.example"])?;
+        let unknown = Authority::create("somebody")?;
+        made.write("unknown-ca.crt", &unknown.certificate)?;
+        made.issue(&unknown, "kubelet-of-unknown-authority", "kubelet", None, &[KUBELET_ADDRESS])?;
+        made.write("expired-ca.crt", &Authority::expired("somebody that was")?.certificate)?;
+        made.issue(&cluster, "other-service", "metrics", None, &["metrics.monitoring.svc"])?;
+        made.issue(&cluster, "metrics-server", "metrics-server", None, &["metrics-server.kube-system.svc"])?;
         made.issue(&cluster, "apiserver-kubelet-client", "kube-apiserver-kubelet-client", Some("system:masters"), &[])?;
         made.issue(&cluster, "admin", "testbed-admin", Some("system:masters"), &[])?;
         made.issue(&cluster, "controller-manager", "system:kube-controller-manager", None, &[])?;
@@ -38,12 +50,19 @@ impl Certificates {
         let service_accounts = KeyPair::generate()?;
         made.write("service-accounts.key", &service_accounts.serialize_pem())?;
         made.write("service-accounts.pub", &service_accounts.public_key_pem())?;
+        // Somebody with a group and without a name, as an entry of aws-auth without username makes.
+        made.write("tokens.csv", &format!("{NAMELESS_TOKEN},,1,{NAMELESS_GROUP}\n"))?;
         Ok(made)
     }
 
     /// The path of a file of that name.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// A certificate as `spec.caBundle` of an `APIService` holds it.
+    pub fn bundle(&self, name: &str) -> Result<String> {
+        Ok(base64(&fs::read_to_string(self.path(name))?))
     }
 
     /// A kubeconfig for the holder of one of the client certificates, whole in itself.
@@ -111,8 +130,19 @@ struct Authority {
 
 impl Authority {
     fn create(name: &str) -> Result<Self> {
-        let key = KeyPair::generate()?;
+        Self::with(name, CertificateParams::default())
+    }
+
+    /// One that signed nothing any more since 2020.
+    fn expired(name: &str) -> Result<Self> {
         let mut params = CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        Self::with(name, params)
+    }
+
+    fn with(name: &str, mut params: CertificateParams) -> Result<Self> {
+        let key = KeyPair::generate()?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -22,16 +22,44 @@ pub struct Component {
     versions: &'static [&'static str],
 }
 
-const KUBERNETES: &str = "kubernetes-1.37.2";
+/// The newest Kubernetes.
+pub const KUBERNETES: &str = "kubernetes-1.37.2";
+/// An older minor of Kubernetes that the doctor is tried on.
+pub const OLDER_KUBERNETES: &str = "kubernetes-1.34.4";
 const PROMETHEUS: &str = "prometheus-3.16.0";
 const HELM: &str = "helm-4.3.1";
+const ALERTMANAGER: &str = "alertmanager-0.35.0";
+const ALERTMANAGER_MODULE: &str = "github.com/prometheus/alertmanager";
+/// Pages of the web interface, which are made outside of Go and so are not in the module's archive; the sources embed them.
+const ALERTMANAGER_PAGES: &[&str] = &["ui/app/dist/elm/index.html", "ui/app/dist/mantine/index.html"];
 const KUBERNETES_VERSIONS: &[&str] = &[
     "k8s.io/component-base/version.gitVersion=v1.37.2",
     "k8s.io/component-base/version.gitMajor=1",
     "k8s.io/component-base/version.gitMinor=37",
 ];
 
-/// Everything that can be built, the quick ones first.
+const OLDER_KUBERNETES_VERSIONS: &[&str] = &[
+    "k8s.io/component-base/version.gitVersion=v1.34.4",
+    "k8s.io/component-base/version.gitMajor=1",
+    "k8s.io/component-base/version.gitMinor=34",
+];
+
+/// The newest metrics-server.
+pub const METRICS_SERVER_0_9: Component = Component {
+    program: "metrics-server",
+    folder: "metrics-server-0.9.0",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    versions: &["sigs.k8s.io/metrics-server/pkg/version.gitVersion=v0.9.0"],
+};
+/// The oldest metrics-server that can be built.
+pub const METRICS_SERVER_0_7: Component = Component {
+    program: "metrics-server",
+    folder: "metrics-server-0.7.2",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    versions: &["sigs.k8s.io/metrics-server/pkg/version.gitVersion=v0.7.2"],
+};
+
+/// Everything that can be built, the quick ones first; of several versions of a program the newest first.
 pub const ALL: &[Component] = &[
     Component { program: "etcd", folder: "etcd-3.7.3", package: "go.etcd.io/etcd/server/v3", versions: &[] },
     Component {
@@ -46,12 +74,8 @@ pub const ALL: &[Component] = &[
         package: "helm.sh/helm/v4/cmd/helm",
         versions: &["helm.sh/helm/v4/internal/version.version=v4.3.1"],
     },
-    Component {
-        program: "metrics-server",
-        folder: "metrics-server-0.9.0",
-        package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
-        versions: &["sigs.k8s.io/metrics-server/pkg/version.gitVersion=v0.9.0"],
-    },
+    METRICS_SERVER_0_9,
+    METRICS_SERVER_0_7,
     Component {
         program: "kube-apiserver",
         folder: KUBERNETES,
@@ -65,6 +89,18 @@ pub const ALL: &[Component] = &[
         versions: KUBERNETES_VERSIONS,
     },
     Component {
+        program: "kube-apiserver",
+        folder: OLDER_KUBERNETES,
+        package: "k8s.io/kubernetes/cmd/kube-apiserver",
+        versions: OLDER_KUBERNETES_VERSIONS,
+    },
+    Component {
+        program: "kube-controller-manager",
+        folder: OLDER_KUBERNETES,
+        package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+        versions: OLDER_KUBERNETES_VERSIONS,
+    },
+    Component {
         program: "promtool",
         folder: PROMETHEUS,
         package: "github.com/prometheus/prometheus/cmd/promtool",
@@ -76,12 +112,36 @@ pub const ALL: &[Component] = &[
         package: "github.com/prometheus/prometheus/cmd/prometheus",
         versions: &[],
     },
+    Component {
+        program: "amtool",
+        folder: ALERTMANAGER,
+        package: "github.com/prometheus/alertmanager/cmd/amtool",
+        versions: &[],
+    },
+    Component {
+        program: "alertmanager",
+        folder: ALERTMANAGER,
+        package: "github.com/prometheus/alertmanager/cmd/alertmanager",
+        versions: &[],
+    },
+    Component {
+        program: "vmalert",
+        folder: "victoria-metrics-1.148.0",
+        package: "github.com/VictoriaMetrics/VictoriaMetrics/app/vmalert",
+        versions: &[],
+    },
 ];
 
 /// The project's root folder.
 pub fn project_root() -> PathBuf {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_folder.ancestors().nth(2).unwrap_or(crate_folder).to_owned()
+}
+
+/// A program of one of the versions of Kubernetes.
+pub(crate) fn of_kubernetes(program: &str, folder: &str) -> Result<Component> {
+    let found = ALL.iter().find(|component| component.program == program && component.folder == folder);
+    found.copied().with_context(|| format!("no component `{program}` of {folder}"))
 }
 
 /// The component with that program name.
@@ -100,7 +160,10 @@ impl Component {
 
     /// The program where it is already: in `KUBEBUILDER_ASSETS`, else where this project builds it.
     pub fn find(&self) -> Option<PathBuf> {
-        let assets = env::var_os("KUBEBUILDER_ASSETS").map(|folder| Path::new(&folder).join(self.program));
+        // What it holds has no version, so it stands for the newest only.
+        let newest = named(self.program).is_ok_and(|newest| newest.folder == self.folder);
+        let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|_| newest);
+        let assets = assets.map(|folder| Path::new(&folder).join(self.program));
         assets.into_iter().chain([self.built()]).find(|path| path.is_file())
     }
 
@@ -116,8 +179,39 @@ impl Component {
         }
     }
 
-    fn build(&self) -> Result<PathBuf> {
+    /// The folder to build in: the pinned Go module, or where its archive lacks files a completed copy of what it pins.
+    fn sources(&self) -> Result<PathBuf> {
         let module = project_root().join("tests/components").join(self.folder);
+        if self.folder != ALERTMANAGER {
+            return Ok(module);
+        }
+        let output = Command::new("go")
+            .current_dir(&module)
+            .env("GOFLAGS", "-mod=readonly")
+            .args(["mod", "download", "-json", ALERTMANAGER_MODULE])
+            .output()
+            .context("`go` does not start")?;
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let archive = told["Dir"].as_str().with_context(|| format!("cannot download {ALERTMANAGER_MODULE}: {told}"))?;
+        let copy = project_root().join(".components").join(self.folder).join("source");
+        std::fs::create_dir_all(&copy)?;
+        // Files of the module cache are read-only, and so would be their copies.
+        let copied = Command::new("cp")
+            .args(["--recursive", "--no-preserve=mode", "--no-target-directory"])
+            .arg(archive)
+            .arg(&copy)
+            .status()?;
+        anyhow::ensure!(copied.success(), "cannot copy {archive}");
+        for page in ALERTMANAGER_PAGES {
+            let page = copy.join(page);
+            std::fs::create_dir_all(page.parent().context("a page without folder")?)?;
+            std::fs::write(page, "<title>Alertmanager</title>\n")?;
+        }
+        Ok(copy)
+    }
+
+    fn build(&self) -> Result<PathBuf> {
+        let module = self.sources()?;
         let output = self.built();
         let unfinished = output.with_extension("unfinished");
         let mut flags = "-s -w".to_owned();

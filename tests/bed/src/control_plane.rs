@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     certificates::Certificates,
-    components,
+    components::{self, Component},
     isolation::{API_SERVER_ADDRESS, STATE},
     kubectl::Kubectl,
 };
@@ -28,11 +28,13 @@ struct Server {
 }
 
 impl Server {
-    fn start(name: &'static str, arguments: &[String]) -> Result<Self> {
+    fn start(component: Component, arguments: &[String], environment: &[(&str, String)]) -> Result<Self> {
+        let name = component.program;
         let log = Path::new(STATE).join(format!("{name}.log"));
-        let output = File::create(&log)?;
-        let child = Command::new(components::program(name)?)
+        let output = File::options().create(true).append(true).open(&log)?;
+        let child = Command::new(component.find_or_build()?)
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -52,44 +54,69 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
+impl Server {
+    fn end(&mut self) {
+        // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
 /// The running control plane, ended in this order when dropped.
 #[derive(Debug)]
 pub(crate) struct ControlPlane {
-    _controller_manager: Server,
-    _api_server: Server,
-    _etcd: Server,
+    kubernetes: &'static str,
+    api_server_flags: Vec<String>,
+    controller_manager: Server,
+    api_server: Server,
+    etcd: Server,
 }
 
 impl ControlPlane {
-    /// Starts all three and waits until the API server and the first controllers work.
-    pub(crate) fn start(certificates: &Certificates) -> Result<Self> {
+    /// Starts all three, of that version of Kubernetes, and waits until the API server and the first controllers work.
+    pub(crate) fn start(certificates: &Certificates, kubernetes: &'static str) -> Result<Self> {
         let state = Path::new(STATE);
         fs::write(state.join("kubeconfig"), certificates.kubeconfig_for_certificate("admin")?)?;
         let controllers = state.join("controller-manager.kubeconfig");
         fs::write(&controllers, certificates.kubeconfig_for_certificate("controller-manager")?)?;
-        let audit = state.join("audit-policy.yaml");
-        fs::write(&audit, crate::audit::policy())?;
+        fs::write(state.join("audit-policy.yaml"), crate::audit::policy())?;
 
-        let mut etcd = Server::start("etcd", &etcd_flags(state))?;
-        let mut api_server = Server::start("kube-apiserver", &api_server_flags(certificates, state))?;
-        wait_until("the API server answers", "get --raw=/readyz", &mut [&mut etcd, &mut api_server])?;
+        let mut etcd = Server::start(components::named("etcd")?, &etcd_flags(state), &[])?;
+        let api_server_flags = api_server_flags(certificates, state);
+        let component = components::of_kubernetes("kube-apiserver", kubernetes)?;
+        let mut api_server = Server::start(component, &api_server_flags, &[])?;
+        wait_until("the API server answers", READY, &mut [&mut etcd, &mut api_server])?;
+        let component = components::of_kubernetes("kube-controller-manager", kubernetes)?;
         let mut controller_manager =
-            Server::start("kube-controller-manager", &controller_manager_flags(certificates, &controllers))?;
+            Server::start(component, &controller_manager_flags(certificates, &controllers), &[])?;
         wait_until(
             "the controllers work",
             "get serviceaccount default -n kube-system",
             &mut [&mut etcd, &mut api_server, &mut controller_manager],
         )?;
-        Ok(Self { _controller_manager: controller_manager, _api_server: api_server, _etcd: etcd })
+        Ok(Self { kubernetes, api_server_flags, controller_manager, api_server, etcd })
+    }
+
+    /// Ends the API server and starts it again, with these flags besides its own (the last of a name wins) and these
+    /// variables; returns when it answers.
+    pub(crate) fn restart_api_server(&mut self, flags: &[&str], environment: &[(&str, String)]) -> Result<()> {
+        self.api_server.end();
+        let all: Vec<String> =
+            self.api_server_flags.iter().cloned().chain(flags.iter().map(|&flag| flag.to_owned())).collect();
+        self.api_server =
+            Server::start(components::of_kubernetes("kube-apiserver", self.kubernetes)?, &all, environment)?;
+        let servers = &mut [&mut self.etcd, &mut self.api_server, &mut self.controller_manager];
+        wait_until("the API server answers again", READY, servers)
     }
 }
+
+const READY: &str = "get --raw=/readyz";
 
 fn wait_until(what: &str, words: &str, servers: &mut [&mut Server]) -> Result<()> {
     let begin = Instant::now();
@@ -125,6 +152,7 @@ fn api_server_flags(certificates: &Certificates, state: &Path) -> Vec<String> {
         format!("--audit-policy-file={}", state.join("audit-policy.yaml").display()),
         format!("--audit-log-path={}", state.join("audit.log").display()),
         file("client-ca-file", "ca.crt"),
+        file("token-auth-file", "tokens.csv"),
         file("tls-cert-file", "apiserver.crt"),
         file("tls-private-key-file", "apiserver.key"),
         file("service-account-key-file", "service-accounts.pub"),

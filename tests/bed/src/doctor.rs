@@ -6,11 +6,11 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::{
     Bed, components,
@@ -41,24 +41,34 @@ impl Doctor {
         let kubeconfig = bed.kubeconfig_of(ACCOUNT, ACCOUNT)?;
         let network = PodNetwork::create("doctor", 2, 10)?;
         let address = SocketAddr::new(network.address.parse()?, PORT);
-        let log = File::create(Path::new(STATE).join("doctor.log"))?;
-        let server = network
-            .command(binary)
-            .args(["serve", "--listen-address", &address.to_string(), "--kubeconfig"])
-            .arg(&kubeconfig)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("the doctor does not start")?;
+        let server = serve(&network, binary, address, &kubeconfig, &[])?;
         let doctor = Self { binary: binary.to_owned(), kubeconfig, network, server, address };
-        wait_for("the doctor to be ready", Duration::from_secs(30), || {
-            let (status, body) = crate::page::get(address, "/readyz")?;
+        doctor.await_ready()?;
+        Ok(doctor)
+    }
+
+    /// Ends `serve` and starts it anew, with these variables.
+    pub fn restart(&mut self, environment: &[(&str, &str)]) -> Result<()> {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+        self.server = serve(&self.network, &self.binary, self.address, &self.kubeconfig, environment)?;
+        self.await_ready()
+    }
+
+    fn await_ready(&self) -> Result<()> {
+        wait_for("the doctor to be ready", Duration::from_mins(1), || {
+            let (status, body) = crate::page::get(self.address, "/readyz")?;
             anyhow::ensure!(status == 200, "/readyz answers {status}: {body}");
             Ok(())
         })
-        .with_context(|| doctor.log())?;
-        Ok(doctor)
+        .with_context(|| self.log())
+    }
+
+    /// The report that `/api/v1/report` gives.
+    pub fn report(&self) -> Result<Value> {
+        let (status, body) = crate::page::get(self.address, "/api/v1/report")?;
+        anyhow::ensure!(status == 200, "/api/v1/report answers {status}: {body}");
+        Ok(serde_json::from_str(&body)?)
     }
 
     /// One scrape.
@@ -68,39 +78,6 @@ impl Doctor {
     /// When it does not answer.
     pub fn page(&self) -> Page {
         Page::scrape(self.address).unwrap_or_else(|error| panic!("no page: {error:#}\n{}", self.log()))
-    }
-
-    /// Scrapes until nothing differs from what is wanted; `differences` names what does.
-    ///
-    /// # Panics
-    ///
-    /// When the limit is over, with the differences and what the page says.
-    pub fn await_page(&self, what: &str, limit: Duration, differences: impl Fn(&Page) -> Vec<String>) -> Page {
-        let begin = Instant::now();
-        loop {
-            let page = self.page();
-            let left = differences(&page);
-            if left.is_empty() {
-                return page;
-            }
-            assert!(
-                begin.elapsed() < limit,
-                "{what}: not on the page after {} s:\n  {}\nThe page says:\n{}",
-                limit.as_secs(),
-                left.join("\n  "),
-                page.summary()
-            );
-            thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    /// Scrapes until it is so.
-    ///
-    /// # Panics
-    ///
-    /// When the limit is over, with what the page says.
-    pub fn await_that(&self, what: &str, limit: Duration, holds: impl Fn(&Page) -> bool) -> Page {
-        self.await_page(what, limit, |page| if holds(page) { vec![] } else { vec![what.to_owned()] })
     }
 
     /// Runs `check` with these flags to its end.
@@ -116,8 +93,17 @@ impl Doctor {
 
     /// Resident memory in bytes.
     pub fn resident_bytes(&self) -> Option<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory since it was started, in bytes.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
         line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
     }
 
@@ -125,6 +111,27 @@ impl Doctor {
     pub fn log(&self) -> String {
         std::fs::read_to_string(Path::new(STATE).join("doctor.log")).unwrap_or_default()
     }
+}
+
+fn serve(
+    network: &PodNetwork,
+    binary: &Path,
+    address: SocketAddr,
+    kubeconfig: &Path,
+    environment: &[(&str, &str)],
+) -> Result<Child> {
+    let log = File::options().create(true).append(true).open(Path::new(STATE).join("doctor.log"))?;
+    network
+        .command(binary)
+        // A kubeconfig hides that it runs like a pod.
+        .args(["serve", "--dial=always", "--listen-address", &address.to_string(), "--kubeconfig"])
+        .arg(kubeconfig)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("the doctor does not start")
 }
 
 impl Drop for Doctor {

@@ -14,6 +14,8 @@ const INSIDE: &str = "TESTBED_INSIDE";
 
 /// Where the bed keeps its files: memory that goes with the namespace.
 pub const STATE: &str = "/run/testbed";
+/// A folder that nobody can write to.
+pub(crate) const READ_ONLY: &str = "/run/testbed/read-only";
 /// Address of the API server.
 pub const API_SERVER_ADDRESS: &str = "198.18.0.1";
 /// Address of the kubelet that plays all nodes; probes come from it.
@@ -41,7 +43,9 @@ pub fn enter() -> Result<()> {
 fn set_up() -> Result<()> {
     run("mount", &["-t", "tmpfs", "testbed", "/run"])?;
     std::fs::create_dir_all("/run/netns")?;
-    std::fs::create_dir_all(STATE)?;
+    std::fs::create_dir_all(READ_ONLY)?;
+    run("mount", &["-t", "tmpfs", "-o", "ro,mode=755", "testbed", READ_ONLY])?;
+    name_server()?;
     for command in [
         "link set lo up",
         "link add bed type bridge",
@@ -52,6 +56,22 @@ fn set_up() -> Result<()> {
         ip(command)?;
     }
     Ok(())
+}
+
+/// Lets every program ask the bed's own name server, which knows no name.
+fn name_server() -> Result<()> {
+    let text = format!("nameserver {API_SERVER_ADDRESS}\noptions timeout:1 attempts:1\n");
+    if let Ok(target) = std::fs::read_link("/etc/resolv.conf") {
+        // A link into /run, as of systemd-resolved, leads into the new /run.
+        let target = Path::new("/etc").join(target);
+        if let Some(folder) = target.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        return Ok(std::fs::write(target, text)?);
+    }
+    let own = Path::new(STATE).join("resolv.conf");
+    std::fs::write(&own, text)?;
+    run("mount", &["--bind", &own.display().to_string(), "/etc/resolv.conf"])
 }
 
 /// Runs `ip` with words separated by blanks.

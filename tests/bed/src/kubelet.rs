@@ -1,9 +1,15 @@
-//! One HTTPS server that plays the kubelet of every node: resource metrics and container logs.
+//! One HTTPS server that plays the kubelet of every node: resource metrics and container logs. As a real kubelet it asks
+//! the API server who its callers are and what they may read.
+
+mod access;
+mod faults;
+mod page;
+mod tls;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt::Write,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use anyhow::{Context, Result};
@@ -17,9 +23,14 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use tokio::net::TcpListener;
-use tokio_rustls::{TlsAcceptor, rustls};
+use kube::Client;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 
+pub use self::faults::{MetricsFault, ServingCertificate};
+use self::{access::Access, faults::Faults, page::RunningPod, tls::Acceptors};
 use crate::{
     certificates::Certificates,
     isolation::KUBELET_ADDRESS,
@@ -29,36 +40,42 @@ use crate::{
 /// The port on which it serves, as every kubelet does.
 pub const PORT: u16 = 10250;
 
-/// Seconds of processor time that every container is said to use in a second.
-const CONTAINER_CPU: f64 = 0.1;
-const CONTAINER_MEMORY: u64 = 50 << 20;
-
-#[derive(Debug)]
-struct RunningPod {
-    node: String,
-    containers: Vec<String>,
-    started: Timestamp,
-}
-
-type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 type Names = (String, String);
 
 #[derive(Debug, Default)]
 struct State {
     pods: BTreeMap<Names, RunningPod>,
     logs: HashMap<(String, String, String), Arc<ContainerLog>>,
-    refuse_metrics: Option<StatusCode>,
+    faults: Faults,
 }
 
 /// What the kubelet knows, shared by its server and by those who run pods.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Kubelet {
     state: Mutex<State>,
+    certificate: watch::Sender<ServingCertificate>,
+    access: OnceLock<Access>,
+}
+
+impl Default for Kubelet {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            certificate: watch::Sender::new(ServingCertificate::Signed),
+            access: OnceLock::new(),
+        }
+    }
 }
 
 impl Kubelet {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks this API server about callers from now on; until then nobody is let in.
+    pub(crate) fn ask(&self, client: Client) {
+        let _ = self.access.set(Access::new(client));
     }
 
     /// Counts the pod's containers among what the node runs.
@@ -80,42 +97,65 @@ impl Kubelet {
         Arc::clone(self.state().logs.entry(key).or_default())
     }
 
-    /// Answers requests for metrics with this status from now on; `None` heals.
-    pub fn refuse_metrics(&self, status: Option<u16>) {
-        self.state().refuse_metrics = status.and_then(|status| StatusCode::from_u16(status).ok());
+    /// Requests for the metrics of that node, or of every node, go wrong in this way from now on.
+    pub fn fault(&self, node: Option<&str>, fault: MetricsFault) {
+        self.state().faults.begin(node, fault);
+    }
+
+    /// Serves with another certificate from now on; open connections end.
+    pub fn serve_with(&self, certificate: ServingCertificate) {
+        self.certificate.send_replace(certificate);
+    }
+
+    /// Whether the right `nodes/stats` is enough for metrics, for objects of versions whose program cannot be built.
+    pub fn accept_statistics_right(&self, accept: bool) {
+        if let Some(access) = self.access.get() {
+            access.accept_statistics_right(accept);
+        }
+    }
+
+    /// Ends every fault.
+    pub fn heal(&self) {
+        self.state().faults = Faults::default();
+        self.serve_with(ServingCertificate::Signed);
     }
 
     /// Serves until the process ends.
     pub(crate) async fn serve(self: Arc<Self>, certificates: &Certificates) -> Result<()> {
-        let acceptor = TlsAcceptor::from(Arc::new(server_configuration(certificates)?));
+        let acceptors = Arc::new(Acceptors::new(certificates)?);
         let listener = TcpListener::bind((KUBELET_ADDRESS, PORT)).await.context("the kubelet's port is taken")?;
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
                 let kubelet = Arc::clone(&self);
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(connection).await else { return };
-                    let service = service_fn(move |request| {
-                        let kubelet = Arc::clone(&kubelet);
-                        async move { Ok::<_, std::convert::Infallible>(kubelet.answer(&request)) }
-                    });
-                    // An error here is the client's end of the connection.
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                });
+                let acceptors = Arc::clone(&acceptors);
+                tokio::spawn(async move { kubelet.serve_connection(connection, &acceptors).await });
             }
         });
         Ok(())
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+    async fn serve_connection(self: Arc<Self>, connection: TcpStream, acceptors: &Acceptors) {
+        let mut certificate = self.certificate.subscribe();
+        let kind = *certificate.borrow_and_update();
+        let Some(stream) = acceptors.accept(kind, connection).await else { return };
+        let service = service_fn(|request| {
+            let kubelet = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(kubelet.answer(&request).await) }
+        });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        // An error here is the client's end of the connection.
+        tokio::select! {
+            _ = connection => {}
+            _ = certificate.changed() => {}
+        }
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let path: Vec<_> = request.uri().path().trim_matches('/').split('/').collect();
         match path.as_slice() {
             ["metrics", "nodes", node, "metrics", "resource"] => {
-                let refused = self.state().refuse_metrics;
-                refused.map_or_else(
-                    || text(StatusCode::OK, self.resource_metrics(node)),
-                    |status| text(status, status.to_string()),
-                )
+                let (status, body) = self.metrics(request, node).await;
+                text(status, body)
             }
             ["containerLogs", namespace, pod, container] => {
                 let query = LogQuery::parse(request.uri().query().unwrap_or_default());
@@ -131,52 +171,30 @@ impl Kubelet {
         }
     }
 
-    /// The page of one node, with samples of this very moment.
-    fn resource_metrics(&self, node: &str) -> String {
-        let now = Timestamp::now();
-        let at = now.as_millisecond();
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit")]
-        let uptime = at as f64 / 1000.0 - 1_700_000_000.0;
-        let mut page = String::new();
-        let mut family = |name: &str, kind: &str, samples: String| {
-            // Writing to a String does not fail.
-            let _ = write!(page, "# HELP {name} [STABLE]\n# TYPE {name} {kind}\n{samples}");
+    async fn metrics(&self, request: &Request<Incoming>, node: &str) -> (StatusCode, String) {
+        let bearer = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        let token = bearer.and_then(|value| value.strip_prefix("Bearer "));
+        let Some(access) = self.access.get() else {
+            return (StatusCode::SERVICE_UNAVAILABLE, "the kubelet is starting\n".to_owned());
         };
-        let state = self.state();
-        let containers: Vec<_> = state
-            .pods
-            .iter()
-            .filter(|(_, pod)| pod.node == node)
-            .flat_map(|((namespace, name), pod)| {
-                pod.containers.iter().map(move |container| {
-                    let labels = format!(r#"{{container="{container}",namespace="{namespace}",pod="{name}"}}"#);
-                    (labels, now.duration_since(pod.started).as_secs_f64(), pod.started)
-                })
-            })
-            .collect();
-        let each = |value: &dyn Fn(f64, Timestamp) -> String| -> String {
-            containers.iter().fold(String::new(), |mut all, (labels, age, started)| {
-                let _ = writeln!(all, "{labels} {}", value(*age, *started));
-                all
-            })
-        };
-        let named = |name: &str, samples: String| -> String {
-            samples.lines().fold(String::new(), |mut all, line| {
-                let _ = writeln!(all, "{name}{line}");
-                all
-            })
-        };
-        let name = "container_cpu_usage_seconds_total";
-        family(name, "counter", named(name, each(&|age, _| format!("{:.6} {at}", (age + 1.0) * CONTAINER_CPU))));
-        let name = "container_memory_working_set_bytes";
-        family(name, "gauge", named(name, each(&|_, _| format!("{CONTAINER_MEMORY} {at}"))));
-        let name = "container_start_time_seconds";
-        family(name, "gauge", named(name, each(&|_, started| format!("{}", started.as_second()))));
-        let name = "node_cpu_usage_seconds_total";
-        family(name, "counter", format!("{name} {:.6} {at}\n", uptime * 0.2));
-        let name = "node_memory_working_set_bytes";
-        family(name, "gauge", format!("{name} {} {at}\n", 1_u64 << 30));
-        page
+        if let Err(refused) = access.may_read_metrics(token).await {
+            return refused;
+        }
+        let faults = self.state().faults.of(node);
+        for fault in &faults {
+            match fault {
+                MetricsFault::Status(code) => {
+                    let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                    return (status, status.to_string());
+                }
+                MetricsFault::Slow(delay) => tokio::time::sleep(*delay).await,
+                MetricsFault::Garbage => {
+                    return (StatusCode::OK, "<html><body>It works!</body></html>\n".to_owned());
+                }
+                MetricsFault::WithoutNode | MetricsFault::EmptyContainers(_) | MetricsFault::Frozen(_) => {}
+            }
+        }
+        (StatusCode::OK, page::resource_metrics(&self.state().pods, node, &faults))
     }
 }
 
@@ -185,15 +203,4 @@ fn text(status: StatusCode, body: String) -> Response<Body> {
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("text/plain; version=0.0.4"));
     response
-}
-
-fn server_configuration(certificates: &Certificates) -> Result<rustls::ServerConfig> {
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-    let chain = CertificateDer::pem_file_iter(certificates.path("kubelet.crt"))?.collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(certificates.path("kubelet.key"))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?)
 }

@@ -3,10 +3,13 @@
 //!
 //! A test calls [`isolation::enter`] first and then [`Bed::start`].
 
+pub mod alertmanager;
 pub mod audit;
 pub mod certificates;
 pub mod components;
 mod control_plane;
+pub mod dashboards;
+mod dns;
 pub mod doctor;
 pub mod firewall;
 pub mod helm;
@@ -15,16 +18,18 @@ pub mod kubectl;
 pub mod kubelet;
 pub mod load;
 pub mod log;
+pub mod measure;
 mod nodes;
 pub mod page;
 pub mod pods;
 mod probe;
 pub mod prometheus;
+mod proxy;
 pub mod wait;
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::AtomicU16},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU16},
     time::Duration,
 };
 
@@ -36,7 +41,6 @@ use kube::{
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
-    sync::watch,
 };
 
 use crate::{
@@ -45,7 +49,7 @@ use crate::{
     isolation::STATE,
     kubectl::Kubectl,
     kubelet::Kubelet,
-    pods::{PodFaults, PodRunner},
+    pods::{PodFaults, PodRunner, Schedule},
     wait::wait_for,
 };
 
@@ -62,57 +66,97 @@ pub struct Bed {
     pub certificates: Arc<Certificates>,
     client: Client,
     runtime: Runtime,
-    _control_plane: ControlPlane,
+    control_plane: Mutex<ControlPlane>,
+}
+
+/// What a bed is made of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The folder of the Kubernetes version below `.components/`.
+    pub kubernetes: &'static str,
+    /// Objects of metrics-server.
+    pub metrics_server: String,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { kubernetes: components::KUBERNETES, metrics_server: METRICS_SERVER_MANIFEST.to_owned() }
+    }
 }
 
 impl Bed {
-    /// Starts a cluster of two nodes with metrics-server, and returns when the metrics API answers.
+    /// Starts a cluster of two nodes with the newest metrics-server, and returns when the metrics API answers.
     ///
     /// # Errors
     ///
     /// When a program is missing and cannot be built, does not start, or the metrics API does not come up in time.
     pub fn start() -> Result<Self> {
-        let bed = Self::start_without_metrics_server()?;
-        bed.install_metrics_server()?;
+        Self::start_as(&Plan::default())
+    }
+
+    /// As [`Bed::start`], of these parts.
+    pub fn start_as(plan: &Plan) -> Result<Self> {
+        let bed = Self::start_control_plane(plan.kubernetes)?;
+        bed.kubectl().run_with_input(&["apply", "-f", "-"], &plan.metrics_server)?;
+        bed.await_healthy()?;
         Ok(bed)
     }
 
-    /// Starts the control plane, the kubelet and two nodes.
+    /// Starts the newest control plane, the kubelet and two nodes.
     pub fn start_without_metrics_server() -> Result<Self> {
-        // What only some tests need they build themselves.
-        let needed = |component: &&components::Component| {
-            !["prometheus", "helm"].iter().any(|other| component.folder.starts_with(other))
-        };
-        for component in components::ALL.iter().filter(needed) {
-            component.find_or_build()?;
+        Self::start_control_plane(components::KUBERNETES)
+    }
+
+    fn start_control_plane(kubernetes: &'static str) -> Result<Self> {
+        for program in ["etcd", "kubectl"] {
+            components::program(program)?;
         }
         let certificates = Arc::new(Certificates::create(&Path::new(STATE).join("certificates"))?);
         let runtime = Runtime::new()?;
         runtime.spawn(end_when_asked());
-        let control_plane = ControlPlane::start(&certificates)?;
+        runtime.block_on(dns::serve())?;
+        runtime.block_on(proxy::serve())?;
+        let control_plane = ControlPlane::start(&certificates, kubernetes)?;
         let kubelet = Arc::new(Kubelet::default());
         runtime.block_on(Arc::clone(&kubelet).serve(&certificates))?;
         let client = runtime.block_on(admin_client())?;
+        kubelet.ask(client.clone());
         let pod_faults = Arc::new(PodFaults::default());
-        let bed = Self { kubelet, pod_faults, certificates, client, runtime, _control_plane: control_plane };
-        bed.runtime.block_on(nodes::create(&bed.client, &nodes::names(1..=2)))?;
+        let control_plane = Mutex::new(control_plane);
+        let bed = Self { kubelet, pod_faults, certificates, client, runtime, control_plane };
+        bed.create_nodes(1..=2)?;
         let runner = Arc::new(PodRunner {
             client: bed.client.clone(),
             kubelet: Arc::clone(&bed.kubelet),
             faults: Arc::clone(&bed.pod_faults),
             certificates: Arc::clone(&bed.certificates),
-            nodes: watch::Sender::new(Vec::new()),
-            next_node: AtomicU16::new(0),
+            schedule: Schedule::default(),
             next_address: AtomicU16::new(0),
         });
         bed.runtime.spawn(runner.run());
         Ok(bed)
     }
 
-    /// Applies the newest manifest and waits until the metrics API has samples of every node.
-    pub fn install_metrics_server(&self) -> Result<()> {
-        self.kubectl().run_with_input(&["apply", "-f", "-"], METRICS_SERVER_MANIFEST)?;
-        self.await_healthy()
+    /// Creates the objects of a large cluster.
+    pub fn put(&self, load: &load::Load) -> Result<()> {
+        self.runtime.block_on(load::put(&self.client, load))
+    }
+
+    /// Creates nodes `node-N`, each Ready.
+    pub fn create_nodes(&self, numbers: std::ops::RangeInclusive<usize>) -> Result<()> {
+        self.runtime.block_on(nodes::create(&self.client, &nodes::names(numbers)))
+    }
+
+    /// Restarts the API server with these flags besides its own.
+    pub fn restart_api_server(&self, flags: &[&str]) -> Result<()> {
+        self.control_plane.lock().unwrap_or_else(PoisonError::into_inner).restart_api_server(flags, &[])
+    }
+
+    /// Restarts the API server with a proxy set that forbids everything but the way to itself and to kubelets.
+    pub fn restart_api_server_behind_proxy(&self) -> Result<()> {
+        let direct = format!("127.0.0.1,{},{}", isolation::API_SERVER_ADDRESS, isolation::KUBELET_ADDRESS);
+        let environment = [("HTTPS_PROXY", proxy::url()), ("NO_PROXY", direct)];
+        self.control_plane.lock().unwrap_or_else(PoisonError::into_inner).restart_api_server(&[], &environment)
     }
 
     /// Waits until the metrics API has samples of every node.
@@ -136,6 +180,13 @@ impl Bed {
         let token = self.runtime.block_on(self.kubectl().token(namespace, account))?;
         let path = Path::new(STATE).join(format!("{namespace}-{account}.kubeconfig"));
         std::fs::write(&path, self.certificates.kubeconfig_for_token(account, &token)?)?;
+        Ok(path)
+    }
+
+    /// A kubeconfig file for whoever has this token.
+    pub fn kubeconfig_with_token(&self, name: &str, token: &str) -> Result<std::path::PathBuf> {
+        let path = Path::new(STATE).join(format!("{name}.kubeconfig"));
+        std::fs::write(&path, self.certificates.kubeconfig_for_token(name, token)?)?;
         Ok(path)
     }
 

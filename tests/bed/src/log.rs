@@ -83,12 +83,17 @@ impl ContainerLog {
         self.runs().current.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
     }
 
+    /// Adds a line that whoever runs the container writes.
+    pub(crate) fn push(&self, text: String) {
+        self.runs().current.push(Line { at: Timestamp::now(), text });
+        self.changed.notify_waiters();
+    }
+
     /// Adds every line of a stream until it ends.
     pub(crate) async fn read_from(self: Arc<Self>, stream: impl AsyncRead + Unpin) {
         let mut lines = BufReader::new(stream).lines();
         while let Ok(Some(text)) = lines.next_line().await {
-            self.runs().current.push(Line { at: Timestamp::now(), text });
-            self.changed.notify_waiters();
+            self.push(text);
         }
     }
 

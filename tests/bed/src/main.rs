@@ -4,7 +4,7 @@ mod background;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testbed::{components, load::Load};
+use testbed::{components, load::Load, measure::Figures};
 
 /// A real Kubernetes control plane with metrics-server, in network namespaces of its own.
 #[derive(Debug, Parser)]
@@ -36,6 +36,21 @@ enum Command {
         #[arg(long, default_value_t = 300)]
         autoscalers: usize,
     },
+    /// Measure what the doctor costs on a large cluster of its own
+    Measure {
+        /// The program to measure
+        #[arg(long, default_value = "target/release/metrics-server-doctor")]
+        doctor: std::path::PathBuf,
+        /// Nodes in all
+        #[arg(long, default_value_t = 500)]
+        nodes: usize,
+        /// Pods, spread over the autoscalers' Deployments
+        #[arg(long, default_value_t = 4000)]
+        pods: usize,
+        /// Autoscalers, each with a Deployment
+        #[arg(long, default_value_t = 300)]
+        autoscalers: usize,
+    },
     /// The cluster itself; what `up` runs
     #[command(hide = true)]
     Run,
@@ -57,6 +72,27 @@ fn main() -> Result<()> {
         Command::Up => background::up(),
         Command::Down => background::down(),
         Command::Load { nodes, pods, autoscalers } => background::load(Load { nodes, pods, autoscalers }),
+        Command::Measure { doctor, nodes, pods, autoscalers } => {
+            testbed::isolation::enter()?;
+            let figures = testbed::measure::measure(&Load { nodes, pods, autoscalers }, &doctor)?;
+            print(&figures);
+            Ok(())
+        }
         Command::Run => background::run(),
     }
+}
+
+fn print(figures: &Figures) {
+    let milliseconds = |percent| figures.quantile(percent).as_secs_f64() * 1000.0;
+    println!("resident memory  {} KiB, at most {} KiB", figures.resident / 1024, figures.peak / 1024);
+    println!("page             {} bytes", figures.page);
+    println!(
+        "scrape           p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms of {}",
+        milliseconds(50),
+        milliseconds(90),
+        milliseconds(99),
+        milliseconds(100),
+        figures.scrapes.len()
+    );
+    println!("verdict          {}", figures.verdict);
 }

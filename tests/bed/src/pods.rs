@@ -1,6 +1,8 @@
 //! Plays scheduler and kubelet for the pods of the bed: binds them, runs metrics-server's for real, and reports status.
 
 mod container;
+mod image;
+mod schedule;
 
 use std::{
     collections::HashMap,
@@ -23,8 +25,17 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
-use self::container::MetricsServer;
+pub(crate) use self::schedule::Schedule;
+use self::{
+    container::MetricsServer,
+    image::{Image, is_metrics_server},
+};
 use crate::{certificates::Certificates, isolation::KUBELET_ADDRESS, kubelet::Kubelet};
+
+/// With value `false`: the pod, one without a process of its own, is reported as not Ready.
+pub const READY_ANNOTATION: &str = "testbed/ready";
+/// With value `false`: kubelets have no samples of the pod.
+pub const SAMPLES_ANNOTATION: &str = "testbed/samples";
 
 /// Faults of metrics-server's pods that tests switch on and off.
 #[derive(Debug, Default)]
@@ -33,6 +44,19 @@ pub struct PodFaults {
     pub keep_killed: AtomicBool,
     /// The readiness probe is reported as failing, though the process runs.
     pub not_ready: AtomicBool,
+    /// The process stands still: connections are accepted by the kernel and never answered.
+    pub stopped: AtomicBool,
+    /// What is killed is reported as killed for its memory limit.
+    pub out_of_memory: AtomicBool,
+}
+
+impl PodFaults {
+    /// Ends every fault.
+    pub fn heal(&self) {
+        for fault in [&self.keep_killed, &self.not_ready, &self.stopped, &self.out_of_memory] {
+            fault.store(false, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Runs pods until the process ends.
@@ -41,8 +65,7 @@ pub(crate) struct PodRunner {
     pub(crate) kubelet: Arc<Kubelet>,
     pub(crate) faults: Arc<PodFaults>,
     pub(crate) certificates: Arc<Certificates>,
-    pub(crate) nodes: watch::Sender<Vec<String>>,
-    pub(crate) next_node: AtomicU16,
+    pub(crate) schedule: Schedule,
     pub(crate) next_address: AtomicU16,
 }
 
@@ -74,17 +97,14 @@ impl PodRunner {
 
     async fn follow_nodes(self: Arc<Self>) {
         let nodes: Api<Node> = Api::all(self.client.clone());
-        let events = watcher(nodes, watcher::Config::default()).default_backoff().applied_objects();
-        let mut events = events.boxed();
+        let mut events = watcher(nodes, watcher::Config::default()).default_backoff().boxed();
         while let Some(event) = events.next().await {
-            let Ok(node) = event else { continue };
-            self.nodes.send_if_modified(|known| {
-                let new = !known.contains(&node.name_any());
-                if new {
-                    known.push(node.name_any());
-                }
-                new
-            });
+            match event {
+                Ok(watcher::Event::Apply(node) | watcher::Event::InitApply(node)) => self.schedule.add(&node),
+                Ok(watcher::Event::Delete(node)) => self.schedule.remove(&node.name_any()),
+                Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+                Err(error) => eprintln!("testbed: watch of nodes: {error}"),
+            }
         }
     }
 
@@ -135,11 +155,17 @@ impl PodRunner {
     }
 
     async fn bind(&self, pod: &Pod) -> Result<()> {
-        let turn = usize::from(self.next_node.fetch_add(1, Ordering::Relaxed));
-        let node = {
-            let mut known = self.nodes.subscribe();
-            let nodes = known.wait_for(|nodes| !nodes.is_empty()).await?;
-            nodes.get(turn % nodes.len()).cloned().context("no node")?
+        if pod.status.as_ref().is_some_and(|status| status.conditions.is_some()) {
+            // It was looked at before, and nothing has changed for it.
+            return Ok(());
+        }
+        let Some(node) = self.schedule.node_for(pod).await? else {
+            let status = json!({ "status": { "phase": "Pending", "conditions": [{
+                "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                "message": self.schedule.refusal(), "lastTransitionTime": seconds(Timestamp::now()),
+            }]}});
+            self.api(pod).patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&status)).await?;
+            return Ok(());
         };
         let binding = json!({
             "apiVersion": "v1",
@@ -154,31 +180,73 @@ impl PodRunner {
 
     async fn run_pod(self: Arc<Self>, pod: &Pod, node: &str, stopped: watch::Receiver<bool>) -> Result<()> {
         let spec = pod.spec.as_ref().context("a pod without spec")?;
-        let is_metrics_server = spec
-            .containers
-            .iter()
-            .any(|container| container.image.as_deref().is_some_and(|image| image.contains("metrics-server:")));
-        let third_and_fourth = self.next_address.fetch_add(1, Ordering::Relaxed);
+        let images = spec.containers.iter().filter_map(|container| container.image.as_deref());
+        let metrics_server = images.into_iter().find(|image| is_metrics_server(image));
+        if let Some(Image::Missing(why)) = metrics_server.map(Image::of) {
+            return self.report_missing_image(pod, &why).await;
+        }
         let namespace = pod.namespace().unwrap_or_default();
-        let containers = spec.containers.iter().map(|container| container.name.clone()).collect();
-        self.kubelet.pod_runs(&namespace, &pod.name_any(), node, containers);
-        if is_metrics_server {
+        let says_no = |annotation: &str| pod.annotations().get(annotation).is_some_and(|value| value == "false");
+        if !says_no(SAMPLES_ANNOTATION) {
+            let containers = spec.containers.iter().map(|container| container.name.clone()).collect();
+            self.kubelet.pod_runs(&namespace, &pod.name_any(), node, containers);
+        }
+        if metrics_server.is_some() {
             return MetricsServer::new(&self, pod)?.run(stopped).await;
         }
         let started = Timestamp::now();
+        let ready = !says_no(READY_ANNOTATION);
         let statuses: Vec<_> = spec
             .containers
             .iter()
             .map(|container| {
                 json!({
-                    "name": container.name, "image": container.image, "imageID": "", "ready": true, "started": true,
+                    "name": container.name, "image": container.image, "imageID": "", "ready": ready, "started": true,
                     "restartCount": 0, "state": { "running": { "startedAt": started } },
                 })
             })
             .collect();
         // Nothing answers there: workloads only have to look alive to the controllers.
-        let address = format!("198.19.{}.{}", third_and_fourth / 250, third_and_fourth % 250 + 1);
-        self.patch_status(pod, &address, started, true, &json!(statuses)).await
+        let number = self.next_address.fetch_add(1, Ordering::Relaxed);
+        let address = format!("198.19.{}.{}", number / 250, number % 250 + 1);
+        self.patch_status(pod, &address, started, ready, &json!(statuses)).await
+    }
+
+    /// What a kubelet reports while it tries to pull an image that is not to be had.
+    async fn report_missing_image(&self, pod: &Pod, why: &str) -> Result<()> {
+        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let statuses: Vec<_> = containers
+            .map(|container| {
+                let image = container.image.clone().unwrap_or_default();
+                json!({
+                    "name": container.name, "image": image, "imageID": "", "ready": false, "started": false,
+                    "restartCount": 0, "lastState": {},
+                    "state": { "waiting": {
+                        "reason": "ImagePullBackOff",
+                        "message": format!("Back-off pulling image \"{image}\": ErrImagePull: {why}"),
+                    }},
+                })
+            })
+            .collect();
+        let now = seconds(Timestamp::now());
+        let condition = |kind: &str, status: &str| {
+            let reason = (status == "False").then_some("ContainersNotReady");
+            json!({ "type": kind, "status": status, "reason": reason, "lastTransitionTime": now })
+        };
+        let status = json!({ "status": {
+            "phase": "Pending",
+            "hostIP": KUBELET_ADDRESS,
+            "startTime": now,
+            "conditions": [
+                condition("PodScheduled", "True"),
+                condition("Initialized", "True"),
+                condition("ContainersReady", "False"),
+                condition("Ready", "False"),
+            ],
+            "containerStatuses": statuses,
+        }});
+        self.api(pod).patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&status)).await?;
+        Ok(())
     }
 
     /// Reports what a kubelet reports of a pod that runs.

@@ -23,16 +23,26 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `target` every second.
     pub fn start(target: SocketAddr) -> Result<Self> {
-        let folder = Path::new(STATE).join("prometheus");
-        fs::create_dir_all(&folder)?;
+        Self::start_in(&Path::new(STATE).join("prometheus"), "127.0.0.1:9090".parse()?, target)
+    }
+
+    /// Starts one that keeps its files in `folder`, listens on `address` and scrapes `target` every second.
+    pub fn start_in(folder: &Path, address: SocketAddr, target: SocketAddr) -> Result<Self> {
+        let text = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  - job_name: doctor\n    static_configs: [{{targets: ['{target}']}}]\n"
+        );
+        Self::run(folder, address, &text)
+    }
+
+    /// Starts one with this configuration.
+    pub fn start_with(text: &str) -> Result<Self> {
+        Self::run(&Path::new(STATE).join("prometheus"), "127.0.0.1:9090".parse()?, text)
+    }
+
+    fn run(folder: &Path, address: SocketAddr, text: &str) -> Result<Self> {
+        fs::create_dir_all(folder)?;
         let configuration = folder.join("prometheus.yml");
-        fs::write(
-            &configuration,
-            format!(
-                "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  - job_name: doctor\n    static_configs: [{{targets: ['{target}']}}]\n"
-            ),
-        )?;
-        let address: SocketAddr = "127.0.0.1:9090".parse()?;
+        fs::write(&configuration, text)?;
         let log = File::create(folder.join("log"))?;
         let server = Command::new(components::program("prometheus")?)
             .arg(format!("--config.file={}", configuration.display()))

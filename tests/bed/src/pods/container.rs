@@ -1,5 +1,7 @@
 //! The container of a metrics-server pod: the real process in a network namespace of its own.
 
+mod command;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -18,10 +20,9 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 use tokio::{process::Child, sync::watch};
 
-use super::{PodRunner, restart_delay, seconds};
+use super::{PodRunner, image::is_metrics_server, restart_delay, seconds};
 use crate::{
-    components,
-    isolation::{PodNetwork, STATE},
+    isolation::{KUBELET_ADDRESS, PodNetwork, STATE, run},
     kubectl::Kubectl,
     log::ContainerLog,
     probe,
@@ -34,7 +35,9 @@ pub(super) struct MetricsServer<'a> {
     runner: &'a PodRunner,
     pod: &'a Pod,
     container: &'a Container,
-    network: PodNetwork,
+    /// `None` with hostNetwork.
+    network: Option<PodNetwork>,
+    address: String,
     folder: PathBuf,
     log: Arc<ContainerLog>,
     started: Timestamp,
@@ -49,45 +52,67 @@ enum Ended {
 
 impl<'a> MetricsServer<'a> {
     pub(super) fn new(runner: &'a PodRunner, pod: &'a Pod) -> Result<Self> {
-        let container = pod.spec.as_ref().and_then(|spec| spec.containers.first()).context("no container")?;
+        let spec = pod.spec.as_ref().context("no spec")?;
+        let runs = |container: &&Container| container.image.as_deref().is_some_and(is_metrics_server);
+        let container = spec.containers.iter().find(runs).context("no container")?;
         let number = runner.next_address.fetch_add(1, Ordering::Relaxed);
         let fourth = u8::try_from(number % 200 + 10)?;
         let third = u8::try_from(number / 200 + 1)?;
-        let network = PodNetwork::create(&format!("metrics-server-{number}"), third, fourth)?;
+        let network = match spec.host_network {
+            Some(true) => None,
+            _ => Some(PodNetwork::create(&format!("metrics-server-{number}"), third, fourth)?),
+        };
+        let address = network.as_ref().map_or(KUBELET_ADDRESS, |network| &network.address).to_owned();
         let folder = Path::new(STATE).join(format!("metrics-server-{number}"));
         fs::create_dir_all(&folder)?;
         let log = runner.kubelet.log(&pod.namespace().unwrap_or_default(), &pod.name_any(), &container.name);
         let started = Timestamp::now();
-        Ok(Self { runner, pod, container, network, folder, log, started, restarts: 0, last_termination: None })
+        Ok(Self { runner, pod, container, network, address, folder, log, started, restarts: 0, last_termination: None })
     }
 
     /// Starts the process again and again until the pod is deleted.
     pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) -> Result<()> {
         loop {
-            let mut child = self.start().await?;
             let begin = Timestamp::now();
-            let ended = self.watch_over(&mut child, begin, &mut stopped).await?;
-            // It may have ended by itself already.
-            let _ = child.kill().await;
+            self.log.begin_run();
+            let ended = if let Some(refusal) = self.kernel_refuses()? {
+                self.log.push(refusal);
+                Ended::Process(Some(255))
+            } else {
+                let mut child = self.start().await?;
+                let ended = self.watch_over(&mut child, begin, &mut stopped).await?;
+                // It may have ended by itself already.
+                let _ = child.kill().await;
+                ended
+            };
             let Ended::Process(code) = ended else { return Ok(()) };
-            let exit_code = code.unwrap_or(137);
-            self.last_termination = Some(json!({ "terminated": {
-                "exitCode": exit_code,
-                "reason": "Error",
-                "startedAt": seconds(begin),
-                "finishedAt": seconds(Timestamp::now()),
-            }}));
-            let waiting = json!({ "waiting": {
-                "reason": "CrashLoopBackOff",
-                "message": format!("back-off restarting failed container={}", self.container.name),
-            }});
-            self.report(&waiting, false).await?;
+            self.report_end(code, begin).await?;
             self.restarts += 1;
             tokio::select! {
                 () = tokio::time::sleep(restart_delay(self.restarts)) => {}
                 _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
             }
         }
+    }
+
+    async fn report_end(&mut self, code: Option<i32>, begin: Timestamp) -> Result<()> {
+        let reason = match code {
+            None if self.runner.faults.out_of_memory.load(Ordering::Relaxed) => "OOMKilled",
+            Some(0) => "Completed",
+            _ => "Error",
+        };
+        self.last_termination = Some(json!({ "terminated": {
+            "exitCode": code.unwrap_or(137),
+            "reason": reason,
+            "startedAt": seconds(begin),
+            "finishedAt": seconds(Timestamp::now()),
+        }}));
+        let name = &self.container.name;
+        let waiting = json!({ "waiting": {
+            "reason": "CrashLoopBackOff",
+            "message": format!("back-off 10s restarting failed container={name} pod={}", self.pod.name_any()),
+        }});
+        self.report(&waiting, false).await
     }
 
     async fn start(&self) -> Result<Child> {
@@ -98,18 +123,8 @@ impl<'a> MetricsServer<'a> {
         let token = Kubectl::admin().token(&namespace, account).await?;
         let kubeconfig = self.folder.join("kubeconfig");
         fs::write(&kubeconfig, self.runner.certificates.kubeconfig_for_token(account, &token)?)?;
-
-        let mut command = tokio::process::Command::from(self.network.command(&components::program("metrics-server")?));
-        let words = self.container.command.iter().flatten().skip(1).chain(self.container.args.iter().flatten());
-        command.args(words);
-        for flag in ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"] {
-            command.arg(format!("--{flag}={}", kubeconfig.display()));
-        }
-        // The pod's own folder for /tmp; a certificate that nobody signed is the kubelet's here; and half the waiting.
-        command.arg(format!("--cert-dir={}", self.folder.display())).arg("--kubelet-insecure-tls");
-        command.args(["--metric-resolution=10s", "--kubelet-request-timeout=5s"]);
+        let mut command = tokio::process::Command::from(self.command(&kubeconfig)?);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        self.log.begin_run();
         let mut child = command.spawn().context("metrics-server does not start")?;
         if let Some(output) = child.stdout.take() {
             tokio::spawn(Arc::clone(&self.log).read_from(output));
@@ -129,11 +144,18 @@ impl<'a> MetricsServer<'a> {
     ) -> Result<Ended> {
         let running = json!({ "running": { "startedAt": seconds(begin) } });
         self.report(&running, false).await?;
-        let mut ready = false;
+        let faults = &self.runner.faults;
+        let (mut ready, mut still) = (false, false);
         let mut failures = 0;
         loop {
-            if self.runner.faults.keep_killed.load(Ordering::Relaxed) {
+            if faults.keep_killed.load(Ordering::Relaxed) || faults.out_of_memory.load(Ordering::Relaxed) {
                 return Ok(Ended::Process(None));
+            }
+            let stand_still = faults.stopped.load(Ordering::Relaxed);
+            if stand_still != still {
+                still = stand_still;
+                let pid = child.id().unwrap_or_default().to_string();
+                run("kill", &[if still { "-STOP" } else { "-CONT" }, &pid])?;
             }
             tokio::select! {
                 status = child.wait() => return Ok(Ended::Process(status?.code())),
@@ -165,21 +187,36 @@ impl<'a> MetricsServer<'a> {
         };
         let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { return false };
         let path = http.path.as_deref().unwrap_or("/");
-        let answer = probe::https_status(&self.network.address, port, path).await;
+        let answer = probe::https_status(&self.address, port, path).await;
         answer.is_ok_and(|status| status.is_success())
     }
 
     async fn report(&self, state: &Value, ready: bool) -> Result<()> {
-        let statuses = json!([{
-            "name": self.container.name,
-            "image": self.container.image,
-            "imageID": "",
-            "ready": ready,
-            "started": state.get("running").is_some(),
-            "restartCount": self.restarts,
-            "state": state,
-            "lastState": self.last_termination.clone().unwrap_or_else(|| json!({})),
-        }]);
-        self.runner.patch_status(self.pod, &self.network.address, self.started, ready, &statuses).await
+        let spec = self.pod.spec.as_ref().context("no spec")?;
+        let statuses: Vec<Value> = spec
+            .containers
+            .iter()
+            .map(|container| {
+                if container.name != self.container.name {
+                    // Containers beside it only have to look alive.
+                    return json!({
+                        "name": container.name, "image": container.image, "imageID": "", "ready": true,
+                        "started": true, "restartCount": 0,
+                        "state": { "running": { "startedAt": seconds(self.started) } },
+                    });
+                }
+                json!({
+                    "name": container.name,
+                    "image": container.image,
+                    "imageID": "",
+                    "ready": ready,
+                    "started": state.get("running").is_some(),
+                    "restartCount": self.restarts,
+                    "state": state,
+                    "lastState": self.last_termination.clone().unwrap_or_else(|| json!({})),
+                })
+            })
+            .collect();
+        self.runner.patch_status(self.pod, &self.address, self.started, ready, &json!(statuses)).await
     }
 }

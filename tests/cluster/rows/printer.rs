@@ -5,7 +5,16 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Value, json};
 use testbed::{kubectl::Kubectl, wait::wait_for};
 
-use crate::cluster::Cluster;
+use crate::{
+    cluster::Cluster,
+    matrix::{Kind as RowKind, Row},
+};
+
+pub(crate) const ROWS: &[Row] = &[Row {
+    name: "unknown targets as kubectl prints them",
+    injection: "autoscalers with every metric type and every half-filled status, compared with the TARGETS column of kubectl",
+    kind: RowKind::Own(agrees_with_kubectl),
+}];
 
 const NAMESPACE: &str = "printer";
 
@@ -97,7 +106,7 @@ fn statuses(kind: &Kind) -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
-pub(crate) fn agrees_with_kubectl(cluster: &Cluster) {
+fn agrees_with_kubectl(cluster: &Cluster) {
     let kubectl = cluster.kubectl();
     kubectl.words(&format!("create namespace {NAMESPACE}"));
     let mut patches = Vec::new();
@@ -145,16 +154,20 @@ pub(crate) fn agrees_with_kubectl(cluster: &Cluster) {
     for count in [0_u32, 1, 2] {
         assert!(printed.values().any(|&seen| seen == count), "no autoscaler with {count} unknown targets: {printed:?}");
     }
-    cluster.doctor.await_page("hpa_unknown_targets", Duration::from_secs(5), |page| {
+    wait_for("the page to say what kubectl prints", Duration::from_secs(5), || {
+        let page = cluster.doctor().page();
         let differing = printed.iter().filter_map(|(name, &count)| {
             let seen = page.value("hpa_unknown_targets", &[("namespace", NAMESPACE), ("hpa", name)]);
             (seen != Some(f64::from(count))).then(|| format!("{name}: kubectl prints {count}, the page {seen:?}"))
         });
-        differing.collect()
-    });
+        let differing: Vec<String> = differing.collect();
+        anyhow::ensure!(differing.is_empty(), "{}", differing.join("\n"));
+        Ok(())
+    })
+    .unwrap_or_else(|error| panic!("{error:#}"));
     kubectl.words(&format!("delete hpa --all -n {NAMESPACE}"));
     kubectl.words(&format!("delete namespace {NAMESPACE} --wait=false"));
-    cluster.expect_healthy();
+    cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
 }
 
 fn patch_statuses(kubectl: &Kubectl, patches: &[(String, Value)]) {

@@ -6,10 +6,26 @@ use anyhow::ensure;
 use serde_json::Value;
 use testbed::{isolation::STATE, prometheus::Prometheus, wait::wait_for};
 
-use crate::cluster::Cluster;
+use crate::{
+    cluster::Cluster,
+    matrix::{Kind, Row},
+};
 
-pub(crate) fn prometheus(cluster: &Cluster) {
-    let prometheus = Prometheus::start(cluster.doctor.address).expect("prometheus");
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        name: "a real Prometheus scrapes the page",
+        injection: "Prometheus scrapes `serve` every second; its queries tell verdict and states",
+        kind: Kind::Own(prometheus),
+    },
+    Row {
+        name: "check and check --from agree",
+        injection: "a bundle written with plain kubectl, of the healthy cluster and of one with a wrong targetPort",
+        kind: Kind::Own(agree_always),
+    },
+];
+
+fn prometheus(cluster: &Cluster) {
+    let prometheus = Prometheus::start(cluster.doctor().address).expect("prometheus");
     wait_for("the query to answer with the verdict", Duration::from_secs(30), || {
         let result = prometheus.query("metrics_server_doctor_verdict == 1")?;
         ensure!(result.len() == 1, "{result:?}");
@@ -23,15 +39,24 @@ pub(crate) fn prometheus(cluster: &Cluster) {
     .unwrap_or_else(|error| panic!("{error:#}"));
 }
 
-pub(crate) fn agree_when_healthy(cluster: &Cluster) {
+fn agree_always(cluster: &Cluster) {
     agree(cluster, "none/healthy", 0);
+    let target_port =
+        |value: &str| format!(r#"[{{"op":"replace","path":"/spec/ports/0/targetPort","value":{value}}}]"#);
+    let service = "service metrics-server -n kube-system";
+    cluster.kubectl().patch(service, "json", &target_port("4443"));
+    let words = "get apiservice v1beta1.metrics.k8s.io -o jsonpath={.status.conditions[0].reason}";
+    cluster.await_output("the aggregator to be refused", words, "FailedDiscoveryCheck");
+    agree(cluster, "connection_refused/target_port_mismatch", 1);
+    cluster.kubectl().patch(service, "json", &target_port(r#""https""#));
+    cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
 }
 
 /// `check` and `check --from` name the same verdict and the same findings.
-pub(crate) fn agree(cluster: &Cluster, verdict: &str, exit_code: i32) {
+fn agree(cluster: &Cluster, verdict: &str, exit_code: i32) {
     let bundle = Path::new(STATE).join("bundle");
     write_bundle(cluster, &bundle);
-    let kubeconfig = cluster.doctor.kubeconfig().display().to_string();
+    let kubeconfig = cluster.doctor().kubeconfig().display().to_string();
     let live = report(cluster, &["--kubeconfig", &kubeconfig, "--output", "json"], exit_code);
     let from = report(cluster, &["--from", &bundle.display().to_string(), "--output", "json"], exit_code);
     let name = |report: &Value| {
@@ -55,7 +80,7 @@ fn findings(report: &Value) -> Vec<String> {
 }
 
 fn report(cluster: &Cluster, flags: &[&str], exit_code: i32) -> Value {
-    let output = cluster.doctor.check(flags).expect("check runs");
+    let output = cluster.doctor().check(flags).expect("check runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(exit_code), "check {flags:?}:\n{text}\n{error}");

@@ -1,0 +1,125 @@
+//! The faults, and what has to be told of each.
+
+use std::time::Duration;
+
+use testbed::{
+    doctor,
+    firewall::{Action, Fault, Path},
+    kubelet::MetricsFault,
+    wait::wait_for,
+};
+
+use crate::stack::Stack;
+
+const SERVICE: &str = "service metrics-server -n kube-system";
+const PORT: u16 = 10250;
+
+pub(crate) fn service_port(stack: &mut Stack) {
+    let told = ["MetricsServerServiceBroken critical other_reasons/service_port_mismatch"];
+    let port = |number: u16| format!(r#"[{{"op":"replace","path":"/spec/ports/0/port","value":{number}}}]"#);
+    stack.kubectl().patch(SERVICE, "json", &port(8443));
+    stack.expect(&told);
+    stack.kubectl().patch(SERVICE, "json", &port(443));
+    stack.expect_resolved(&told);
+}
+
+pub(crate) fn selector(stack: &mut Stack) {
+    let told = ["MetricsServerServiceBroken critical other_reasons/selector_matches_nothing"];
+    stack.kubectl().patch(SERVICE, "merge", r#"{"spec":{"selector":{"k8s-app":"metric-server"}}}"#);
+    stack.expect(&told);
+    stack.kubectl().patch(SERVICE, "merge", r#"{"spec":{"selector":{"k8s-app":"metrics-server"}}}"#);
+    stack.expect_resolved(&told);
+}
+
+pub(crate) fn dropped(stack: &mut Stack) {
+    let told = ["MetricsServerTimeout critical timeout/control_plane_path_closed"];
+    let fault = Fault::begin(Path::ControlPlaneToPods, PORT, Action::Drop).expect("nftables");
+    stack.expect(&told);
+    drop(fault);
+    stack.expect_resolved(&told);
+}
+
+pub(crate) fn sidecar(stack: &mut Stack) {
+    let told = ["HPATargetsUnknown warning hpa/missing_request shop/sidecar"];
+    stack.kubectl().apply(SIDECAR);
+    stack.expect(&told);
+    stack.kubectl().words("delete hpa,deployment sidecar -n shop");
+    stack.expect_resolved(&told);
+}
+
+pub(crate) fn changes(stack: &mut Stack) {
+    let kubectl = stack.kubectl();
+    kubectl.words("rollout restart deployment metrics-server -n kube-system");
+    kubectl.words("rollout restart deployment web -n shop");
+    stack.expect_silence();
+    kubectl.words("scale deployment web -n shop --replicas=0");
+    stack.expect_silence();
+    kubectl.words("scale deployment web -n shop --replicas=2");
+    stack.expect_silence();
+}
+
+pub(crate) fn kubelets_unauthorized(stack: &mut Stack) {
+    let told = ["MetricsServerLogsErrors critical logs/kubelet_unauthorized"];
+    stack.bed.kubelet.fault(None, MetricsFault::Status(401));
+    stack.expect(&told);
+    stack.bed.kubelet.heal();
+    stack.expect_resolved(&told);
+}
+
+pub(crate) fn auth_reader(stack: &mut Stack) {
+    let told = ["MetricsServerForbidden critical forbidden/auth_reader_missing"];
+    let kubectl = stack.kubectl();
+    kubectl.words("delete rolebinding metrics-server-auth-reader -n kube-system");
+    // A server that runs has read the ConfigMap; the next one cannot start.
+    kubectl.words("delete pod -n kube-system -l k8s-app=metrics-server");
+    stack.expect(&told);
+    kubectl.apply(testbed::METRICS_SERVER_MANIFEST);
+    stack.expect_resolved(&told);
+}
+
+pub(crate) fn rights_revoked(stack: &mut Stack) {
+    let told = ["MetricsServerDoctorBlind warning none/permission_missing"];
+    stack.kubectl().words("delete clusterrolebinding metrics-server-doctor");
+    stack.expect(&told);
+    doctor::apply_base(&stack.bed).expect("the rules of deploy/base");
+    stack.expect_resolved(&told);
+}
+
+pub(crate) fn doctor_killed(stack: &mut Stack) {
+    let told = ["MetricsServerDoctorDown warning none/unreachable"];
+    stack.kill_doctor();
+    stack.expect(&told);
+    // metrics-server is as before: whoever comes back has nothing to tell.
+    wait_for("the metrics API", Duration::from_mins(1), || stack.bed.await_healthy()).expect("a healthy cluster");
+    stack.start_doctor();
+    stack.expect_resolved(&told);
+}
+
+const SIDECAR: &str = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: sidecar, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: sidecar}}
+  template:
+    metadata: {labels: {app: sidecar}}
+    spec:
+      containers:
+        - name: application
+          image: shop/application:1
+          resources: {requests: {cpu: 200m}}
+        - name: proxy
+          image: shop/proxy:1
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: sidecar, namespace: shop}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: sidecar}
+  minReplicas: 2
+  maxReplicas: 4
+  metrics:
+    - type: Resource
+      resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}
+";

@@ -1,0 +1,88 @@
+//! The shipped alerts: read by Prometheus' and another parser, tried on series of the real page, and broken on purpose.
+
+#[path = "alerts/cases.rs"]
+mod cases;
+#[path = "alerts/doctor.rs"]
+mod doctor;
+#[path = "alerts/mutations.rs"]
+mod mutations;
+#[path = "alerts/recording.rs"]
+mod recording;
+#[path = "alerts/rules.rs"]
+mod rules;
+#[path = "alerts/scenes.rs"]
+mod scenes;
+#[path = "alerts/shipped.rs"]
+mod shipped;
+#[path = "alerts/timeline.rs"]
+mod timeline;
+#[path = "alerts/whole.rs"]
+mod whole;
+
+use std::{collections::BTreeSet, process::Command};
+
+use metrics_server_doctor::{catalogue, check::Impact, steps::Step};
+use timeline::{Case, promtool, rule_files, run, tool};
+
+fn hold(cases: &[Case]) {
+    let files = rule_files(std::path::Path::new(""), None);
+    let cases: Vec<_> = cases.iter().collect();
+    if let Err(told) = promtool(&files, &cases) {
+        panic!("{told}");
+    }
+}
+
+#[test]
+fn promtool_reads_every_rule() {
+    let files = rule_files(std::path::Path::new(""), None);
+    run(Command::new(tool("promtool")).args(["check", "rules", "--lint=all", "--lint-fatal"]).args(files))
+        .expect("valid");
+}
+
+#[test]
+fn vmalert_reads_every_rule() {
+    let files: Vec<_> =
+        rule_files(std::path::Path::new(""), None).iter().map(|path| format!("-rule={}", path.display())).collect();
+    run(Command::new(tool("vmalert")).arg("-dryRun").args(files)).expect("valid");
+}
+
+#[test]
+fn every_alert_fires_in_time_resolves_and_is_silent_otherwise() {
+    hold(&cases::of_rules());
+}
+
+#[test]
+fn every_cause_of_the_catalogue_leads_to_exactly_one_alert() {
+    let cases: Vec<_> = catalogue::all()
+        .iter()
+        .flat_map(|entry| [Impact::Outage, Impact::Partial].map(|impact| (entry, impact)))
+        // What an autoscaler lacks by itself hurts nobody else.
+        .filter(|(entry, impact)| entry.step != Step::Hpa || entry.cause.is_symptom() || *impact == Impact::Partial)
+        .map(|(entry, impact)| cases::of_cause(entry, impact))
+        .collect();
+    assert!(cases.len() > catalogue::all().len());
+    hold(&cases);
+}
+
+#[test]
+fn one_root_cause_is_named_however_many_symptoms_burn() {
+    hold(&whole::of_demo());
+}
+
+#[test]
+fn a_rollout_and_a_scale_to_zero_are_silent() {
+    hold(&whole::of_changes());
+}
+
+#[test]
+fn every_section_of_the_guide_has_an_alert_of_its_own() {
+    let names = |step: Step| -> BTreeSet<String> {
+        rules::alerts().into_iter().filter(|rule| rule.file == step.id()).map(|rule| rule.name).collect()
+    };
+    for step in Step::ALL {
+        assert!(!names(step).is_empty(), "{step} has no alert");
+        for other in Step::ALL.into_iter().filter(|other| *other != step) {
+            assert!(names(step).is_disjoint(&names(other)), "{step} and {other} share an alert");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The alerts about the doctor itself.
+
+use metrics_server_doctor::{
+    catalogue::Cause,
+    check::{Finding, ObjectReference},
+    verdict::{DECISIVE, Judgement, Verdict},
+};
+
+use crate::{
+    cases::{BEFORE, BEGIN, alert, fires, labels_of, page, silent, told, well},
+    rules::{self, Labels, Rule},
+    scenes::{METRICS_API, OBSERVED, Series, healthy, judged},
+    timeline::{CLUSTER, Case, Scrape, Timeline},
+};
+
+/// A page whose verdict is open.
+fn undetermined() -> Series {
+    let finding = Finding::outage(Cause::ApiServiceUnavailable, ObjectReference::default(), "open")
+        .candidates([Cause::NothingListens, Cause::PodsNotReady]);
+    judged(Judgement {
+        verdict: Verdict::Undetermined,
+        candidates: finding.candidates.clone(),
+        findings: vec![finding],
+        held_back: Vec::new(),
+    })
+}
+
+fn unavailable(series: Series) -> Series {
+    series.with("apiservice_available", &[("apiservice", METRICS_API)], 0.0)
+}
+
+fn refused(series: Series, resource: &str) -> Series {
+    series.with("metrics_server_doctor_permission_missing", &[("verb", "list"), ("resource", resource)], 1.0)
+}
+
+fn blind(step: &str, check: &str) -> Series {
+    let status = |status| [("step", step), ("check", check), ("status", status)];
+    refused(undetermined(), "apiservices").with("metrics_server_doctor_check_status", &status("unknown"), 1.0).with(
+        "metrics_server_doctor_check_status",
+        &status("pass"),
+        0.0,
+    )
+}
+
+/// The cases of the doctor's own alerts.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = of_absence();
+    let simple = |name: &str, alert_name: &str, severity: &str, fault: &Series, value: Option<&str>| {
+        let rule = rules::alert(alert_name, severity, None);
+        let firing = alert(&rule, CLUSTER, &[]);
+        let mut case = fires(name, &rule, &firing, &[page(fault), page(fault)], &[well(), well()]);
+        if let Some(value) = value {
+            case.annotations.push((BEGIN + rule.hold, firing, told(&rule, &[], value)));
+        }
+        case
+    };
+    for (step, check) in DECISIVE {
+        cases.push(simple(
+            "rights revoked",
+            "MetricsServerDoctorBlind",
+            "warning",
+            &blind(step.id(), check),
+            Some("1"),
+        ));
+    }
+    let some = refused(refused(healthy(), "configmaps"), "horizontalpodautoscalers");
+    cases.push(simple("a right is missing that decides nothing", "MetricsServerDoctorBlind", "info", &some, Some("2")));
+    let open = "MetricsServerDoctorUndetermined";
+    cases.push(simple(
+        "undetermined and unavailable",
+        open,
+        "critical",
+        &unavailable(undetermined()).without("metrics_api_up"),
+        Some("1"),
+    ));
+    let fail = |series: Series| series.with("metrics_api_up", &[("resource", "pods")], 0.0);
+    cases.push(simple("undetermined and no answer", open, "critical", &fail(undetermined()), Some("1")));
+    cases.push(simple("undetermined", open, "warning", &undetermined(), Some("1")));
+    let other = undetermined().with("apiservice_available", &[("apiservice", "v1beta1.custom.metrics.k8s.io")], 0.0);
+    cases.push(simple(
+        "undetermined beside another API's outage",
+        open,
+        "warning",
+        &other.without("metrics_api_up"),
+        None,
+    ));
+    let newer = unavailable(undetermined()).with("apiservice_available", &[("apiservice", "v1.metrics.k8s.io")], 1.0);
+    cases.push(simple("undetermined with the newer version available", open, "warning", &newer, None));
+    let rule = rules::alert("MetricsServerDoctorStale", "warning", None);
+    let mut stale = Case::new(
+        "stale",
+        "doctor",
+        Timeline::default()
+            .then(BEFORE, &[well(), well()])
+            .then(20, &[page(&healthy().with(OBSERVED, &[], 600.0)), page(&healthy().with(OBSERVED, &[], 600.0))])
+            .then(5, &[well(), well()]),
+    );
+    let firing = alert(&rule, CLUSTER, &[]);
+    // 120 seconds after the last look it is old, and five minutes later it fires.
+    stale.firing = vec![
+        (600 + 150 + 270, vec![]),
+        (600 + 150 + 300, vec![firing.clone()]),
+        (1_770, vec![firing.clone()]),
+        (1_800, vec![]),
+    ];
+    let mut told = labels_of(&rule);
+    told.insert("description".to_owned(), "The newest look is 7m 30s old: all other series of the doctor tell of the past. Either it hangs, or its clock and that of Prometheus differ.".to_owned());
+    stale.annotations.push((600 + 450, firing, told));
+    cases.push(stale);
+    // In two clusters, what one lacks is nothing to the other.
+    let mut clusters = Case::new(
+        "blind and undetermined in two clusters",
+        "doctor",
+        Timeline::default().then_in(
+            40,
+            &[
+                (CLUSTER, &[page(&blind("apiservice", "available"))]),
+                ("b", &[page(&undetermined())]),
+                ("c", &[page(&unavailable(undetermined()))]),
+                ("d", &[page(&some)]),
+                ("e", &[page(&unavailable(healthy()))]),
+            ],
+        ),
+    );
+    let on = |name: &str, severity: &str, cluster: &str| alert(&rules::alert(name, severity, None), cluster, &[]);
+    clusters.firing = vec![(
+        2_370,
+        vec![
+            on("MetricsServerDoctorBlind", "warning", CLUSTER),
+            on(open, "warning", "b"),
+            on(open, "critical", "c"),
+            on("MetricsServerDoctorBlind", "info", "d"),
+        ],
+    )];
+    cases.push(clusters);
+    cases.push(silent("a healthy page", "doctor", &[well()]));
+    cases.push(silent("one replica of two without answer", "doctor", &[well(), Scrape::Failed]));
+    cases.push(silent(
+        "one replica of two that stands still",
+        "doctor",
+        &[well(), page(&healthy().with(OBSERVED, &[], 600.0))],
+    ));
+    cases
+}
+
+fn of_absence() -> Vec<Case> {
+    let gone = rules::alert("MetricsServerDoctorDown", "warning", Some("absent"));
+    let down = rules::alert("MetricsServerDoctorDown", "warning", Some("unreachable"));
+    let told = |rule: &Rule, description: &str| {
+        let mut told = labels_of(rule);
+        told.insert("description".to_owned(), description.to_owned());
+        told
+    };
+    let missing = alert(&gone, CLUSTER, &[]);
+    let mut left = fires("no longer a target", &gone, &missing, &[Scrape::Unknown], &[well()]);
+    left.annotations.push((BEGIN + gone.hold, missing, told(&gone, "Cluster a: no ServiceMonitor, PodMonitor or scrape configuration leads to the doctor, or it was removed. Nobody watches metrics-server.")));
+    let mut never = Case::new("never a target", "doctor", Timeline::default().then(40, &[]));
+    let nowhere = alert(&gone, "", &[]);
+    never.firing = vec![(870, vec![]), (900, vec![nowhere.clone()]), (2_370, vec![nowhere.clone()])];
+    never.annotations.push((900, nowhere, told(&gone, "no ServiceMonitor, PodMonitor or scrape configuration leads to the doctor, or it was removed. Nobody watches metrics-server.")));
+    let mut one = Case::new(
+        "no longer a target in one cluster of two",
+        "doctor",
+        Timeline::default()
+            .then_in(BEFORE, &[(CLUSTER, &[well()]), ("b", &[well()])])
+            .then_in(30, &[(CLUSTER, &[well()]), ("b", &[Scrape::Unknown])]),
+    );
+    one.firing = vec![(BEGIN + 870, vec![]), (BEGIN + 900, vec![alert(&gone, "b", &[])])];
+    let silence = alert(&down, CLUSTER, &[]);
+    let mut dead = fires("no answer", &down, &silence, &[Scrape::Failed, Scrape::Failed], &[well(), well()]);
+    dead.annotations.push((
+        BEGIN + down.hold,
+        silence,
+        told(&down, "Cluster a: every scrape of the doctor fails. Nobody watches metrics-server."),
+    ));
+    vec![left, never, one, dead]
+}

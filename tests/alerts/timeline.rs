@@ -1,0 +1,281 @@
+//! Unit tests of promtool, made from pages.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    rules::{self, Labels},
+    scenes::Series,
+};
+
+/// Seconds between scrapes, and between evaluations.
+pub(crate) const STEP: u64 = 30;
+pub(crate) const CLUSTER: &str = "a";
+
+/// What Prometheus gets from one replica of the doctor.
+#[derive(Debug, Clone)]
+pub(crate) enum Scrape {
+    /// A page.
+    Page(Arc<Series>),
+    /// No answer.
+    Failed,
+    /// It is no target.
+    Unknown,
+}
+
+impl From<&Series> for Scrape {
+    fn from(series: &Series) -> Self {
+        Self::Page(Arc::new(series.clone()))
+    }
+}
+
+/// What happens to a cluster's replicas, scrape by scrape.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Timeline {
+    /// By cluster and number of the replica.
+    replicas: BTreeMap<(String, usize), Vec<Scrape>>,
+    steps: usize,
+}
+
+impl Timeline {
+    /// For so many minutes from here on, each replica gives this.
+    pub(crate) fn then(self, minutes: u64, replicas: &[Scrape]) -> Self {
+        self.then_in(minutes, &[(CLUSTER, replicas)])
+    }
+
+    /// The same for several clusters.
+    pub(crate) fn then_in(mut self, minutes: u64, clusters: &[(&str, &[Scrape])]) -> Self {
+        let steps = usize::try_from(minutes * 60 / STEP).expect("a small number");
+        for (cluster, replicas) in clusters {
+            for (number, scrape) in replicas.iter().enumerate() {
+                let scrapes = self.replicas.entry(((*cluster).to_owned(), number)).or_default();
+                // A replica that begins later was no target before.
+                scrapes.resize(self.steps, Scrape::Unknown);
+                scrapes.resize(self.steps + steps, scrape.clone());
+            }
+        }
+        self.steps += steps;
+        self
+    }
+
+    /// Seconds from the begin to here.
+    pub(crate) fn end(&self) -> u64 {
+        self.steps as u64 * STEP
+    }
+
+    /// The series as promtool takes them; `wanted` tells which families are read.
+    fn input(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<Value> {
+        let mut series: BTreeMap<(String, Labels), Vec<Option<f64>>> = BTreeMap::new();
+        let mut put = |name: &str, labels: Labels, step: usize, value: f64| {
+            let values = series.entry((name.to_owned(), labels)).or_insert_with(|| vec![None; self.steps]);
+            values[step] = Some(if value.is_nan() { time(step) } else { value });
+        };
+        for ((cluster, number), scrapes) in &self.replicas {
+            let target = target("metrics-server-doctor", cluster, *number);
+            for (step, scrape) in scrapes.iter().enumerate() {
+                match scrape {
+                    Scrape::Page(page) => {
+                        put("up", target.clone(), step, 1.0);
+                        for ((name, labels), value) in page.0.iter().filter(|((name, _), _)| wanted(name)) {
+                            let mut labels = labels.clone();
+                            labels.extend(target.clone());
+                            put(name, labels, step, *value);
+                        }
+                    }
+                    Scrape::Failed => put("up", target.clone(), step, 0.0),
+                    Scrape::Unknown => {}
+                }
+            }
+        }
+        // Somebody else has the same names, in this cluster and in another one.
+        let healthy = crate::scenes::healthy().opposite();
+        for cluster in [CLUSTER, "other"] {
+            let target = target("another-exporter", cluster, 9);
+            for step in 0..self.steps {
+                put("up", target.clone(), step, 0.0);
+                for ((name, labels), value) in healthy.0.iter().filter(|((name, _), _)| wanted(name)) {
+                    let mut labels = labels.clone();
+                    labels.extend(target.clone());
+                    put(name, labels, step, *value);
+                }
+            }
+        }
+        let entry = |((name, labels), values): ((String, Labels), Vec<Option<f64>>)| json!({"series": selector(&name, &labels), "values": notation(&values)});
+        series.into_iter().map(entry).collect()
+    }
+}
+
+/// The scrape's time in seconds.
+fn time(step: usize) -> f64 {
+    f64::from(u32::try_from(step as u64 * STEP).expect("a short test"))
+}
+
+fn target(job: &str, cluster: &str, number: usize) -> Labels {
+    let labels = [
+        ("job", job.to_owned()),
+        ("cluster", cluster.to_owned()),
+        ("instance", format!("10.0.0.{number}:19102")),
+        ("pod", format!("{job}-{number}")),
+        ("container", job.to_owned()),
+    ];
+    labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// `name{label="value"}`
+pub(crate) fn selector(name: &str, labels: &Labels) -> String {
+    let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
+    format!("{name}{{{}}}", labels.join(","))
+}
+
+/// promtool's notation: `1x4` is five times 1, `_` no sample, `stale` the mark of a series that ended.
+fn notation(values: &[Option<f64>]) -> String {
+    let mut text = String::new();
+    let mut put = |value: String, times: usize| {
+        let _ = match times {
+            0 => Ok(()),
+            1 => write!(text, "{value} "),
+            _ => write!(text, "{value}x{} ", times - 1),
+        };
+    };
+    let mut before = None;
+    for run in values.chunk_by(|left, right| left == right) {
+        match run[0] {
+            Some(value) => put(value.to_string(), run.len()),
+            None if before.is_some() => {
+                put("stale".to_owned(), 1);
+                put("_".to_owned(), run.len() - 1);
+            }
+            None => put("_".to_owned(), run.len()),
+        }
+        before = run[0];
+    }
+    text
+}
+
+/// An alert that fires, by its labels.
+pub(crate) type Firing = Labels;
+
+/// The series of an expression at a moment.
+pub(crate) type Values = (u64, &'static str, Vec<(String, f64)>);
+
+/// One timeline and what is to be seen of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    /// The rule file that it tries above all.
+    pub(crate) file: String,
+    pub(crate) timeline: Timeline,
+    /// Which alerts fire at a moment: all of them, and no other.
+    pub(crate) firing: Vec<(u64, Vec<Firing>)>,
+    /// What an alert says at a moment.
+    pub(crate) annotations: Vec<(u64, Firing, Labels)>,
+    /// Values of other expressions at a moment.
+    pub(crate) values: Vec<Values>,
+}
+
+impl Case {
+    pub(crate) fn new(name: &str, file: &str, timeline: Timeline) -> Self {
+        Self {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            timeline,
+            firing: Vec::new(),
+            annotations: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    fn to_json(&self, wanted: &dyn Fn(&str) -> bool) -> Value {
+        let at = |seconds: &u64| format!("{seconds}s");
+        let mut expressions: Vec<Value> = self
+            .firing
+            .iter()
+            .map(|(moment, firing)| {
+                let samples: Vec<_> = firing
+                    .iter()
+                    .map(|labels| {
+                        let mut labels = labels.clone();
+                        labels.insert("alertstate".to_owned(), "firing".to_owned());
+                        json!({"labels": selector("ALERTS", &labels), "value": 1})
+                    })
+                    .collect();
+                json!({"expr": r#"ALERTS{alertstate="firing"}"#, "eval_time": at(moment), "exp_samples": samples})
+            })
+            .collect();
+        expressions.extend(self.values.iter().map(|(moment, expression, samples)| {
+            let samples: Vec<_> =
+                samples.iter().map(|(labels, value)| json!({"labels": labels, "value": value})).collect();
+            json!({"expr": expression, "eval_time": at(moment), "exp_samples": samples})
+        }));
+        let told: Vec<_> = self
+            .annotations
+            .iter()
+            .map(|(moment, labels, annotations)| {
+                let mut labels = labels.clone();
+                let name = labels.remove("alertname").expect("a name");
+                json!({"alertname": name, "eval_time": at(moment), "exp_alerts": [{"exp_labels": labels, "exp_annotations": annotations}]})
+            })
+            .collect();
+        json!({
+            "name": self.name,
+            "interval": format!("{STEP}s"),
+            "input_series": self.timeline.input(wanted),
+            "promql_expr_test": expressions,
+            "alert_rule_test": told,
+        })
+    }
+}
+
+/// Runs cases against rule files; the error is what promtool says.
+pub(crate) fn promtool(rule_files: &[PathBuf], cases: &[&Case]) -> Result<(), String> {
+    promtool_with(rule_files, &tests(rule_files, cases))
+}
+
+/// The cases as promtool reads them, with the families that these rules read.
+pub(crate) fn tests(rule_files: &[PathBuf], cases: &[&Case]) -> Value {
+    let expressions: String = rule_files.iter().map(|path| fs::read_to_string(path).expect("a rule file")).collect();
+    let read: BTreeSet<&str> =
+        expressions.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect();
+    cases.iter().map(|case| case.to_json(&|name| read.contains(name))).collect()
+}
+
+/// Runs [`tests`] against rule files.
+pub(crate) fn promtool_with(rule_files: &[PathBuf], tests: &Value) -> Result<(), String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("test.yaml");
+    let text = json!({"rule_files": rule_files, "evaluation_interval": format!("{STEP}s"), "tests": tests});
+    fs::write(&file, text.to_string()).expect("a file");
+    run(Command::new(tool("promtool")).args(["test", "rules"]).arg(&file))
+}
+
+/// A program that `make components` builds.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    testbed::components::named(name)
+        .expect("a component")
+        .find()
+        .unwrap_or_else(|| panic!("no {name}: run `make components`"))
+}
+
+/// Runs a command; the error is everything that it says.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().expect("a program that starts");
+    let told = [output.stdout, output.stderr].concat();
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&told).into_owned()) }
+}
+
+/// All rule files, one of them replaced by another text.
+pub(crate) fn rule_files(folder: &Path, replaced: Option<(&str, &str)>) -> Vec<PathBuf> {
+    let files = rules::files();
+    let Some((name, text)) = replaced else { return files.into_values().collect() };
+    let path = folder.join(format!("{name}.yaml"));
+    fs::write(&path, text).expect("a file");
+    files.into_iter().map(|(known, original)| if known == name { path.clone() } else { original }).collect()
+}

@@ -1,0 +1,246 @@
+//! Runs the beds side by side: one process a cluster, whose output is this process's to print.
+
+use std::{
+    collections::VecDeque,
+    env,
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    beds::{BEDS, Bed},
+    cluster::{Cluster, told},
+    matrix::{Kind, Row},
+};
+
+/// How many times a bed is started anew for the rows that it has not tried yet.
+const STARTS: usize = 3;
+/// A row takes five minutes at most; a process that says nothing for longer hangs.
+const ROW_LIMIT: Duration = Duration::from_mins(8);
+
+/// Where logs of failed rows are kept.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("fault-matrix")
+}
+
+struct Tried {
+    bed: &'static str,
+    row: &'static str,
+    seconds: f64,
+    /// `None` where it went well.
+    error: Option<String>,
+}
+
+/// Tries every row, or those with one of the words in their name or their bed's.
+pub(crate) fn all(words: &[&str]) -> ExitCode {
+    let begin = Instant::now();
+    let parallel = env::var("TESTBED_PARALLEL").ok().and_then(|number| number.parse().ok()).unwrap_or(3);
+    let wanted = |bed: &Bed, row: &Row| {
+        words.is_empty() || words.iter().any(|word| row.name.contains(word) || bed.name == *word)
+    };
+    let jobs: VecDeque<(&Bed, Vec<usize>)> = BEDS
+        .iter()
+        .map(|bed| {
+            (bed, bed.rows().enumerate().filter(|(_, row)| wanted(bed, row)).map(|(number, _)| number).collect())
+        })
+        .filter(|(_, rows): &(&Bed, Vec<usize>)| !rows.is_empty())
+        .collect();
+    let count: usize = jobs.iter().map(|(_, rows)| rows.len()).sum();
+    println!("{count} rows on {} clusters, {parallel} side by side", jobs.len());
+    let jobs = Mutex::new(jobs);
+    let tried = Mutex::new((Vec::new(), Duration::ZERO));
+    thread::scope(|scope| {
+        for _ in 0..parallel {
+            scope.spawn(|| {
+                loop {
+                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some((bed, rows)) = job else { return };
+                    let (outcomes, slowest) = run_bed(bed, rows);
+                    let mut tried = tried.lock().unwrap_or_else(PoisonError::into_inner);
+                    tried.0.extend(outcomes);
+                    tried.1 = tried.1.max(slowest);
+                }
+            });
+        }
+    });
+    let (mut tried, slowest) = tried.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tried.sort_by_key(|one| BEDS.iter().position(|bed| bed.name == one.bed));
+    print_table(&tried);
+    println!("slowest page: {:.1} s after the API server showed it", slowest.as_secs_f64());
+    let failed: Vec<&Tried> = tried.iter().filter(|one| one.error.is_some()).collect();
+    for one in &failed {
+        println!("\nFAILED {} / {}:\n{}", one.bed, one.row, one.error.as_deref().unwrap_or_default());
+    }
+    println!("{} of {count} rows ok in {} s", count - failed.len().min(count), begin.elapsed().as_secs());
+    if failed.is_empty() && tried.len() == count {
+        return ExitCode::SUCCESS;
+    }
+    println!("logs of failed rows: {}", folder().display());
+    ExitCode::FAILURE
+}
+
+fn print_table(tried: &[Tried]) {
+    println!("\n{:<20} {:<56} {:>8}  outcome", "bed", "row", "seconds");
+    for one in tried {
+        let outcome = if one.error.is_none() { "ok" } else { "FAILED" };
+        println!("{:<20} {:<56} {:>8.1}  {outcome}", one.bed, one.row, one.seconds);
+    }
+    println!();
+}
+
+/// Tries rows of a bed in a process of its own, and those that it could not try in another.
+fn run_bed(bed: &'static Bed, mut left: Vec<usize>) -> (Vec<Tried>, Duration) {
+    let mut all = Vec::new();
+    let mut slowest = Duration::ZERO;
+    let mut last_error = String::new();
+    for _ in 0..STARTS {
+        if left.is_empty() {
+            break;
+        }
+        match run_process(bed, &left, &mut all, &mut slowest) {
+            Ok(()) => {}
+            Err(error) => last_error = format!("{error:#}"),
+        }
+        left.retain(|number| !bed.rows().nth(*number).is_some_and(|row| all.iter().any(|one| one.row == row.name)));
+    }
+    for number in left {
+        let Some(row) = bed.rows().nth(number) else { continue };
+        let error = Some(format!("not tried: {last_error}"));
+        all.push(Tried { bed: bed.name, row: row.name, seconds: 0.0, error });
+    }
+    (all, slowest)
+}
+
+fn run_process(bed: &'static Bed, rows: &[usize], all: &mut Vec<Tried>, slowest: &mut Duration) -> Result<()> {
+    let logs = folder().join(bed.name.replace(' ', "-"));
+    fs::create_dir_all(&logs)?;
+    let output = logs.join("output.log");
+    let numbers: Vec<String> = rows.iter().map(usize::to_string).collect();
+    let mut child = Command::new(env::current_exe()?)
+        .args(["--bed", bed.name, "--rows", &numbers.join(",")])
+        // It ends when this end is closed, so that nothing outlives this process however it ends.
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(File::options().create(true).append(true).open(&output)?)
+        .spawn()?;
+    let id = child.id();
+    let lines = BufReader::new(child.stdout.take().context("no output")?);
+    let alive = Mutex::new(Instant::now());
+    let over = Mutex::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !*over.lock().unwrap_or_else(PoisonError::into_inner) {
+                thread::sleep(Duration::from_secs(1));
+                if alive.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > ROW_LIMIT {
+                    let _ = testbed::isolation::end(id);
+                    return;
+                }
+            }
+        });
+        for line in lines.lines().map_while(Result::ok) {
+            *alive.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            let fields: Vec<&str> = line.split('\t').collect();
+            match fields.as_slice() {
+                ["healthy", seconds] => println!("{}: the cluster is healthy after {seconds} s", bed.name),
+                ["slowest", milliseconds] => {
+                    let measured = Duration::from_millis(milliseconds.parse().unwrap_or_default());
+                    *slowest = (*slowest).max(measured);
+                }
+                ["row", number, milliseconds, outcome] => {
+                    let Some(row) = number.parse().ok().and_then(|number| bed.rows().nth(number)) else { continue };
+                    let seconds = Duration::from_millis(milliseconds.parse().unwrap_or_default()).as_secs_f64();
+                    println!("{}: {} ... {outcome} ({seconds:.1} s)", bed.name, row.name);
+                    let error = (*outcome != "ok").then(|| {
+                        fs::read_to_string(logs.join(row.name.replace(' ', "-")).join("error.txt")).unwrap_or_default()
+                    });
+                    all.push(Tried { bed: bed.name, row: row.name, seconds, error });
+                }
+                _ => println!("{}: {line}", bed.name),
+            }
+            // Progress is for whoever looks on.
+            let _ = std::io::stdout().flush();
+        }
+        *over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    });
+    let status = child.wait()?;
+    if !status.success() {
+        let text = fs::read_to_string(&output).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let end = lines[lines.len().saturating_sub(12)..].join("\n");
+        println!("{}: the cluster ended with {status}; the end of {}:\n{end}", bed.name, output.display());
+        anyhow::bail!("the cluster ended with {status}:\n{end}");
+    }
+    Ok(())
+}
+
+/// The process of one bed: enters its namespaces, starts the cluster and tries the rows.
+pub(crate) fn inside(name: &str, numbers: &str) -> ExitCode {
+    let Some(bed) = BEDS.iter().find(|bed| bed.name == name) else {
+        eprintln!("no bed {name}");
+        return ExitCode::FAILURE;
+    };
+    if let Err(error) = testbed::isolation::enter() {
+        eprintln!("no test on a real control plane is possible here: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    thread::spawn(|| {
+        // Whoever started this process has ended.
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(1);
+    });
+    let begin = Instant::now();
+    let cluster = match Cluster::start(&bed.plan(), env!("CARGO_BIN_EXE_metrics-server-doctor").as_ref()) {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            eprintln!("the cluster does not start: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("healthy\t{}", begin.elapsed().as_secs());
+    let rows: Vec<&Row> = bed.rows().collect();
+    for number in numbers.split(',').filter_map(|number| number.parse::<usize>().ok()) {
+        let Some(row) = rows.get(number) else { continue };
+        let begin = Instant::now();
+        let outcome = try_row(&cluster, row);
+        let milliseconds = begin.elapsed().as_millis();
+        let Err(error) = outcome else {
+            println!("row\t{number}\t{milliseconds}\tok");
+            continue;
+        };
+        let logs = folder().join(bed.name.replace(' ', "-")).join(row.name.replace(' ', "-"));
+        cluster.write_logs(&logs, &error);
+        println!("row\t{number}\t{milliseconds}\tFAILED");
+        let reset = catch_unwind(AssertUnwindSafe(|| cluster.reset()));
+        let reset = reset.unwrap_or_else(|panic| Err(anyhow::anyhow!("{}", told(&*panic))));
+        if let Err(error) = reset {
+            eprintln!("the cluster does not get well again: {error:#}");
+            println!("slowest\t{}", cluster.slowest().as_millis());
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("slowest\t{}", cluster.slowest().as_millis());
+    ExitCode::SUCCESS
+}
+
+fn try_row(cluster: &Cluster, row: &Row) -> Result<(), String> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| match &row.kind {
+        Kind::Fault(fault) => cluster.try_fault(fault),
+        Kind::Quiet(change) => cluster.try_quiet(*change),
+        Kind::Own(look) | Kind::Named(_, look) => {
+            look(cluster);
+            Ok(())
+        }
+    }));
+    match outcome {
+        Ok(tried) => tried.map_err(|error| format!("{error:#}")),
+        Err(panic) => Err(told(&*panic)),
+    }
+}
