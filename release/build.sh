@@ -38,7 +38,10 @@ if [ "$libc" = musl ]; then
     headers=/usr/include/$cpu-linux-musl
     [ -d "$headers" ] || install "musl-dev:$architecture"
     # The C parts see musl's headers; crt and libc come with the compiler's own target.
-    export "CFLAGS_$variable=-nostdinc -isystem $headers -isystem $($compiler -print-file-name=include)"
+    includes="-nostdinc -isystem $headers -isystem $($compiler -print-file-name=include)"
+    # libgcc, which has the helpers of atomics out of line, is not linked.
+    [ "$cpu" = x86_64 ] || includes="$includes -mno-outline-atomics"
+    export "CFLAGS_$variable=$includes"
 fi
 export "CC_$variable=$compiler"
 export "CARGO_TARGET_$(echo "$variable" | tr '[:lower:]' '[:upper:]')_LINKER=$compiler"

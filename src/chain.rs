@@ -18,6 +18,10 @@ use crate::{
     },
 };
 
+/// Kinds that metrics-server may run as; where none of them is in the whole cluster it is not installed.
+const RUNS_SERVERS: [&str; 3] =
+    [WorkloadKind::Deployment.name(), WorkloadKind::DaemonSet.name(), WorkloadKind::StatefulSet.name()];
+
 /// How long metrics-server may need until it is Ready: the readiness probe's delay and two scrapes of up to 60 seconds.
 pub const START_TIME: SignedDuration = SignedDuration::from_secs(150);
 
@@ -61,7 +65,7 @@ impl<'s> Chain<'s> {
             (Observed::NotSeen(reason), None) => Observed::NotSeen(reason.clone()),
             _ => Observed::Absent,
         };
-        let metrics_servers = snapshot.workloads.all().filter(|workload| {
+        let metrics_servers = snapshot.workloads.all_of_kinds(&RUNS_SERVERS).filter(|workload| {
             workload.kind != WorkloadKind::ReplicaSet && metrics_server::is_metrics_server(workload)
         });
         let selected_pods = selected_pods(snapshot, service.seen().copied());

@@ -251,9 +251,15 @@ const START_TIME: jiff::SignedDuration = jiff::SignedDuration::from_secs(150);
 
 impl Context<'_> {
     /// Whether all pods of metrics-server are so young that what does not answer yet proves nothing: a fresh cluster, a
-    /// new installation, a node that was replaced.
+    /// new installation, a node that was replaced. A start is over once a pod was Ready before the `APIService` failed.
     pub fn is_starting(&self) -> bool {
         let now = self.snapshot.observed_at;
+        let failed = self.chain.unavailable().and_then(|condition| condition.last_transition_time);
+        let ready = self.chain.selected_pods.objects.iter().filter(|pod| pod.is_ready() && !pod.is_terminating());
+        let ready = ready.filter_map(|pod| pod.ready().and_then(|ready| ready.last_transition_time)).min();
+        if ready.zip(failed).is_some_and(|(ready, failed)| ready < failed) {
+            return false;
+        }
         let mut ages = self.chain.pods().iter().filter(|pod| !pod.is_terminating()).map(|pod| {
             let since = pod.metadata.creation_timestamp.or(pod.status.start_time);
             since.map(|since| now.duration_since(since))
@@ -334,6 +340,34 @@ mod tests {
         };
         assert!(starting(&[20]) && starting(&[20, 100]));
         assert!(!starting(&[200]) && !starting(&[20, 200]));
+    }
+
+    #[test]
+    fn a_failure_after_a_pod_was_ready_belongs_to_no_start() {
+        use crate::{
+            snapshot::{ApiService, Collection},
+            testing::{at, healthy, object},
+        };
+        let starting = |ready: i64, failed: i64| {
+            let mut snapshot = healthy();
+            let mut pod = snapshot.pods.iter().next().cloned().expect("a pod");
+            pod.metadata.creation_timestamp = at(-100).parse().ok();
+            pod.status.conditions =
+                vec![object(serde_json::json!({"type": "Ready", "status": "True", "lastTransitionTime": at(ready)}))];
+            let labels = snapshot.services.iter().next().map(|service| service.spec.selector.clone());
+            pod.metadata.labels = labels.expect("a Service");
+            pod.metadata.namespace = "kube-system".to_owned();
+            snapshot.pods = Collection::complete([pod]);
+            snapshot.api_services = Collection::complete([object::<ApiService>(serde_json::json!({
+                "metadata": {"name": "v1beta1.metrics.k8s.io"},
+                "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "service": {"namespace": "kube-system", "name": "metrics-server"}},
+                "status": {"conditions": [{"type": "Available", "status": "False", "lastTransitionTime": at(failed)}]}
+            }))]);
+            let chain = Chain::resolve(&snapshot);
+            Context { snapshot: &snapshot, chain: &chain }.is_starting()
+        };
+        assert!(starting(-30, -90), "not available since before the pod was Ready");
+        assert!(!starting(-60, -10));
     }
 
     #[test]

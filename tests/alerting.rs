@@ -29,6 +29,8 @@ const CASES: &[Case] = &[
     ("auth-reader missing", cases::auth_reader),
     ("rights of the doctor revoked", cases::rights_revoked),
     ("doctor killed", cases::doctor_killed),
+    // The last, since what it raises stays for minutes.
+    ("inhibition", cases::inhibition),
 ];
 
 fn main() -> ExitCode {

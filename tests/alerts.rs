@@ -22,7 +22,7 @@ mod whole;
 use std::{collections::BTreeSet, process::Command};
 
 use metrics_server_doctor::{catalogue, check::Impact, steps::Step};
-use timeline::{Case, promtool, rule_files, run, tool};
+use timeline::{Case, promtool, promtool_with, rule_files, run, tool};
 
 fn hold(cases: &[Case]) {
     let files = rule_files(std::path::Path::new(""), None);
@@ -48,7 +48,11 @@ fn vmalert_reads_every_rule() {
 
 #[test]
 fn every_alert_fires_in_time_resolves_and_is_silent_otherwise() {
-    hold(&cases::of_rules());
+    let failures: Vec<String> = mutations::tests_by_file()
+        .iter()
+        .filter_map(|(file, tests)| promtool_with(&[rules::files()[file].clone()], tests).err())
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
@@ -67,6 +71,7 @@ fn every_cause_of_the_catalogue_leads_to_exactly_one_alert() {
 #[test]
 fn one_root_cause_is_named_however_many_symptoms_burn() {
     hold(&whole::of_demo());
+    hold(&whole::of_symptoms());
 }
 
 #[test]

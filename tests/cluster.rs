@@ -5,6 +5,8 @@
 //! `TESTBED_PARALLEL` says how many clusters run side by side (3). `-- --table` checks the table without any cluster.
 
 // A file with its own `main` has its modules beside it.
+#[path = "cluster/audit.rs"]
+mod audit;
 #[path = "cluster/beds.rs"]
 mod beds;
 #[path = "cluster/cluster.rs"]

@@ -8,19 +8,23 @@ use serde_json::Value;
 use support::Server;
 use testbed::{
     dashboards::{Query, queries},
-    prometheus::Prometheus,
+    prometheus::{Prometheus, scraping},
     wait::wait_for,
 };
 
-/// What the sample cluster has nothing of: there is no live cluster to watch, no log that tells of a cause, no aws-auth and
-/// no certificate. The real control plane has them.
-const NEEDS_A_CLUSTER: [&str; 8] = [
+/// What the sample cluster has nothing of: there is no live cluster to watch, no pod to dial, no log that tells of a cause, no
+/// aws-auth and no certificate, neither of the API nor of the doctor. The real control plane has them.
+const NEEDS_A_CLUSTER: [&str; 12] = [
     "aws_auth_entries",
     "aws_auth_malformed_entries",
     "apiservice_ca_bundle_not_after_timestamp_seconds",
+    "endpoints_dial_latency_seconds",
+    "endpoints_dial_outcome",
+    "kubelet_requests_total",
     "log_last_seen_timestamp_seconds",
     "log_lines_total",
     "metrics_server_doctor_api_requests_total",
+    "metrics_server_doctor_tls_certificate",
     "metrics_server_doctor_watch_objects",
     "metrics_server_doctor_watch_state",
 ];
@@ -59,7 +63,7 @@ impl Scene {
         let doctor = Server::start(&["demo", "--scene", verdict, "--interval", "1"]);
         let folder = tempfile::tempdir().expect("a folder");
         let address: SocketAddr = free_address();
-        let prometheus = Prometheus::start_in(folder.path(), address, doctor.address).expect("Prometheus");
+        let prometheus = Prometheus::start_in(folder.path(), address, &scraping(doctor.address)).expect("Prometheus");
         let scene = Self { doctor: Some(doctor), prometheus, _folder: folder };
         scene.wait_for("up == 1");
         scene

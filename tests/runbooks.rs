@@ -75,8 +75,10 @@ fn every_runbook_has_the_same_sections() {
         let text = fs::read_to_string(page(step)).expect("a runbook");
         for heading in [
             "## What it means",
+            "## Alerts",
             "## How the guide puts it",
             "## How to confirm",
+            "## Repair",
             "## When it is not a fault",
             "## Causes",
         ] {

@@ -156,8 +156,7 @@ impl Reader {
             return;
         }
         match (stem.as_str(), extension.as_deref()) {
-            ("observed-at" | "top-nodes" | "top-pods", Some("txt"))
-            | ("server-version", Some("txt"))
+            ("observed-at" | "top-nodes" | "top-pods" | "server-version", Some("txt"))
             | (_, Some("yaml" | "yml" | "json")) => {}
             (_, Some("gz" | "tgz" | "tar" | "zip" | "xz" | "zst")) => {
                 return self.skipped(path, "an archive: unpack it first");
@@ -226,13 +225,13 @@ impl Reader {
             let name = path.strip_prefix(&self.root).unwrap_or(path);
             read.read_file(path, name, &mut self.notices);
         }
-        if !self.found && read.logs.is_empty() {
+        if !self.found && read.kept.is_empty() {
             return Err(self.notices.finish());
         }
         let newest = newest_object.max(read.newest_line);
-        let last = newest_moment(newest, &read.logs);
+        let last = newest_moment(newest, &read.kept);
         snapshot.logs = Collection::unseen(NotSeen::NotInBundle("logs/NAMESPACE_POD_CONTAINER.log"));
-        read.logs.into_iter().for_each(|log| snapshot.logs.insert(log));
+        read.kept.into_iter().for_each(|log| snapshot.logs.insert(log));
         snapshot.observed_at = self.observed_at.unwrap_or_else(|| {
             let last = last.unwrap_or(Timestamp::UNIX_EPOCH);
             self.notices

@@ -15,17 +15,17 @@ use crate::{
 const FINDINGS_SHOWN: usize = 50;
 
 /// The colours of the four states are those of the dashboards (Okabe and Ito), each with dark text and its word beside it.
-const STYLE: &str = "body{font:16px/1.45 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
-h1{font-size:1.5rem;margin:.1rem 0 .3rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:1.8rem 0 .5rem}h3{font-size:1rem;margin:1rem 0 .2rem}\
-p{margin:.3rem 0}small{color:#4b535c}ul{padding-left:1.2rem;margin:.3rem 0}li,td{overflow-wrap:anywhere}\
-pre{background:#f3f4f6;padding:.5rem .7rem;margin:.3rem 0;white-space:pre-wrap;overflow-wrap:anywhere}\
+const STYLE: &str = "body{font:16px/1.45 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem;color:#1b1f24;background:#fff;overflow-wrap:anywhere}\
+h1{font-size:1.5rem;margin:.1rem 0 .3rem}h2{font-size:1.15rem;margin:1.8rem 0 .5rem}h3{font-size:1rem;margin:1rem 0 .2rem}\
+p{margin:.3rem 0}small{color:#4b535c}ul{padding-left:1.2rem;margin:.3rem 0}\
+pre{background:#f3f4f6;padding:.5rem .7rem;margin:.3rem 0;white-space:pre-wrap}\
 table{border-collapse:collapse;width:100%}th,td{padding:.3rem .5rem;border-top:1px solid #d6dae0;vertical-align:top;text-align:left}\
-th{padding-top:.9rem;border-top:0}td:first-child{width:6.5rem}td:nth-child(2){width:10rem;color:#4b535c}\
+th{padding-top:1rem;border-top:0}th .s{margin-right:.5rem}td:first-child{width:5.6rem}td:nth-child(2){width:11.5rem;color:#4b535c}\
 .s{display:inline-block;min-width:4.6rem;padding:0 .4rem;border-radius:.2rem;text-align:center;font-size:.85rem;font-weight:600;color:#111}\
 .pass{background:#009e73}.fail{background:#d55e00}.unknown{background:#f0e442}.skipped{background:#56b4e9}\
 .box{border-left:.6rem solid;padding:.5rem 1rem;background:#f7f8f9}.box.pass{background:#f7f8f9;border-color:#009e73}\
 .box.fail{background:#f7f8f9;border-color:#d55e00}.box.unknown{background:#f7f8f9;border-color:#f0e442}\
-@media(max-width:40rem){td:nth-child(2){display:none}td:first-child{width:5.5rem}}";
+@media(max-width:40rem){td:nth-child(2){display:none}}";
 
 /// The page for a report whose verdict holds since `since`, with links below `runbook_url`.
 pub fn html(report: &Report, since: Timestamp, runbook_url: &str) -> String {

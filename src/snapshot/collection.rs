@@ -236,6 +236,12 @@ impl<T: Named> Collection<T> {
         Listing { objects: self.iter().collect(), gap: self.gap(&Wanted::default()) }
     }
 
+    /// Every object of a collection of several kinds. Nothing is missing once each of these kinds was seen in full.
+    pub fn all_of_kinds(&self, kinds: &[&str]) -> Listing<'_, T> {
+        let gap = |kind: &&str| self.gap(&Wanted { discriminator: Some(kind), ..Wanted::default() });
+        Listing { objects: self.iter().collect(), gap: kinds.iter().find_map(gap) }
+    }
+
     /// The objects of one namespace.
     pub fn in_namespace(&self, namespace: &str) -> Listing<'_, T> {
         let objects = self.iter().filter(|object| object.namespace() == namespace).collect();
@@ -290,6 +296,17 @@ mod tests {
         assert!(services.selected("kube-system", &labels).is_certainly_empty());
         assert!(!services.in_namespace("kube-system").is_certainly_empty());
         assert!(!services.get("kube-system", "metrics-server").is_absent());
+    }
+
+    #[test]
+    fn kinds_that_were_each_seen_in_full_leave_no_gap() {
+        let mut workloads = Collection::<Service>::default();
+        workloads.add_scope(Scope::cluster().of_kind("Deployment"));
+        assert!(workloads.all_of_kinds(&["Deployment"]).is_certainly_empty());
+        assert_eq!(workloads.all_of_kinds(&["Deployment", "DaemonSet"]).gap, Some(NotSeen::NotLooked));
+        workloads.add_scope(Scope::cluster().of_kind("DaemonSet"));
+        assert!(workloads.all_of_kinds(&["Deployment", "DaemonSet"]).is_certainly_empty());
+        assert!(!workloads.all().is_certainly_empty());
     }
 
     #[test]

@@ -248,10 +248,8 @@ fn failed_scrapes<'s>(
                         Ok(None) => false,
                         Ok(Some(known)) => {
                             let young = known.ready_since().is_some_and(|since| now.duration_since(since) < NODE_START);
-                            known.is_ready()
-                                && !young
-                                && !known.is_virtual()
-                                && !(known.is_fargate() && *node == own_node)
+                            let own = known.is_fargate() && *node == own_node;
+                            known.is_ready() && !(young || known.is_virtual() || own)
                         }
                         // Of nodes that were not seen `kubectl top nodes` lists those that are there.
                         Err(_) if listed.as_ref().is_some_and(|listed| !listed.contains(*node)) => false,

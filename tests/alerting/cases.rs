@@ -1,25 +1,25 @@
 //! The faults, and what has to be told of each.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
+use anyhow::ensure;
+use serde_json::json;
 use testbed::{
-    doctor,
     firewall::{Action, Fault, Path},
     kubelet::MetricsFault,
     wait::wait_for,
 };
 
-use crate::stack::Stack;
+use crate::stack::{Stack, name};
 
 const SERVICE: &str = "service metrics-server -n kube-system";
 const PORT: u16 = 10250;
 
 pub(crate) fn service_port(stack: &mut Stack) {
     let told = ["MetricsServerServiceBroken critical other_reasons/service_port_mismatch"];
-    let port = |number: u16| format!(r#"[{{"op":"replace","path":"/spec/ports/0/port","value":{number}}}]"#);
-    stack.kubectl().patch(SERVICE, "json", &port(8443));
+    stack.kubectl().patch(SERVICE, "json", r#"[{"op":"replace","path":"/spec/ports/0/port","value":8443}]"#);
     stack.expect(&told);
-    stack.kubectl().patch(SERVICE, "json", &port(443));
+    stack.repair("other_reasons", "/spec/ports/0/port", &[]);
     stack.expect_resolved(&told);
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn selector(stack: &mut Stack) {
     let told = ["MetricsServerServiceBroken critical other_reasons/selector_matches_nothing"];
     stack.kubectl().patch(SERVICE, "merge", r#"{"spec":{"selector":{"k8s-app":"metric-server"}}}"#);
     stack.expect(&told);
-    stack.kubectl().patch(SERVICE, "merge", r#"{"spec":{"selector":{"k8s-app":"metrics-server"}}}"#);
+    stack.repair("other_reasons", r#""selector""#, &[]);
     stack.expect_resolved(&told);
 }
 
@@ -43,8 +43,9 @@ pub(crate) fn sidecar(stack: &mut Stack) {
     let told = ["HPATargetsUnknown warning hpa/missing_request shop/sidecar"];
     stack.kubectl().apply(SIDECAR);
     stack.expect(&told);
-    stack.kubectl().words("delete hpa,deployment sidecar -n shop");
+    stack.repair("hpa", "set resources", &[("NAMESPACE", "shop"), ("NAME", "sidecar")]);
     stack.expect_resolved(&told);
+    stack.kubectl().words("delete hpa,deployment sidecar -n shop");
 }
 
 pub(crate) fn changes(stack: &mut Stack) {
@@ -73,7 +74,8 @@ pub(crate) fn auth_reader(stack: &mut Stack) {
     // A server that runs has read the ConfigMap; the next one cannot start.
     kubectl.words("delete pod -n kube-system -l k8s-app=metrics-server");
     stack.expect(&told);
-    kubectl.apply(testbed::METRICS_SERVER_MANIFEST);
+    stack.repair("forbidden", "create rolebinding", &[]);
+    stack.repair("forbidden", "rollout restart", &[]);
     stack.expect_resolved(&told);
 }
 
@@ -81,7 +83,7 @@ pub(crate) fn rights_revoked(stack: &mut Stack) {
     let told = ["MetricsServerDoctorBlind warning none/permission_missing"];
     stack.kubectl().words("delete clusterrolebinding metrics-server-doctor");
     stack.expect(&told);
-    doctor::apply_base(&stack.bed).expect("the rules of deploy/base");
+    stack.repair("doctor", "apply -k deploy/base", &[]);
     stack.expect_resolved(&told);
 }
 
@@ -93,6 +95,46 @@ pub(crate) fn doctor_killed(stack: &mut Stack) {
     wait_for("the metrics API", Duration::from_mins(1), || stack.bed.await_healthy()).expect("a healthy cluster");
     stack.start_doctor();
     stack.expect_resolved(&told);
+}
+
+/// The shipped inhibition alone: alerts that the expressions hold back are raised by hand, in a cluster of their own.
+pub(crate) fn inhibition(stack: &mut Stack) {
+    let alert = |name: &str, severity: &str, step: &str, cause: &str| json!({"alertname": name, "severity": severity, "step": step, "cause": cause, "cluster": "c"});
+    let active = [
+        alert("MetricsServerTimeout", "critical", "timeout", "control_plane_path_closed"),
+        alert("HPATargetsUnknown", "warning", "hpa", "missing_request"),
+        alert("MetricsServerForbidden", "warning", "forbidden", "aws_auth_username_missing"),
+        alert("MetricsServerDoctorBlind", "info", "none", "permission_missing"),
+    ];
+    let mut another_cluster = alert("MetricsServerRetrievalFailing", "critical", "retrieve", "metrics_api_failing");
+    another_cluster["cluster"] = json!("d");
+    let suppressed = [
+        alert("MetricsServerTimeout", "warning", "timeout", "control_plane_path_closed"),
+        alert("MetricsServerRetrievalFailing", "critical", "retrieve", "metrics_api_failing"),
+        alert("MetricsServerAPIServiceUnavailable", "critical", "apiservice", "apiservice_unavailable"),
+        alert("HPATargetsUnknown", "critical", "hpa", "metrics_api_down"),
+        alert("HPATargetsUnknown", "warning", "hpa", "no_samples_yet"),
+        alert("MetricsServerKnownIssue", "info", "known_issues", "kubelet_timeout"),
+        json!({"alertname": "KubeAggregatedAPIDown", "severity": "warning", "name": "v1beta1.metrics.k8s.io", "cluster": "c"}),
+    ];
+    let all: Vec<_> = active.iter().chain([&another_cluster]).chain(&suppressed).cloned().collect();
+    stack.alertmanager.raise(&all).expect("alerts");
+    let named = |alerts: &[serde_json::Value]| -> BTreeSet<String> {
+        alerts.iter().map(|labels| name(&json!({"labels": labels}))).collect()
+    };
+    let told = wait_for("Alertmanager's states", Duration::from_secs(20), || {
+        let known = stack.alertmanager.alerts()?;
+        let of = |state: &str, cluster: &str| -> BTreeSet<String> {
+            let chosen =
+                known.iter().filter(|alert| alert["status"]["state"] == state && alert["labels"]["cluster"] == cluster);
+            chosen.map(name).collect()
+        };
+        ensure!(of("suppressed", "c") == named(&suppressed), "suppressed: {:?}", of("suppressed", "c"));
+        ensure!(of("active", "c") == named(&active), "active: {:?}", of("active", "c"));
+        ensure!(of("active", "d").len() == 1, "another cluster is inhibited too");
+        Ok(())
+    });
+    told.unwrap_or_else(|error| panic!("{error:#}"));
 }
 
 const SIDECAR: &str = r"

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -27,7 +28,7 @@ const FACTOR: u64 = 15;
 
 /// A fault has to end in a notification within the rules' time and this: the aggregator's round, the autoscaler's, the
 /// doctor's probes, and two scrapes of kubelets.
-const SLACK: Duration = Duration::from_secs(120);
+const SLACK: Duration = Duration::from_mins(2);
 
 /// An alert by `alertname severity step/cause`, followed by `namespace/hpa` where it has them.
 pub(crate) type Told = BTreeSet<String>;
@@ -37,7 +38,7 @@ pub(crate) struct Stack {
     binary: PathBuf,
     doctor: Option<Doctor>,
     webhook: Webhook,
-    _alertmanager: Alertmanager,
+    pub(crate) alertmanager: Alertmanager,
     prometheus: Prometheus,
 }
 
@@ -69,14 +70,7 @@ scrape_configs:
             alertmanager.address,
             doctor.address
         ))?;
-        let stack = Self {
-            bed,
-            binary: binary.to_owned(),
-            doctor: Some(doctor),
-            webhook,
-            _alertmanager: alertmanager,
-            prometheus,
-        };
+        let stack = Self { bed, binary: binary.to_owned(), doctor: Some(doctor), webhook, alertmanager, prometheus };
         wait_for("a scraped page that says healthy", Duration::from_mins(1), || {
             let result = stack.prometheus.query(r#"metrics_server_doctor_verdict{cause="healthy"} == 1"#)?;
             ensure!(result.len() == 1, "{result:?}");
@@ -88,6 +82,29 @@ scrape_configs:
 
     pub(crate) fn kubectl(&self) -> Kubectl {
         self.bed.kubectl()
+    }
+
+    /// Runs the command of a runbook that has `part` in it, as a person pastes it; `names` fill its placeholders.
+    pub(crate) fn repair(&self, page: &str, part: &str, names: &[(&str, &str)]) {
+        let root = components::project_root();
+        let text = fs::read_to_string(root.join(format!("docs/runbooks/{page}.md"))).expect("a runbook");
+        let commands: Vec<_> =
+            text.lines().filter(|line| line.starts_with("kubectl ") && line.contains(part)).collect();
+        assert_eq!(commands.len(), 1, "{page}.md has {} commands with {part}", commands.len());
+        let command = names.iter().fold(commands[0].to_owned(), |command, (from, to)| command.replace(from, to));
+        let kubectl = components::program("kubectl").expect("kubectl");
+        let path =
+            format!("{}:{}", kubectl.parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
+        let output = Command::new("sh")
+            .args(["-c", &command])
+            .current_dir(root)
+            .env("PATH", path)
+            .env("KUBECONFIG", self.kubectl().kubeconfig())
+            .env("HOME", STATE)
+            .output()
+            .expect("a shell");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{page}.md: {command}: {told}");
     }
 
     /// Ends the doctor without a word.
@@ -176,7 +193,7 @@ fn wait_of(seconds: u64) -> Duration {
     Duration::from_secs(seconds / FACTOR)
 }
 
-fn name(alert: &Value) -> String {
+pub(crate) fn name(alert: &Value) -> String {
     label_name(&alert["labels"])
 }
 
@@ -225,7 +242,8 @@ fn write_rules(folder: &Path) -> Result<()> {
                         _ => anyhow::bail!("{}: {line}", path.display()),
                     };
                     let indent = &line[..line.len() - field.len()];
-                    text.push_str(&format!("{indent}{name}: {}s", seconds / FACTOR));
+                    let shortened_to = (seconds / FACTOR).to_string();
+                    text.push_str(&[indent, name, ": ", &shortened_to, "s"].concat());
                     shortened += 1;
                 }
                 None => text.push_str(line),

@@ -2,15 +2,14 @@
 
 use metrics_server_doctor::{
     catalogue::{self, Cause, Entry, Role},
-    check::{Finding, Impact, ObjectReference},
+    check::Impact,
     steps::Step,
-    verdict::{Judgement, Verdict},
 };
 
 use crate::{
     doctor, recording,
     rules::{self, Labels, Rule},
-    scenes::{self, METRICS_API, OBSERVED, Series, found, healthy, judged},
+    scenes::{METRICS_API, Series, found, healthy},
     timeline::{CLUSTER, Case, Firing, STEP, Scrape, Timeline},
 };
 
@@ -83,11 +82,15 @@ pub(crate) fn fires(name: &str, rule: &Rule, alert: &Firing, fault: &[Scrape], w
     case
 }
 
-/// A page from here to the end of an hour, and nothing fires.
+/// A page that lasts longer than any rule about it waits, and nothing fires.
 pub(crate) fn silent(name: &str, file: &str, fault: &[Scrape]) -> Case {
+    silent_for(25, name, file, fault)
+}
+
+fn silent_for(minutes: u64, name: &str, file: &str, fault: &[Scrape]) -> Case {
     let mut case =
-        Case::new(name, file, Timeline::default().then(BEFORE, &[well()]).then(60, fault).then(10, &[well()]));
-    case.firing = (1..80).step_by(3).map(|minute| (minute * 60, vec![])).collect();
+        Case::new(name, file, Timeline::default().then(BEFORE, &[well()]).then(minutes, fault).then(10, &[well()]));
+    case.firing = (1..minutes + 20).step_by(3).map(|minute| (minute * 60, vec![])).collect();
     case
 }
 
@@ -103,6 +106,14 @@ pub(crate) fn first(step: Step) -> &'static Entry {
     catalogue::all().iter().find(|entry| entry.step == step).expect("a cause")
 }
 
+/// Values of label `cause` that the cases of the rules use.
+pub(crate) fn tried() -> Vec<&'static str> {
+    let more = [Cause::CaBundleExpired, Cause::KubeletTimeout, Cause::MetricsApiDown, Cause::MissingRequest];
+    let causes = Step::ALL.into_iter().filter(|step| *step != Step::KnownIssues).map(|step| first(step).id);
+    let causes = causes.chain(more.map(Cause::id)).chain([Cause::TargetNotFound.id(), "scaled_to_zero"]);
+    causes.chain(["healthy", "undetermined"]).collect()
+}
+
 /// A cause of the catalogue that stands, with the impact that it has.
 pub(crate) fn of_cause(entry: &Entry, impact: Impact) -> Case {
     let severity = if impact == Impact::Outage { "critical" } else { "warning" };
@@ -114,6 +125,7 @@ pub(crate) fn of_cause(entry: &Entry, impact: Impact) -> Case {
     let alert = alert(&rule, CLUSTER, &series);
     let fault = [page(&found(entry, impact))];
     let mut case = fires(&format!("{} {severity}", entry.id), &rule, &alert, &fault, &[well()]);
+    case.alone = true;
     let told = if entry.step == Step::Hpa && impact == Impact::Partial {
         let mut told = told(
             &Rule {
@@ -204,7 +216,7 @@ fn of_installed() -> Vec<Case> {
     let old = healthy().with("deployment_version_supported", &deployment, 0.0);
     let rule = rules::alert("MetricsServerVersionUnsupported", "warning", None);
     let mut unsupported =
-        fires("version", &rule, &alert(&rule, CLUSTER, &deployment), &[page(&old), page(&old)], &[well(), well()]);
+        fires("version", &rule, &alert(&rule, CLUSTER, &deployment), &[page(&old), well()], &[well(), well()]);
     unsupported.annotations.push((
         BEGIN + rule.hold,
         alert(&rule, CLUSTER, &deployment),
@@ -216,7 +228,7 @@ fn of_installed() -> Vec<Case> {
         fires("twice", &rule, &alert(&rule, CLUSTER, &[]), &[page(&twice), page(&twice)], &[well(), well()]);
     double.annotations.push((BEGIN + rule.hold, alert(&rule, CLUSTER, &[]), told(&rule, &[], "2")));
     let unseen = healthy().without("deployment_version_supported").without("deployment_metrics_servers");
-    vec![unsupported, double, silent("version and number not seen", "installed", &[page(&unseen)])]
+    vec![unsupported, double, silent_for(70, "version and number not seen", "installed", &[page(&unseen)])]
 }
 
 fn of_apiservice() -> Vec<Case> {
@@ -228,18 +240,18 @@ fn of_apiservice() -> Vec<Case> {
     let soon = expires(fortnight + 600.0 - 1.0);
     let renewed = expires(fortnight * 10.0);
     let firing = alert(&rule, CLUSTER, &labels);
-    let mut case = fires("expiry", &rule, &firing, &[page(&soon), page(&soon)], &[page(&renewed), page(&renewed)]);
+    let mut case = fires("expiry", &rule, &firing, &[page(&soon), page(&renewed)], &[page(&renewed), page(&renewed)]);
     let mut told = labels_of(&rule);
     told.insert(
         "description".to_owned(),
         format!("The first certificate in spec.caBundle of APIService {METRICS_API} is valid for 13d 22h 59m 59s. Once all have expired the API server refuses metrics-server's certificate."),
     );
     case.annotations.push((BEGIN + rule.hold, firing, told));
-    let expired = catalogue::all().iter().find(|entry| entry.cause == Cause::CaBundleExpired).expect("a cause");
-    let over = found(expired, Impact::Outage).with("apiservice_ca_bundle_not_after_timestamp_seconds", &labels, 0.0);
+    let ended = catalogue::all().iter().find(|entry| entry.cause == Cause::CaBundleExpired).expect("a cause");
+    let over = found(ended, Impact::Outage).with("apiservice_ca_bundle_not_after_timestamp_seconds", &labels, 0.0);
     let mut known = Case::new("expired already", "apiservice", Timeline::default().then(120, &[page(&over)]));
     let critical = rules::alert("MetricsServerAPIServiceUnavailable", "critical", None);
-    known.firing = vec![(7_000, vec![alert(&critical, CLUSTER, &[("step", "apiservice"), ("cause", expired.id)])])];
+    known.firing = vec![(7_000, vec![alert(&critical, CLUSTER, &[("step", "apiservice"), ("cause", ended.id)])])];
     let other = healthy().with(
         "apiservice_ca_bundle_not_after_timestamp_seconds",
         &[("apiservice", "v1beta1.custom.metrics.k8s.io")],

@@ -8,7 +8,7 @@ use metrics_server_doctor::{
 
 use crate::{
     cases::{BEFORE, BEGIN, alert, fires, labels_of, page, silent, told, well},
-    rules::{self, Labels, Rule},
+    rules::{self, Rule},
     scenes::{METRICS_API, OBSERVED, Series, healthy, judged},
     timeline::{CLUSTER, Case, Scrape, Timeline},
 };
@@ -98,14 +98,14 @@ pub(crate) fn cases() -> Vec<Case> {
     let firing = alert(&rule, CLUSTER, &[]);
     // 120 seconds after the last look it is old, and five minutes later it fires.
     stale.firing = vec![
-        (600 + 150 + 270, vec![]),
-        (600 + 150 + 300, vec![firing.clone()]),
-        (1_770, vec![firing.clone()]),
+        (600 + 180 + 240, vec![]),
+        (600 + 180 + 300, vec![firing.clone()]),
+        (1_740, vec![firing.clone()]),
         (1_800, vec![]),
     ];
     let mut told = labels_of(&rule);
-    told.insert("description".to_owned(), "The newest look is 7m 30s old: all other series of the doctor tell of the past. Either it hangs, or its clock and that of Prometheus differ.".to_owned());
-    stale.annotations.push((600 + 450, firing, told));
+    told.insert("description".to_owned(), "The newest look is 8m 0s old: all other series of the doctor tell of the past. Either it hangs, or its clock and that of Prometheus differ.".to_owned());
+    stale.annotations.push((600 + 480, firing, told));
     cases.push(stale);
     // In two clusters, what one lacks is nothing to the other.
     let mut clusters = Case::new(

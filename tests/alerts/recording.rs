@@ -1,12 +1,37 @@
 //! The recorded series.
 
-use metrics_server_doctor::{check::Impact, steps::Step};
+use std::collections::BTreeMap;
+
+use metrics_server_doctor::{check::Impact, steps::Step, verdict::DECISIVE};
 
 use crate::{
     cases::{BEFORE, first, page, well},
     scenes::{Series, found, healthy},
     timeline::{CLUSTER, Case, Timeline},
 };
+
+const CHECKS: &str = "cluster:metrics_server_doctor_checks:count";
+const NODES: &str = "cluster:metrics_api_nodes_sampled:ratio";
+const TARGETS: &str = "cluster:hpa_targets_known:ratio";
+const BLIND: &str = "cluster:hpa_blind:count";
+
+/// A recorded series of a cluster.
+fn of(name: &str, cluster: &str, value: f64) -> (String, f64) {
+    (format!("{name}{{cluster={cluster:?}}}"), value)
+}
+
+/// How many of the checks that decide are in each state.
+fn checks(page: &Series, cluster: &str) -> Vec<(String, f64)> {
+    let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
+    for ((name, labels), value) in &page.0 {
+        let decides = labels.get("check").is_some_and(|check| DECISIVE.iter().any(|(_, known)| known == check));
+        if name == "metrics_server_doctor_check_status" && decides && *value > 0.0 {
+            *counts.entry(&labels["status"]).or_default() += 1.0;
+        }
+    }
+    let entry = |(status, count)| (format!("{CHECKS}{{cluster={cluster:?},status={status:?}}}"), count);
+    counts.into_iter().map(entry).collect()
+}
 
 fn sum(series: &Series, name: &str) -> f64 {
     series.only(|known| known == name).0.values().sum()
@@ -62,30 +87,10 @@ fn two_clusters() -> Case {
                 (verdict("fleet:metrics_server_doctor_verdict:count", "", "timeout", first(Step::Timeout).id), 1.0),
             ],
         ),
-        (
-            at,
-            r#"sum by (cluster) (cluster:metrics_server_doctor_checks:count)"#,
-            ["a", "b"]
-                .map(|cluster| {
-                    (format!(r#"{{cluster="{cluster}"}}"#), sum(&healthy, "metrics_server_doctor_check_status"))
-                })
-                .to_vec(),
-        ),
-        (
-            at,
-            r#"cluster:metrics_api_nodes_sampled:ratio{cluster="a"}"#,
-            vec![(r#"cluster:metrics_api_nodes_sampled:ratio{cluster="a"}"#.to_owned(), 1.0)],
-        ),
-        (
-            at,
-            r#"cluster:hpa_targets_known:ratio{cluster="a"}"#,
-            vec![(r#"cluster:hpa_targets_known:ratio{cluster="a"}"#.to_owned(), 1.0)],
-        ),
-        (
-            at,
-            r#"cluster:hpa_blind:count{cluster="a"}"#,
-            vec![(r#"cluster:hpa_blind:count{cluster="a"}"#.to_owned(), 0.0)],
-        ),
+        (at, CHECKS, ["a", "b"].iter().flat_map(|cluster| checks(&healthy, cluster)).collect()),
+        (at, NODES, vec![of(NODES, "a", 1.0), of(NODES, "b", 1.0)]),
+        (at, TARGETS, vec![of(TARGETS, "a", 1.0), of(TARGETS, "b", 1.0)]),
+        (at, BLIND, vec![of(BLIND, "a", 0.0), of(BLIND, "b", 0.0)]),
     ];
     case
 }
@@ -110,21 +115,9 @@ fn shares() -> Case {
     );
     let all = sum(&healthy, "hpa_targets") + 6.0;
     hurt.values = vec![
-        (
-            at,
-            r#"cluster:metrics_api_nodes_sampled:ratio{cluster="a"}"#,
-            vec![(r#"cluster:metrics_api_nodes_sampled:ratio{cluster="a"}"#.to_owned(), 0.75)],
-        ),
-        (
-            at,
-            r#"cluster:hpa_targets_known:ratio{cluster="a"}"#,
-            vec![(r#"cluster:hpa_targets_known:ratio{cluster="a"}"#.to_owned(), 1.0 - 4.0 / all)],
-        ),
-        (
-            at,
-            r#"cluster:hpa_blind:count{cluster="a"}"#,
-            vec![(r#"cluster:hpa_blind:count{cluster="a"}"#.to_owned(), 1.0)],
-        ),
+        (at, NODES, vec![of(NODES, "a", 0.75)]),
+        (at, TARGETS, vec![of(TARGETS, "a", 1.0 - 4.0 / all)]),
+        (at, BLIND, vec![of(BLIND, "a", 1.0)]),
     ];
     hurt
 }

@@ -4,11 +4,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
+    ops::Range,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
 };
 
+use metrics_server_doctor::verdict::DECISIVE;
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
 };
 
 /// Seconds between scrapes, and between evaluations.
-pub(crate) const STEP: u64 = 30;
+pub(crate) const STEP: u64 = 60;
 pub(crate) const CLUSTER: &str = "a";
 
 /// What Prometheus gets from one replica of the doctor.
@@ -29,6 +31,16 @@ pub(crate) enum Scrape {
     Failed,
     /// It is no target.
     Unknown,
+}
+
+impl Scrape {
+    fn is_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Page(one), Self::Page(other)) => Arc::ptr_eq(one, other),
+            (Self::Failed, Self::Failed) | (Self::Unknown, Self::Unknown) => true,
+            _ => false,
+        }
+    }
 }
 
 impl From<&Series> for Scrape {
@@ -71,42 +83,63 @@ impl Timeline {
         self.steps as u64 * STEP
     }
 
-    /// The series as promtool takes them; `wanted` tells which families are read.
-    fn input(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<Value> {
-        let mut series: BTreeMap<(String, Labels), Vec<Option<f64>>> = BTreeMap::new();
-        let mut put = |name: &str, labels: Labels, step: usize, value: f64| {
-            let values = series.entry((name.to_owned(), labels)).or_insert_with(|| vec![None; self.steps]);
-            values[step] = Some(if value.is_nan() { time(step) } else { value });
+    /// Values of label `cause` that a page of this timeline sets.
+    fn causes(&self) -> BTreeSet<&str> {
+        let runs = self.replicas.values().flat_map(|scrapes| scrapes.chunk_by(Scrape::is_the_same));
+        let pages = runs.filter_map(|run| match &run[0] {
+            Scrape::Page(page) => Some(page),
+            Scrape::Failed | Scrape::Unknown => None,
+        });
+        let set = pages.flat_map(|page| page.0.iter()).filter(|(_, value)| **value != 0.0);
+        set.filter_map(|((_, labels), _)| labels.get("cause").map(String::as_str)).collect()
+    }
+
+    /// The series as promtool takes them; `wanted` tells which families are read. Causes that nothing sets and checks
+    /// that no rule asks for are left out, since promtool reads its input slowly. Unless it is to be alone, another
+    /// exporter has the same families.
+    fn input(&self, wanted: &dyn Fn(&str) -> bool, alone: bool) -> Vec<Value> {
+        let (tried, set) = (crate::cases::tried(), self.causes());
+        let kept = |labels: &Labels| {
+            labels.get("cause").is_none_or(|cause| tried.contains(&cause.as_str()) || set.contains(cause.as_str()))
+                && labels.get("check").is_none_or(|check| DECISIVE.iter().any(|(_, known)| known == check))
         };
+        let mut series: BTreeMap<(String, Labels), Vec<Option<f64>>> = BTreeMap::new();
+        let mut put = |name: &str, labels: Labels, steps: Range<usize>, value: f64| {
+            let values = series.entry((name.to_owned(), labels)).or_insert_with(|| vec![None; self.steps]);
+            for step in steps {
+                values[step] = Some(if value.is_nan() { time(step) } else { value });
+            }
+        };
+        let mut put_page = |page: &Series, target: &Labels, steps: &Range<usize>| {
+            for ((name, labels), value) in page.0.iter().filter(|((name, labels), _)| wanted(name) && kept(labels)) {
+                let mut labels = labels.clone();
+                labels.extend(target.clone());
+                put(name, labels, steps.clone(), *value);
+            }
+        };
+        let up = |value: f64| Series([(("up".to_owned(), Labels::new()), value)].into());
         for ((cluster, number), scrapes) in &self.replicas {
             let target = target("metrics-server-doctor", cluster, *number);
-            for (step, scrape) in scrapes.iter().enumerate() {
-                match scrape {
+            let mut begin = 0;
+            for run in scrapes.chunk_by(Scrape::is_the_same) {
+                let steps = begin..begin + run.len();
+                begin = steps.end;
+                match &run[0] {
                     Scrape::Page(page) => {
-                        put("up", target.clone(), step, 1.0);
-                        for ((name, labels), value) in page.0.iter().filter(|((name, _), _)| wanted(name)) {
-                            let mut labels = labels.clone();
-                            labels.extend(target.clone());
-                            put(name, labels, step, *value);
-                        }
+                        put_page(&up(1.0), &target, &steps);
+                        put_page(page, &target, &steps);
                     }
-                    Scrape::Failed => put("up", target.clone(), step, 0.0),
+                    Scrape::Failed => put_page(&up(0.0), &target, &steps),
                     Scrape::Unknown => {}
                 }
             }
         }
         // Somebody else has the same names, in this cluster and in another one.
-        let healthy = crate::scenes::healthy().opposite();
-        for cluster in [CLUSTER, "other"] {
+        let opposite = crate::scenes::healthy().opposite();
+        for cluster in [CLUSTER, "other"].into_iter().filter(|_| !alone) {
             let target = target("another-exporter", cluster, 9);
-            for step in 0..self.steps {
-                put("up", target.clone(), step, 0.0);
-                for ((name, labels), value) in healthy.0.iter().filter(|((name, _), _)| wanted(name)) {
-                    let mut labels = labels.clone();
-                    labels.extend(target.clone());
-                    put(name, labels, step, *value);
-                }
-            }
+            put_page(&up(0.0), &target, &(0..self.steps));
+            put_page(&opposite, &target, &(0..self.steps));
         }
         let entry = |((name, labels), values): ((String, Labels), Vec<Option<f64>>)| json!({"series": selector(&name, &labels), "values": notation(&values)});
         series.into_iter().map(entry).collect()
@@ -142,6 +175,8 @@ fn notation(values: &[Option<f64>]) -> String {
         let _ = match times {
             0 => Ok(()),
             1 => write!(text, "{value} "),
+            // Of blanks the number itself is meant, of values the number of repetitions.
+            _ if value == "_" => write!(text, "_x{times} "),
             _ => write!(text, "{value}x{} ", times - 1),
         };
     };
@@ -175,6 +210,8 @@ pub(crate) struct Case {
     pub(crate) timeline: Timeline,
     /// Which alerts fire at a moment: all of them, and no other.
     pub(crate) firing: Vec<(u64, Vec<Firing>)>,
+    /// Whether no other exporter has the same names.
+    pub(crate) alone: bool,
     /// What an alert says at a moment.
     pub(crate) annotations: Vec<(u64, Firing, Labels)>,
     /// Values of other expressions at a moment.
@@ -188,6 +225,7 @@ impl Case {
             file: file.to_owned(),
             timeline,
             firing: Vec::new(),
+            alone: false,
             annotations: Vec::new(),
             values: Vec::new(),
         }
@@ -227,7 +265,7 @@ impl Case {
         json!({
             "name": self.name,
             "interval": format!("{STEP}s"),
-            "input_series": self.timeline.input(wanted),
+            "input_series": self.timeline.input(wanted, self.alone),
             "promql_expr_test": expressions,
             "alert_rule_test": told,
         })
@@ -244,11 +282,23 @@ pub(crate) fn tests(rule_files: &[PathBuf], cases: &[&Case]) -> Value {
     let expressions: String = rule_files.iter().map(|path| fs::read_to_string(path).expect("a rule file")).collect();
     let read: BTreeSet<&str> =
         expressions.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect();
-    cases.iter().map(|case| case.to_json(&|name| read.contains(name))).collect()
+    cases.iter().map(|case| case.to_json(&|name| name == "up" || read.contains(name))).collect()
 }
 
-/// Runs [`tests`] against rule files.
+/// Runs [`tests`] against rule files; the error names the cases that do not hold.
 pub(crate) fn promtool_with(rule_files: &[PathBuf], tests: &Value) -> Result<(), String> {
+    let all = tests.as_array().expect("a list");
+    let Err(together) = promtool_once(rule_files, tests) else { return Ok(()) };
+    let single = |case: &Value| {
+        let told = promtool_once(rule_files, &json!([case])).err()?;
+        Some(format!("case {}: {told}", case["name"]))
+    };
+    let named: Vec<_> = all.iter().filter_map(single).collect();
+    Err(if named.is_empty() { together } else { named.join("\n") })
+}
+
+/// Whether [`tests`] hold, without names.
+pub(crate) fn promtool_once(rule_files: &[PathBuf], tests: &Value) -> Result<(), String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("test.yaml");
     let text = json!({"rule_files": rule_files, "evaluation_interval": format!("{STEP}s"), "tests": tests});

@@ -47,7 +47,33 @@ change:
         .then(10, &[well()]);
     let mut restart = Case::new("a rollout, and one of the doctor", "all", restarted);
     restart.firing = (1..26).map(|minute| (minute * 60, vec![])).collect();
-    vec![silent("a rollout", "all", &[page(&rollout)]), silent("scaled to zero", "all", &[page(&zero)]), restart]
+    let all =
+        vec![silent("a rollout", "all", &[page(&rollout)]), silent("scaled to zero", "all", &[page(&zero)]), restart];
+    all.into_iter().map(|case| Case { alone: true, ..case }).collect()
+}
+
+/// An outage with everything that is seen of it downstream: an unavailable `APIService`, calls that fail, forty blind
+/// autoscalers.
+pub(crate) fn of_symptoms() -> Vec<Case> {
+    let scene = scenes::demo_scenes().into_iter().find(|(scene, _)| scene.verdict.starts_with("timeout/"));
+    let (scene, mut series) = scene.expect("a scene of step timeout");
+    for number in 0..40 {
+        let hpa = format!("web-{number}");
+        let labels = [("namespace", "shop"), ("hpa", hpa.as_str())];
+        series.set("hpa_unknown_targets", &labels, 1.0);
+        series.set("hpa_unknown_cause", &[labels[0], labels[1], ("cause", "metrics_api_down")], 1.0);
+    }
+    let seen = |name: &str, value: f64| {
+        series.only(|known| known == name).0.values().filter(|seen| seen.to_bits() == value.to_bits()).count()
+    };
+    let symptoms = seen("apiservice_available", 0.0) + seen("metrics_api_up", 0.0) + seen("hpa_unknown_cause", 1.0);
+    assert!(symptoms > 42, "{symptoms} symptoms");
+    let mut case =
+        Case::new("forty-three symptoms", "all", Timeline::default().then(40, &[page(&series), page(&series)]));
+    let (step, blamed) = scene.verdict.split_once('/').expect("step/cause");
+    let rule = rules::alert("MetricsServerTimeout", "critical", None);
+    case.firing = vec![(2_370, vec![alert(&rule, CLUSTER, &[("step", step), ("cause", blamed)])])];
+    vec![Case { alone: true, ..case }]
 }
 
 /// Every scene of the demo: however many symptoms burn, one root cause is named.
@@ -60,18 +86,19 @@ pub(crate) fn of_demo() -> Vec<Case> {
                 "all",
                 Timeline::default().then(BEFORE, &[well(), well()]).then(30, &[page(&series), page(&series)]),
             );
-            let (step, cause) = scene.verdict.split_once('/').expect("step/cause");
+            case.alone = true;
+            let (step, blamed) = scene.verdict.split_once('/').expect("step/cause");
             let expected = match Step::ALL.into_iter().find(|known| known.id() == step) {
                 None => vec![],
                 Some(Step::Hpa) => vec![alert(
                     &rules::alert("HPATargetsUnknown", "warning", None),
                     CLUSTER,
-                    &[("namespace", "shop"), ("hpa", "web"), ("cause", cause)],
+                    &[("namespace", "shop"), ("hpa", "web"), ("cause", blamed)],
                 )],
                 Some(step) => vec![alert(
                     &rules::alert(alert_of(step), "critical", None),
                     CLUSTER,
-                    &[("step", step.id()), ("cause", cause)],
+                    &[("step", step.id()), ("cause", blamed)],
                 )],
             };
             case.firing = vec![(BEGIN + 1_770, expected)];

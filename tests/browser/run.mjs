@@ -142,6 +142,7 @@ async function main() {
   mkdirSync(pictures, { recursive: true });
   const all = await clusters();
   const { port, ask } = await prometheus(all);
+  const scraped = Date.now();
   // Half a minute of health before the faults, so that the histories have something to tell.
   await sleep(30);
   for (const cluster of Object.values(all).filter(({ later }) => later === null || later[2] !== 'none/healthy')) {
@@ -155,7 +156,7 @@ async function main() {
   const server = await site(port);
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
   try {
-    await check({ browser, address: `http://127.0.0.1:${server.address().port}`, clusters: all, pictures });
+    await check({ browser, address: `http://127.0.0.1:${server.address().port}`, clusters: all, pictures, began: scraped });
   } finally {
     await browser.close();
     server.close();

@@ -3,6 +3,7 @@
 use testbed::{METRICS_SERVER_MANIFEST, Plan, components};
 
 use crate::{
+    audit,
     matrix::Row,
     rows::{
         authentication, autoscalers, containers, kubelets, network, packagings, printer, registration, reports, rights,
@@ -24,7 +25,7 @@ pub(crate) const BEDS: &[Bed] = &[
     Bed { name: "pods", rows: &[containers::PODS], plan: recreating },
     Bed { name: "network", rows: &[network::ROWS], plan: Plan::default },
     Bed { name: "way to kubelets", rows: &[kubelets::WAY], plan: Plan::default },
-    Bed { name: "rights", rows: &[rights::ROWS], plan: Plan::default },
+    Bed { name: "rights", rows: &[rights::ROWS, audit::ROWS], plan: Plan::default },
     Bed { name: "answers of kubelets", rows: &[kubelets::ANSWERS], plan: Plan::default },
     Bed { name: "packagings", rows: &[packagings::PACKAGINGS], plan: Plan::default },
     Bed { name: "registration", rows: &[registration::ROWS, reports::ROWS, authentication::ROWS], plan: Plan::default },

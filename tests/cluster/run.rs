@@ -14,8 +14,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 
 use crate::{
+    audit,
     beds::{BEDS, Bed},
     cluster::{Cluster, told},
     matrix::{Kind, Row},
@@ -206,10 +208,15 @@ pub(crate) fn inside(name: &str, numbers: &str) -> ExitCode {
     };
     println!("healthy\t{}", begin.elapsed().as_secs());
     let rows: Vec<&Row> = bed.rows().collect();
+    // From the doctor's first request on.
+    let mut looked_at = Timestamp::UNIX_EPOCH;
     for number in numbers.split(',').filter_map(|number| number.parse::<usize>().ok()) {
         let Some(row) = rows.get(number) else { continue };
         let begin = Instant::now();
         let outcome = try_row(&cluster, row);
+        let now = Timestamp::now();
+        let outcome = outcome.and_then(|()| audit::nothing_was_refused(row.name, looked_at));
+        looked_at = now;
         let milliseconds = begin.elapsed().as_millis();
         let Err(error) = outcome else {
             println!("row\t{number}\t{milliseconds}\tok");

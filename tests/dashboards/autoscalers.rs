@@ -117,9 +117,11 @@ fn which() -> Panel {
         ("cause", "Cause"),
         ("Value #D", "Since"),
     ])
+    .field("Cluster", width(120))
+    .field("Namespace", width(140))
     .field("Unknown", width(85))
     .field("Targets", width(75))
-    .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}, {"id": "custom.width", "value": 140}]))
+    .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}, {"id": "custom.width", "value": 145}]))
     .field("Cause", json!([
         {"id": "custom.width", "value": 170},
         {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/hpa.md#${{__data.fields.Cause}}"), "targetBlank": true}]},
@@ -166,7 +168,8 @@ fn containers() -> Panel {
         ("resource", "Lacks"),
         ("Value", "Pods"),
     ])
-    .field("Pods", width(70))
+    .field("Lacks", width(90))
+    .field("Pods", width(65))
     .unit("short")
     .without_data("No container without a request seen")
 }

@@ -129,12 +129,21 @@ fn installed() -> Vec<Panel> {
         .without_data(NOT_READ),
         Panel::table("The workload behind it", "Version by the tag of its image, and how it was packaged.", (14, 4))
             .rows(of("max", "namespace, deployment, version, packaging", "deployment_info"))
+            .rows(of("min", "namespace, deployment", "deployment_version_supported"))
             .columns(&[
                 ("namespace", "Namespace"),
                 ("deployment", "Workload"),
                 ("version", "Version"),
                 ("packaging", "Packaging"),
+                ("Value #B", "This Kubernetes"),
             ])
+            .field(
+                "This Kubernetes",
+                json!([
+                    {"id": "mappings", "value": two(("not listed", FAIL), ("supported", PASS))},
+                    {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
+                ]),
+            )
             .unit("string")
             .without_data("No workload seen"),
     ]
@@ -183,20 +192,22 @@ fn retrieve() -> Vec<Panel> {
 
 fn forbidden() -> Vec<Panel> {
     vec![
-        Panel::table("Permissions of metrics-server", "What this version needs, and whether RBAC grants it to its ServiceAccount.", (8, 10))
+        Panel::table("Permissions of metrics-server", "What this version needs, whether it is granted to its ServiceAccount, and who says so: the API server or the RBAC objects.", (9, 10))
             .rows(of("min", "permission", "rbac_permission_granted"))
-            .columns(&[("Value", "State"), ("permission", "Permission")])
+            .rows(holding("permission, source", "rbac_permission_source"))
+            .columns(&[("Value #A", "State"), ("permission", "Permission"), ("source", "By")])
+            .field("By", width(110))
             .field("State", json!([
-                {"id": "custom.width", "value": 120},
+                {"id": "custom.width", "value": 100},
                 {"id": "mappings", "value": two(("not granted", FAIL), ("granted", PASS))},
                 {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
             ]))
             .without_data(NOT_READ),
-        Panel::stat("Entries of aws-auth", "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth.", (6, 4))
+        Panel::stat("Entries of aws-auth", "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth.", (5, 4))
             .now("entries", format!("max(aws_auth_entries{{{SELECTOR}}})"))
             .unit("short")
             .without_data("No aws-auth here"),
-        Panel::table("Malformed entries", "Entries of aws-auth that map nobody, by what is wrong with them.", (6, 6))
+        Panel::table("Malformed entries", "Entries of aws-auth that map nobody, by what is wrong with them.", (5, 6))
             .rows(of("max", "problem", "aws_auth_malformed_entries"))
             .columns(&[("problem", "Problem"), ("Value", "Entries")])
             .field("Entries", json!([
@@ -270,6 +281,18 @@ fn timeout() -> Vec<Panel> {
             format!(r#"max by (resource) (metrics_api_error{{{SELECTOR}, class="timeout"}})"#),
         )
         .mappings(two(("no timeout", PASS), ("timeout", FAIL))),
+        Panel::table(
+            "The doctor's own dials",
+            "Endpoints of the Service by how the doctor's direct dial of them ended. Where they work while the aggregator times out, the path from the control plane is closed.",
+            (12, 6),
+        )
+        .rows(format!("{} > 0", of("max", "namespace, service, outcome", "endpoints_dial_outcome")))
+        .columns(&[("namespace", "Namespace"), ("service", "Service"), ("outcome", "Outcome"), ("Value", "Endpoints")])
+        .unit("short")
+        .without_data("Not dialled"),
+        Panel::lines("Time that the dials take", "The slowest of the last direct dials.", (12, 6), "s")
+            .over_time("{{namespace}}/{{service}}", of("max", "namespace, service", "endpoints_dial_latency_seconds"))
+            .without_data("Not dialled"),
     ]
 }
 
@@ -382,6 +405,17 @@ fn logs() -> Vec<Panel> {
             .columns(&[("class", "Class"), ("Value", "Last seen")])
             .unit("dateTimeFromNow")
             .without_data("No line read"),
+        Panel::lines(
+            "Requests to kubelets",
+            "Requests of metrics-server to kubelets a second, by success, from its own page; not every installation serves it to everybody.",
+            (24, 6),
+            "reqps",
+        )
+        .over_time(
+            "success {{success}}",
+            format!("max by (success) (rate(kubelet_requests_total{{{SELECTOR}}}[$__rate_interval]))"),
+        )
+        .without_data("metrics-server's own page was not read"),
     ]
 }
 
@@ -482,5 +516,22 @@ fn doctor() -> Vec<Panel> {
             ),
         )
         .without_data("No cluster is watched"),
+        Panel::table(
+            "The doctor's own certificate",
+            "Where it serves TLS: when the certificate that it shows ends, and whether that is the one in the file.",
+            (24, 4),
+        )
+        .rows(format!(
+            "{} * 1000",
+            of("min", "instance", "metrics_server_doctor_tls_certificate_not_after_timestamp_seconds")
+        ))
+        .rows(of("min", "instance", "metrics_server_doctor_tls_certificate_current"))
+        .columns(&[("instance", "Replica"), ("Value #A", "Ends"), ("Value #B", "In use")])
+        .field("Ends", json!([{"id": "unit", "value": "dateTimeFromNow"}]))
+        .field(
+            "In use",
+            json!([{"id": "mappings", "value": two(("an older one", FAIL), ("the one in the file", PASS))}]),
+        )
+        .without_data("It does not serve TLS"),
     ]
 }

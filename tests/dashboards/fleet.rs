@@ -21,7 +21,7 @@ pub(crate) fn dashboard() -> Dashboard {
             title: None,
             first_id: 0,
             panels: vec![
-                count("Clusters", "Clusters with a doctor, seen or not.", "", NEUTRAL),
+                count("All clusters", "Clusters with a doctor, seen or not.", "", NEUTRAL),
                 count("Healthy", "Clusters whose metrics pipeline is healthy.", " == 1", NEUTRAL)
                     .thresholds(NEUTRAL, &[(1.0, PASS)]),
                 count("With a fault", "Clusters whose verdict names a cause.", " == 3", PASS).none_is_well(),
@@ -60,7 +60,7 @@ fn states() -> serde_json::Value {
 }
 
 fn count(title: &str, description: &str, condition: &str, colour: &str) -> Panel {
-    Panel::stat(title, description, (if title == "Clusters" { 4 } else { 5 }, 4))
+    Panel::stat(title, description, (if title == "All clusters" { 4 } else { 5 }, 4))
         .now("clusters", format!("count(({}){condition}) or 0 * count({})", state(), state()))
         .unit("short")
         .colour(colour)
@@ -107,7 +107,7 @@ fn clusters() -> Panel {
     ]))
     .field("Cause", overview::width(200))
     .field("Runbook", json!([
-        {"id": "custom.width", "value": 330},
+        {"id": "custom.width", "value": 350}, {"id": "noValue", "value": "-"},
         {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/${{__data.fields.Runbook}}"), "targetBlank": true}]},
     ]))
     .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}]))

@@ -186,12 +186,6 @@ fn values_of_closed_labels_that_queries_name_exist() {
     }
 }
 
-/// Families that no panel shows, with the reason.
-const NOT_SHOWN: [(&str, &str); 1] = [(
-    "metrics_server_doctor_outage",
-    "it is what alerts page for; panels show verdict and findings, which it follows",
-)];
-
 #[test]
 fn every_family_is_shown_by_a_panel() {
     let shown: BTreeSet<String> = expressions()
@@ -199,10 +193,7 @@ fn every_family_is_shown_by_a_panel() {
         .flat_map(|(place, expression)| seen(place, expression).selectors)
         .filter_map(|selector| selector.name)
         .collect();
-    let hidden: Vec<String> = families()
-        .map(name_of)
-        .filter(|name| !shown.contains(name) && !NOT_SHOWN.iter().any(|(known, _)| known == name))
-        .collect();
+    let hidden: Vec<String> = families().map(name_of).filter(|name| !shown.contains(name)).collect();
     assert!(hidden.is_empty(), "no panel shows {}", hidden.join(", "));
 }
 
@@ -360,7 +351,7 @@ fn links_lead_somewhere() {
                     dashboards.iter().find(|(uid, _)| uid == target).unwrap_or_else(|| panic!("{uid}: {url}"));
                 if let Some(id) = query.split('&').find_map(|pair| pair.strip_prefix("viewPanel=")) {
                     assert!(
-                        list(other, "panels").iter().any(|panel| panel["id"].to_string() == id),
+                        list(other, "panels").iter().any(|panel| panel["id"].as_u64() == id.parse().ok()),
                         "{uid}: no panel {id}"
                     );
                 }

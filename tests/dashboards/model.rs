@@ -2,6 +2,8 @@
 //!
 //! Source of the fields: npm `@grafana/schema` 13.2.2 (`raw/dashboard` and `raw/composable/*`).
 
+#![allow(clippy::needless_pass_by_value, reason = "builders take what json! makes")]
+
 use serde_json::{Value, json};
 
 use super::palette::{FAIL, LINES, NEUTRAL, NO_DATA_TEXT, PASS};

@@ -216,28 +216,40 @@ fn step_history() -> Panel {
 }
 
 fn findings() -> Panel {
+    let found = format!("max by (cluster, step, cause) (metrics_server_doctor_findings{{{SELECTOR}}}) > 0");
     Panel::table(
         "Findings",
-        "What is wrong in itself, with the number of objects; what the verdict explains is left out.",
-        (10, 8),
+        "What is wrong in itself, with the number of objects and who loses metrics by it; what the verdict explains is left out.",
+        (11, 8),
     )
-    .rows(format!("max by (cluster, step, cause) (metrics_server_doctor_findings{{{SELECTOR}}}) > 0"))
-    .columns(&[("cluster", "Cluster"), ("step", "Step"), ("cause", "Cause"), ("Value", "Objects")])
-    .field("Cluster", width(110))
-    .field("Step", width(150))
-    .field("Objects", width(80))
+    .rows(found.clone())
+    .rows(format!("max by (cluster, step, cause) (metrics_server_doctor_outage{{{SELECTOR}}}) and on (cluster, step, cause) ({found})"))
+    .columns(&[
+        ("cluster", "Cluster"),
+        ("step", "Step"),
+        ("cause", "Cause"),
+        ("Value #A", "Objects"),
+        ("Value #B", "Hurts"),
+    ])
+    .field("Hurts", json!([
+        {"id": "custom.width", "value": 90},
+        {"id": "mappings", "value": palette::two(("some", FAIL), ("everybody", FAIL))},
+    ]))
+    .field("Cluster", width(90))
+    .field("Step", width(165))
+    .field("Objects", width(75))
     .field("Cause", runbook_of_row())
     .unit("short")
     .without_data("No finding")
 }
 
 fn candidates() -> Panel {
-    Panel::table("It may be", "While the verdict is undetermined: every cause that fits the evidence.", (6, 8))
+    Panel::table("It may be", "While the verdict is undetermined: every cause that fits the evidence.", (5, 8))
         .rows(format!("max by (step, cause) (metrics_server_doctor_candidate{{{SELECTOR}}} == 1)"))
         .columns(&[("step", "Step"), ("cause", "Cause")])
         .field("Cause", runbook_of_row())
         .unit("string")
-        .without_data("No candidate: the verdict is not undetermined")
+        .without_data("No candidate: the verdict is clear, or the doctor is not seen")
 }
 
 fn alerts() -> Panel {

@@ -75,9 +75,10 @@ const AS_AUDITED: &str = "--set fullnameOverride=metrics-server-doctor";
 
 pub(crate) fn serves(bed: &Bed) {
     bed.kubectl().words(&format!("create namespace {NAME}"));
-    for (set, missing) in
-        [("features.accessReviews=true", ""), ("features.logs=false,features.nodes=false,features.rbac=false", "nodes")]
-    {
+    for (set, missing) in [
+        ("features.accessReviews=true", ""),
+        ("features.logs=false,features.nodes=false,features.rbac=false", "clusterroles"),
+    ] {
         let begin = jiff::Timestamp::now();
         helm(&format!("install doctor CHART -n {NAME} {AS_AUDITED} --set {set} --wait --timeout 60s"));
         let deployment = installed::get(bed, &format!("deployment {NAME} -n {NAME}"));

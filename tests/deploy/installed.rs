@@ -131,6 +131,24 @@ impl Running {
         }
     }
 
+    /// Its resident memory in MiB; the program replaces the command that enters its namespace, so the process is the same.
+    fn resident_mebibytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id())).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.split_whitespace().next().and_then(|kibibytes| kibibytes.parse::<u64>().ok()).expect("a number") / 1024
+    }
+
+    /// Half of the container's limit is enough for the unoptimized program on a small cluster.
+    pub(crate) fn fits(&self, spec: &Value) {
+        let containers = spec["containers"].as_array().expect("containers");
+        let container = containers.iter().find(|container| container["name"] == NAME).expect("the doctor's container");
+        let limit = container["resources"]["limits"]["memory"].as_str().expect("a limit");
+        let limit: u64 = limit.strip_suffix("Mi").and_then(|number| number.parse().ok()).expect("a number of Mi");
+        let resident = self.resident_mebibytes();
+        println!("  resident memory: {resident} MiB, the limit is {limit} MiB");
+        assert!(resident < limit / 2, "{resident} MiB are resident, the limit is {limit} MiB");
+    }
+
     fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

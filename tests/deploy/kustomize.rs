@@ -56,6 +56,7 @@ pub(crate) fn serves(bed: &Bed) {
         page.verdict().is_ok_and(|verdict| verdict.starts_with("installed/"))
     });
     assert!(page.named("metrics_server_doctor_permission_missing").all(|sample| sample.value == 0.0));
+    doctor.fits(spec);
     let refused = installed::refused(NAME, NAME, begin);
     assert!(refused.is_empty(), "refused: {refused:#?}");
     drop(doctor);

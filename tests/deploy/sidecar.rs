@@ -30,7 +30,8 @@ pub(crate) fn serves(bed: &Bed) {
     let address = endpoint.unwrap_or_else(|error| panic!("{error:#}"));
 
     let deployment = installed::get(bed, "deployment metrics-server -n kube-system");
-    let flags = installed::flags(&deployment["spec"]["template"]["spec"]);
+    let spec = &deployment["spec"]["template"]["spec"];
+    let flags = installed::flags(spec);
     let networks = fs::read_dir("/run/netns").expect("network namespaces").flatten().map(|entry| entry.path());
     let network = networks
         .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("metrics-server-")))
@@ -39,6 +40,7 @@ pub(crate) fn serves(bed: &Bed) {
     let doctor = Running::start_within(bed, ACCOUNT, &network, &address, &flags);
     let page = doctor.await_that("healthy", |page| page.verdict().is_ok_and(|verdict| verdict == "none/healthy"));
     assert!(page.named("metrics_server_doctor_permission_missing").all(|sample| sample.value == 0.0));
+    doctor.fits(spec);
     // metrics-server has this account too, so what it asks for is in the log as well; it is not refused either.
     let refused = installed::refused(ACCOUNT.0, ACCOUNT.1, begin);
     assert!(refused.is_empty(), "refused: {refused:#?}");

@@ -23,7 +23,6 @@ const AS_A_POD: &[&str] = &[
     "--memory-swap=32m",
     "--pids-limit=64",
     "--network=host",
-    "--cgroup-parent=metrics-server-doctor-test",
 ];
 
 pub(crate) struct Container<'d> {
@@ -78,18 +77,19 @@ impl<'d> Container<'d> {
         Ok(())
     }
 
-    /// Its state once it has ended.
-    pub(crate) fn await_end(&self) -> Result<Value> {
+    /// When its process had ended, and its state as Docker sees it then.
+    pub(crate) fn await_end(&self) -> Result<(Instant, Value)> {
         let begin = Instant::now();
         // Its first thread is gone, or a zombie until the daemon has seen it.
         while fs::read_to_string(format!("/proc/{}/stat", self.process)).is_ok_and(|stat| !stat.contains(") Z ")) {
             ensure!(begin.elapsed() < Duration::from_secs(20), "it does not end: {}", self.log()?);
             thread::sleep(Duration::from_millis(5));
         }
+        let ended = Instant::now();
         loop {
             let state = self.docker.inspect("container", &self.id)?["State"].clone();
             if state["Running"] == false {
-                return Ok(state);
+                return Ok((ended, state));
             }
             ensure!(begin.elapsed() < Duration::from_secs(20), "Docker does not see the end: {state}");
             thread::sleep(Duration::from_millis(20));

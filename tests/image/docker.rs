@@ -13,6 +13,8 @@ use serde_json::Value;
 use testbed::{components, isolation::STATE, wait::wait_for};
 
 const SOCKET: &str = "unix:///run/docker-test.sock";
+/// Of all containers, so that they are not mixed up with those of the machine's own Docker.
+const CONTROL_GROUP: &str = "/metrics-server-doctor-test";
 /// No build takes longer on two cores that others use too.
 const BUILD_LIMIT: &str = "2400";
 
@@ -35,6 +37,7 @@ impl Docker {
             .args(["--exec-root=/run/docker-test", "--pidfile=/run/docker-test.pid", "--host", SOCKET])
             // Containers and builds use the namespace that the test is in, or no network at all.
             .args(["--bridge=none", "--iptables=false", "--storage-driver=overlay2"])
+            .arg(format!("--cgroup-parent={CONTROL_GROUP}"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -88,7 +91,7 @@ impl Docker {
         let root = components::project_root();
         let mut hasher = DefaultHasher::new();
         let script = root.join("tests/image/stand-in.sh");
-        for file in [root.join("Cargo.lock"), script.clone()] {
+        for file in [root.join("Cargo.lock"), root.join("Cargo.toml"), script.clone()] {
             fs::read(&file)?.hash(&mut hasher);
         }
         Command::new("rustc").arg("-vV").output()?.stdout.hash(&mut hasher);
@@ -137,6 +140,14 @@ impl Drop for Docker {
         // Asked, so that it unmounts; the namespaces end whatever is left.
         drop(Command::new("kill").arg(self.daemon.id().to_string()).status());
         drop(self.daemon.wait());
+        // Control groups are no part of a namespace: empty folders would stay, one a controller in their first version.
+        let root = Path::new("/sys/fs/cgroup");
+        let controllers = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+        for group in controllers.chain([root.to_owned()]).map(|folder| folder.join(&CONTROL_GROUP[1..])) {
+            if group.is_dir() {
+                drop(Command::new("find").arg(group).args(["-depth", "-type", "d", "-delete"]).status());
+            }
+        }
     }
 }
 

@@ -12,9 +12,10 @@ trap 'rm -rf "$work"' EXIT
 apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
     --no-enhances bash dash coreutils sed grep findutils gcc libc6-dev |
     sed -n '/^[a-z0-9]/p' | sort -u >"$work/packages"
+# Names as today's Debian lays them out, each once.
 # shellcheck disable=SC2046 # one word a package
-dpkg --listfiles $(cat "$work/packages") | sed -n '\,^/\(s\?bin\|lib\|usr/\(s\?bin\|lib\|include\)\)[/0-9],p' |
-    grep --invert-match --extended-regexp '/(sanitizer|gprofng)' | sort -u >"$work/names"
+dpkg --listfiles $(cat "$work/packages") | sed 's,^/\(s\?bin\|lib\|lib64\)/,/usr/\1/,' |
+    sed -n '\,^/usr/\(s\?bin\|lib\|lib64\|include\)/,p' | sort -u >"$work/names"
 while read -r name; do
     if [ -L "$name" ] || [ -f "$name" ]; then echo "$name"; fi
 done <"$work/names" >"$work/files"
@@ -30,7 +31,12 @@ for registry in "$cargo_home"/registry/cache/*; do
         done
 done
 chmod 1777 "$work/tmp"
+for folder in bin sbin lib lib64; do
+    ln -s "usr/$folder" "$work/$folder"
+done
 
 tar --create --file=- --absolute-names --files-from="$work/files" \
-    --transform="s,^$sysroot,/usr/local/rust," --transform="s,^$work/,/usr/local/," --transform="s,^/usr/local/tmp,/tmp," \
-    "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$sysroot/lib" "$work/cargo" "$work/tmp"
+    --transform="s,^$sysroot,usr/local/rust,rSH" --transform="s,^$work/cargo,usr/local/cargo,rSH" \
+    --transform="s,^$work/,,rSH" --transform='s,^/,,rSH' \
+    "$work/bin" "$work/sbin" "$work/lib" "$work/lib64" "$work/tmp" \
+    "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$sysroot/lib" "$work/cargo"

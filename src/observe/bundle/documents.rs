@@ -167,7 +167,7 @@ struct Place {
 
 impl Place {
     fn advance(&mut self, text: &str, offset: usize) {
-        self.line += text.as_bytes()[self.offset..offset].iter().filter(|&&byte| byte == b'\n').count();
+        self.line += text.as_bytes()[self.offset..offset].split(|&byte| byte == b'\n').count() - 1;
         self.offset = offset;
     }
 
@@ -417,7 +417,10 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> (Vec<(usize, bool)>, Vec<(usize, String)>) {
+    /// The line of each document and whether it was read in full.
+    type Read = Vec<(usize, bool)>;
+
+    fn read(text: &str) -> (Read, Vec<(usize, String)>) {
         let documents = documents(text);
         (documents.read.iter().map(|read| (read.line, read.complete)).collect(), documents.damaged)
     }
@@ -473,7 +476,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let before = format!("*a{}, ", level - 1).repeat(10);
-            bomb.push_str(&format!("a{level}: &a{level} [{before}x]\n"));
+            bomb.extend([format!("a{level}: &a{level} [{before}x]\n")]);
         }
         assert_eq!(read(&bomb).0, []);
         let deep = "[".repeat(100_000);

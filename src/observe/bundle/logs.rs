@@ -24,7 +24,7 @@ const LONGEST_LINE: usize = 16 << 10;
 pub(super) struct Logs {
     pods: BTreeSet<(String, String)>,
     /// What was read.
-    pub(super) logs: Vec<ContainerLog>,
+    pub(super) kept: Vec<ContainerLog>,
     /// The newest stamp that kubectl put before a line.
     pub(super) newest_line: Option<Timestamp>,
 }
@@ -71,7 +71,7 @@ impl Logs {
             if let Some(next) = texts::log_section(text) {
                 told = true;
                 let next = Some(next).filter(|next| self.wants(next));
-                self.logs.extend(std::mem::replace(&mut log, next));
+                self.kept.extend(std::mem::replace(&mut log, next));
                 continue;
             }
             if text.is_empty() || text.starts_with("==== END logs") {
@@ -86,7 +86,7 @@ impl Logs {
         if !told {
             notices.push(format!("{shown}: skipped, its name is not NAMESPACE_POD_CONTAINER.log"));
         }
-        self.logs.extend(log);
+        self.kept.extend(log);
     }
 }
 
@@ -146,22 +146,22 @@ mod tests {
         let mut bytes = vec![b'x'; 5 << 20];
         bytes.extend_from_slice(b"\r\n2026-01-01T00:00:00Z second\n\xff\xff\n");
         let (logs, notices) = read(NAME, &bytes);
-        let lines: Vec<&str> = logs.logs[0].lines().collect();
+        let lines: Vec<&str> = logs.kept[0].lines().collect();
         assert_eq!((lines.len(), lines[1], notices), (3, "2026-01-01T00:00:00Z second", vec![]));
         assert_eq!(logs.newest_line, "2026-01-01T00:00:00Z".parse().ok());
         let utf16: Vec<u8> = "\u{feff}first\r\nsecond".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(read(NAME, &utf16).0.logs[0].lines().collect::<Vec<_>>(), ["first", "second"]);
-        assert_eq!(read(NAME, b"").0.logs[0].lines().count(), 0);
+        assert_eq!(read(NAME, &utf16).0.kept[0].lines().collect::<Vec<_>>(), ["first", "second"]);
+        assert_eq!(read(NAME, b"").0.kept[0].lines().count(), 0);
     }
 
     #[test]
     fn logs_of_other_pods_are_not_kept() {
         let (logs, notices) =
             read("shop/web-1/logs.txt", b"==== START logs for container web of pod shop/web-1 ====\nx\n");
-        assert_eq!((logs.logs.len(), notices), (0, vec![]));
+        assert_eq!((logs.kept.len(), notices), (0, vec![]));
         let sections = b"==== START logs for container a of pod shop/web-1 ====\nx\n==== END logs for container a of pod shop/web-1 ====\n==== START logs for container m of pod kube-system/metrics-server-1 ====\ny\n";
         let (logs, notices) = read("all.log", sections);
-        assert_eq!((logs.logs.len(), logs.logs[0].lines().collect::<Vec<_>>(), notices), (1, vec!["y"], vec![]));
+        assert_eq!((logs.kept.len(), logs.kept[0].lines().collect::<Vec<_>>(), notices), (1, vec!["y"], vec![]));
         assert_eq!(read("notes.log", b"x\n").1.len(), 1);
     }
 }

@@ -233,7 +233,9 @@ impl Filler<'_> {
             match read {
                 Ok((object, mended)) => {
                     objects.push(object);
-                    mended.into_iter().for_each(|mended| self.notices.push(format!("{name}: {mended}")));
+                    for mended in mended {
+                        self.notices.push(format!("{name}: {mended}"));
+                    }
                 }
                 Err(reason) => {
                     self.damaged.insert(kind);

@@ -105,12 +105,12 @@ impl Default for Features {
 }
 
 /// What to watch. Starts with what is always needed and follows the chain `APIService` -> Service -> pods as it becomes
-/// known; where the chain is broken, Deployments and Services of the whole cluster are looked at until it is whole again.
+/// known; where the chain is broken, workloads and Services of the whole cluster are looked at until it is whole again.
 ///
 /// With metrics-server in kube-system and every feature on these are 14 watches: three of the whole cluster
 /// (`APIServices`, autoscalers, nodes), six in kube-system (Services, `EndpointSlices`, Deployments, `ServiceAccounts`,
 /// `NetworkPolicies`, metrics-server's pods), four for RBAC, one for aws-auth. Another namespace adds two for its roles, a broken
-/// chain two. Pods are never watched without a selector.
+/// chain four. Pods are never watched without a selector.
 pub fn plan(snapshot: &Snapshot, features: Features) -> BTreeSet<WatchRequest> {
     let mut requests = fixed(features);
     if snapshot.api_services.all().gap == Some(NotSeen::NotSynced) {
@@ -155,8 +155,9 @@ pub fn plan(snapshot: &Snapshot, features: Features) -> BTreeSet<WatchRequest> {
         };
     }
     if is_broken(snapshot, &chain, &references) {
-        requests.insert(WatchRequest::everywhere(WatchKind::Deployment));
-        requests.insert(WatchRequest::everywhere(WatchKind::Service));
+        for kind in [WatchKind::Deployment, WatchKind::DaemonSet, WatchKind::StatefulSet, WatchKind::Service] {
+            requests.insert(WatchRequest::everywhere(kind));
+        }
     }
     requests
 }
@@ -272,8 +273,9 @@ mod tests {
             [("no APIService", no_api_service), ("no Service", no_service), ("wrong selector", wrong_selector)]
         {
             let requests = everything(&snapshot);
-            assert!(requests.contains(&WatchRequest::everywhere(WatchKind::Deployment)), "{case}");
-            assert!(requests.contains(&WatchRequest::everywhere(WatchKind::Service)), "{case}");
+            for kind in [WatchKind::Deployment, WatchKind::DaemonSet, WatchKind::StatefulSet, WatchKind::Service] {
+                assert!(requests.contains(&WatchRequest::everywhere(kind)), "{case}: {kind}");
+            }
             let pods = WatchRequest::within(WatchKind::Pod, "kube-system").labelled(&labels("metrics-server"));
             assert!(requests.contains(&pods), "{case}: the workload's own pods are watched");
         }

@@ -109,6 +109,29 @@ fn label_values_are_escaped() {
 }
 
 #[test]
+fn the_certificate_of_the_doctors_own_server_is_on_the_page_only_over_tls() {
+    let (snapshot, not_after) = (healthy(), "2030-01-01T00:00:00Z".parse().expect("a moment"));
+    let report = Report::new(&snapshot);
+    let view = View::new(&snapshot, &report);
+    let (current, expiry) = (
+        "metrics_server_doctor_tls_certificate_current",
+        "metrics_server_doctor_tls_certificate_not_after_timestamp_seconds",
+    );
+    assert_eq!((Page::of(&view).len_of(current), Page::of(&view).len_of(expiry)), (0, 0));
+    let certificate = Some(crate::http::CertificateState { current: false, not_after });
+    let page = Page::of(&View { certificate, ..view });
+    assert_eq!((page.get(current, &[]), page.get(expiry, &[])), (Some(0.0), Some(1_893_456_000.0)));
+}
+
+#[test]
+fn the_build_is_named_by_version_commit_and_compiler() {
+    let page = page(&healthy());
+    let labels = [crate::version::VERSION, crate::version::REVISION, crate::version::RUSTC];
+    assert_eq!(page.get("metrics_server_doctor_build_info", &labels), Some(1.0));
+    assert!(crate::version::RUSTC.starts_with("1."));
+}
+
+#[test]
 fn an_outage_is_told_apart_from_what_hurts_some() {
     let outage = page(&without_service());
     assert_eq!(outage.get("metrics_server_doctor_outage", &["other_reasons", "service_not_found"]), Some(1.0));

@@ -123,7 +123,9 @@ mod tests {
     fn with(spec: Value, lines: &[&str]) -> Snapshot {
         let mut snapshot = healthy();
         let mut log = ContainerLog::new("kube-system", "metrics-server-5d8f-abcde", "metrics-server");
-        lines.iter().for_each(|line| log.push(line));
+        for line in lines {
+            log.push(line);
+        }
         snapshot.logs = Collection::complete([log]);
         snapshot.top_nodes = Observed::default();
         let nodes: Vec<Node> = snapshot

@@ -56,6 +56,32 @@ impl Alertmanager {
     }
 }
 
+impl Alertmanager {
+    /// Raises alerts with these labels, as Prometheus does.
+    pub fn raise(&self, alerts: &[Value]) -> Result<()> {
+        let alerts: Vec<Value> = alerts.iter().map(|labels| serde_json::json!({ "labels": labels })).collect();
+        let body = Value::from(alerts).to_string();
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(
+            stream,
+            "POST /api/v2/alerts HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.split(' ').nth(1) == Some("200"), "{answer}");
+        Ok(())
+    }
+
+    /// Every alert that it knows, with labels and `status.state`: `active`, or `suppressed` when it is inhibited.
+    pub fn alerts(&self) -> Result<Vec<Value>> {
+        let (status, body) = page::get(self.address, "/api/v2/alerts")?;
+        ensure!(status == 200, "/api/v2/alerts answers {status}: {body}");
+        serde_json::from_str(&body).with_context(|| body)
+    }
+}
+
 impl Drop for Alertmanager {
     fn drop(&mut self) {
         let _ = self.server.kill();

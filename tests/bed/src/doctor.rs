@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::{
-    Bed, components,
+    Bed,
     isolation::{PodNetwork, STATE},
     page::Page,
     wait::wait_for,
@@ -141,9 +141,9 @@ impl Drop for Doctor {
     }
 }
 
-/// Applies the project's own deployment: its rules are what the doctor is tested with.
+/// Applies the project's own deployment with every permission that it ships: its rules are what the doctor is tested with.
 pub fn apply_base(bed: &Bed) -> Result<()> {
-    let base = components::project_root().join("deploy/base");
-    bed.kubectl().run(&["apply", "-k", &base.display().to_string()])?;
+    let yaml = bed.kubectl().kustomize(&["deploy/base"], &["deploy/components/access-reviews"])?;
+    bed.kubectl().run_with_input(&["apply", "-f", "-"], &yaml)?;
     Ok(())
 }

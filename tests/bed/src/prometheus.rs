@@ -23,23 +23,16 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `target` every second.
     pub fn start(target: SocketAddr) -> Result<Self> {
-        Self::start_in(&Path::new(STATE).join("prometheus"), "127.0.0.1:9090".parse()?, target)
-    }
-
-    /// Starts one that keeps its files in `folder`, listens on `address` and scrapes `target` every second.
-    pub fn start_in(folder: &Path, address: SocketAddr, target: SocketAddr) -> Result<Self> {
-        let text = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  - job_name: doctor\n    static_configs: [{{targets: ['{target}']}}]\n"
-        );
-        Self::run(folder, address, &text)
+        Self::start_with(&scraping(target))
     }
 
     /// Starts one with this configuration.
     pub fn start_with(text: &str) -> Result<Self> {
-        Self::run(&Path::new(STATE).join("prometheus"), "127.0.0.1:9090".parse()?, text)
+        Self::start_in(&Path::new(STATE).join("prometheus"), "127.0.0.1:9090".parse()?, text)
     }
 
-    fn run(folder: &Path, address: SocketAddr, text: &str) -> Result<Self> {
+    /// Starts one with this configuration that keeps its files in `folder` and listens on `address`.
+    pub fn start_in(folder: &Path, address: SocketAddr, text: &str) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let configuration = folder.join("prometheus.yml");
         fs::write(&configuration, text)?;
@@ -72,6 +65,13 @@ impl Prometheus {
         let answer: Value = serde_json::from_str(&body)?;
         answer["data"]["result"].as_array().cloned().with_context(|| format!("no result: {body}"))
     }
+}
+
+/// A configuration that scrapes `target` every second.
+pub fn scraping(target: SocketAddr) -> String {
+    format!(
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  - job_name: doctor\n    static_configs: [{{targets: ['{target}']}}]\n"
+    )
 }
 
 impl Drop for Prometheus {

@@ -74,6 +74,12 @@ subjects:
 {{- concat $fixed (include "doctor.lookArguments" . | fromJsonArray) .Values.extraArgs | toYaml }}
 {{- end }}
 
+{{- /* A name with a suffix behind it, within the 63 characters of a label's value. */ -}}
+{{- define "doctor.suffixed" -}}
+{{- $suffix := index . 1 }}
+{{- printf "%s-%s" (include "doctor.fullname" (index . 0) | trunc (int (sub 62 (len $suffix))) | trimSuffix "-") $suffix }}
+{{- end }}
+
 {{- /* The endpoint of a ServiceMonitor or PodMonitor. */ -}}
 {{- define "doctor.endpoint" -}}
 - port: metrics
