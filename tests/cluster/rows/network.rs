@@ -34,7 +34,10 @@ pub(crate) const ROWS: &[Row] = &[
         injection: "nftables answers the API server's packets to metrics-server's port with a TCP reset; the doctor gets through",
         kind: Kind::Fault(
             Fault::new(
-                |_| begin(Path::ControlPlaneToPods, Action::Reset),
+                |cluster| {
+                    old_pods(cluster);
+                    begin(Path::ControlPlaneToPods, Action::Reset);
+                },
                 Shown::Reason("FailedDiscoveryCheck"),
                 CLOSED,
                 |_| firewall::clear(),
@@ -60,7 +63,10 @@ pub(crate) const ROWS: &[Row] = &[
         injection: "nftables in the pod's namespace drops what does not come from the kubelet of its node",
         kind: Kind::Fault(
             Fault::new(
-                |_| begin(Path::OtherNodesToPods, Action::Drop),
+                |cluster| {
+                    old_pods(cluster);
+                    begin(Path::OtherNodesToPods, Action::Drop);
+                },
                 Shown::Reason("FailedDiscoveryCheck"),
                 Expected {
                     verdict: "timeout/pod_network_closed",
