@@ -43,13 +43,13 @@ esac
 
 /// Words by which kubectl's stand-in answers; the reader's own table says which kinds there are.
 fn stand_in() -> String {
-    let mut kinds = String::new();
-    let mut versions = String::new();
+    let (mut kinds, mut versions) = (Vec::new(), Vec::new());
     for (plural, kind, group) in bundle::kinds() {
-        kinds.push_str(&format!("{plural}) echo {kind} ;; "));
+        kinds.push(format!("{plural}) echo {kind} ;; "));
         let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-        versions.push_str(&format!("{plural}) echo {version} ;; "));
+        versions.push(format!("{plural}) echo {version} ;; "));
     }
+    let (kinds, versions) = (kinds.concat(), versions.concat());
     let functions =
         format!("kind() {{ case \"$1\" in {kinds} esac; }}\nversion() {{ case \"$1\" in {versions} esac; }}\n");
     KUBECTL.replacen('\n', &format!("\n{functions}"), 1)

@@ -73,7 +73,7 @@ fn no_damage_to_a_file_makes_a_healthy_cluster_guilty() {
         let bytes = fs::read(&path).expect("a file");
         for (what, damage, harmless) in &damages {
             match damage(&bytes) {
-                Some(damaged) => fs::write(&path, damaged).expect("a file"),
+                Some(rest) => fs::write(&path, rest).expect("a file"),
                 None => fs::remove_file(&path).expect("a file"),
             }
             let report = report(healthy.path());
