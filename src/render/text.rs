@@ -65,7 +65,7 @@ fn write(text: &mut String, report: &Report, runbook_url: &str) -> std::fmt::Res
         writeln!(text, "  {}  {step}", mark(report.status_of(step)))?;
         for answer in report.answers_of(step) {
             let outcome = &answer.outcome;
-            writeln!(text, "           {:<8} {:<16} {}", outcome.status.label(), answer.check, outcome.summary)?;
+            writeln!(text, "           {:<8} {:<22} {}", outcome.status.label(), answer.check, outcome.summary)?;
         }
     }
     if !report.notices.is_empty() {
