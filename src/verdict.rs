@@ -128,7 +128,7 @@ fn explains(lead: &Finding, finding: &Finding) -> bool {
 }
 
 /// Causes of one stage of which the first says why the second is seen.
-const SPECIFIC: [(Cause, Cause); 7] = [
+pub const SPECIFIC: [(Cause, Cause); 7] = [
     (Cause::NetworkPolicyBlocks, Cause::ControlPlanePathClosed),
     (Cause::EgressPolicyBlocks, Cause::KubeletTimeout),
     (Cause::EgressPolicyBlocks, Cause::KubeletRefused),

@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use metrics_server_doctor::catalogue::{self, Entry, Role};
+use metrics_server_doctor::{
+    catalogue::{self, Entry, Role},
+    verdict::SPECIFIC,
+};
 use testbed::{
     Bed, Plan,
     doctor::{self, Doctor},
@@ -215,7 +218,9 @@ impl Cluster {
                 differences.push("the verdict has no evidence".to_owned());
             }
             for name in names("heldBack") {
-                let downstream = entry(&name).is_some_and(|held| held.role == Role::Symptom || held.stage > lead.stage);
+                let downstream = entry(&name).is_some_and(|held| {
+                    held.role == Role::Symptom || held.stage > lead.stage || SPECIFIC.contains(&(lead.cause, held.cause))
+                });
                 if !downstream {
                     differences.push(format!("{name} is held back, though it lies upstream"));
                 }
