@@ -255,7 +255,7 @@ impl Context<'_> {
     pub fn is_starting(&self) -> bool {
         let now = self.snapshot.observed_at;
         let failed = self.chain.unavailable().and_then(|condition| condition.last_transition_time);
-        let ready = self.chain.selected_pods.objects.iter().filter(|pod| pod.is_ready() && !pod.is_terminating());
+        let ready = self.chain.pods().iter().filter(|pod| pod.is_ready() && !pod.is_terminating());
         let ready = ready.filter_map(|pod| pod.ready().and_then(|ready| ready.last_transition_time)).min();
         if ready.zip(failed).is_some_and(|(ready, failed)| ready < failed) {
             return false;

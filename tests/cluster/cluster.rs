@@ -219,7 +219,9 @@ impl Cluster {
             }
             for name in names("heldBack") {
                 let downstream = entry(&name).is_some_and(|held| {
-                    held.role == Role::Symptom || held.stage > lead.stage || SPECIFIC.contains(&(lead.cause, held.cause))
+                    held.role == Role::Symptom
+                        || held.stage > lead.stage
+                        || SPECIFIC.contains(&(lead.cause, held.cause))
                 });
                 if !downstream {
                     differences.push(format!("{name} is held back, though it lies upstream"));

@@ -215,7 +215,7 @@ pub(crate) fn inside(name: &str, numbers: &str) -> ExitCode {
         let begin = Instant::now();
         let outcome = try_row(&cluster, row);
         let now = Timestamp::now();
-        let outcome = outcome.and_then(|()| audit::nothing_was_refused(row.name, looked_at));
+        let outcome = outcome.and_then(|()| audit::nothing_was_refused(&cluster, row.name, looked_at));
         looked_at = now;
         let milliseconds = begin.elapsed().as_millis();
         let Err(error) = outcome else {

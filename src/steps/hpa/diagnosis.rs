@@ -273,9 +273,6 @@ fn resource_metric(
         "failed to get pod resource metrics",
     ];
     if unanswered.iter().any(|text| message.contains(text)) {
-        if settling {
-            return diagnosis(HpaCause::TooYoung, "the metrics API has just come up", Some(active));
-        }
         let mut down = diagnosis(HpaCause::MetricsApiDown, "the metrics API does not answer it", Some(active));
         if message.contains("subjectaccessreviews") && message.contains("is forbidden") {
             down.proven = Some(Cause::AuthDelegatorMissing);
@@ -286,6 +283,10 @@ fn resource_metric(
         } else if message.contains("pods.metrics.k8s.io is forbidden") {
             down.proven = Some(Cause::CallerForbidden);
             "the autoscaler's controller may not list pods of metrics.k8s.io".clone_into(&mut down.summary);
+        }
+        // Who is refused does not wait for a start.
+        if settling && down.proven.is_none() {
+            return diagnosis(HpaCause::TooYoung, "the metrics API has just come up", Some(active));
         }
         return down;
     }

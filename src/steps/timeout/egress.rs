@@ -8,7 +8,7 @@ use core::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::network_policy::covers_port;
+use super::network_policy::{Selected, covers_port, selected};
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, ObjectReference, Outcome},
@@ -53,22 +53,10 @@ fn blocked_scrapes(context: &Context<'_>) -> Vec<Finding> {
 /// No policy keeps metrics-server from the kubelets.
 pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let chain = context.chain;
-    let Some(pod) = chain.pods().first() else {
-        if let Some(gap) = chain.selected_pods.gap.clone().filter(|_| chain.service_reference().is_some()) {
-            return Err(gap);
-        }
-        return Ok(Outcome::skipped("There are no pods of metrics-server."));
+    let Selected { pod, policies: selecting, gap } = match selected(context, restricts_egress) {
+        Ok(selected) => selected,
+        Err(outcome) => return outcome,
     };
-    if pod.spec.host_network {
-        return Ok(Outcome::skipped("NetworkPolicies do not reach pods with hostNetwork."));
-    }
-    let listing = context.snapshot.network_policies.in_namespace(pod.namespace());
-    let gap = listing.gap.clone();
-    let selecting: Vec<&NetworkPolicy> = listing
-        .objects
-        .into_iter()
-        .filter(|policy| restricts_egress(policy) && policy.spec.pod_selector.matches(&pod.metadata.labels))
-        .collect();
     let port = chain
         .container()
         .and_then(|container| metrics_server::flag(container, "kubelet-port"))

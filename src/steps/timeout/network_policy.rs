@@ -44,25 +44,42 @@ fn may_let_the_control_plane_in(rule: &NetworkPolicyRule, pod: &Pod, port: u16) 
         && (rule.from.is_empty() || rule.from.iter().any(|peer| peer.ip_block.is_some()))
 }
 
-/// No policy shuts the control plane out.
-pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
+/// metrics-server's pod, and the policies that select it.
+pub(super) struct Selected<'s> {
+    pub(super) pod: &'s Pod,
+    pub(super) policies: Vec<&'s NetworkPolicy>,
+    /// Why others may be missing.
+    pub(super) gap: Option<NotSeen>,
+}
+
+/// The policies that have a say on metrics-server's pod; `Err` is an outcome that ends the check early.
+#[expect(clippy::result_large_err, reason = "made once a look")]
+pub(super) fn selected<'s>(
+    context: &Context<'s>,
+    has_a_say: fn(&NetworkPolicy) -> bool,
+) -> Result<Selected<'s>, Result<Outcome, NotSeen>> {
     let chain = context.chain;
-    let Some(pod) = chain.pods().first() else {
+    let Some(pod) = chain.pods().first().copied() else {
         if let Some(gap) = chain.selected_pods.gap.clone().filter(|_| chain.service_reference().is_some()) {
-            return Err(gap);
+            return Err(Err(gap));
         }
-        return Ok(Outcome::skipped("There are no pods of metrics-server."));
+        return Err(Ok(Outcome::skipped("There are no pods of metrics-server.")));
     };
     if pod.spec.host_network {
-        return Ok(Outcome::skipped("NetworkPolicies do not reach pods with hostNetwork."));
+        return Err(Ok(Outcome::skipped("NetworkPolicies do not reach pods with hostNetwork.")));
     }
     let listing = context.snapshot.network_policies.in_namespace(pod.namespace());
+    let selects = |policy: &NetworkPolicy| has_a_say(policy) && policy.spec.pod_selector.matches(&pod.metadata.labels);
     let gap = listing.gap.clone();
-    let selecting: Vec<&NetworkPolicy> = listing
-        .objects
-        .into_iter()
-        .filter(|policy| restricts_ingress(policy) && policy.spec.pod_selector.matches(&pod.metadata.labels))
-        .collect();
+    Ok(Selected { pod, policies: listing.filter(selects).objects, gap })
+}
+
+/// No policy shuts the control plane out.
+pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
+    let Selected { pod, policies: selecting, gap } = match selected(context, restricts_ingress) {
+        Ok(selected) => selected,
+        Err(outcome) => return outcome,
+    };
     let names: Vec<&str> = selecting.iter().map(|policy| policy.name()).collect();
     let Some(port) =
         metrics_server::container(&pod.spec).and_then(|container| match metrics_server::listen_port(container) {

@@ -137,9 +137,12 @@ impl Right {
 
     /// Whether it was this permission that let the request.
     pub fn let_in(&self, request: &Request) -> bool {
-        request.is_allowed
-            && request.reason.contains(&self.role)
-            && request.group == self.group
+        request.is_allowed && request.reason.contains(&self.role) && self.covers(request)
+    }
+
+    /// Whether this permission is what the request asks for, however it was answered.
+    pub fn covers(&self, request: &Request) -> bool {
+        request.group == self.group
             && request.resource == self.resource
             && request.verb == self.verb
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == request.namespace)

@@ -55,14 +55,6 @@ pub(crate) const ANSWERS: &[Row] = &[
         ),
     },
     Row {
-        name: "kubelet without certificate",
-        injection: "the kubelet ends every handshake with alert internal_error, as Go's server without a certificate does",
-        kind: fault(
-            |cluster| cluster.bed.kubelet.serve_with(ServingCertificate::Missing),
-            on_all_nodes("logs/kubelet_certificate_missing"),
-        ),
-    },
-    Row {
         name: "kubelet 401",
         injection: "every kubelet answers 401 Unauthorized",
         kind: fault(

@@ -197,19 +197,6 @@ pub(crate) const ROWS: &[Row] = &[
         )),
     },
     Row {
-        name: "requestheader names",
-        injection: "kube-apiserver with --requestheader-allowed-names=aggregator, which its own certificate is not, and the ConfigMap written anew",
-        kind: Kind::Fault(
-            Fault::new(
-                |cluster| allow_names(cluster, &["--requestheader-allowed-names=aggregator"]),
-                Shown::Reason("FailedDiscoveryCheck"),
-                Expected { verdict: "apiservice/front_proxy_untrusted", ..UNREACHED },
-                |cluster| allow_names(cluster, &[]),
-            )
-            .looked_for(),
-        ),
-    },
-    Row {
         name: "proxy in the environment of kube-apiserver",
         injection: "kube-apiserver with HTTPS_PROXY of a proxy that answers 403, pods not in NO_PROXY",
         kind: Kind::Fault(
@@ -293,11 +280,6 @@ fn restart(cluster: &Cluster, flags: &[&str]) {
 }
 
 /// A new API server adds its names to those that are in the `ConfigMap`, so that has to go first.
-fn allow_names(cluster: &Cluster, flags: &[&str]) {
-    restart(cluster, flags);
-    cluster.kubectl().words("delete configmap extension-apiserver-authentication -n kube-system");
-}
-
 fn verify(cluster: &Cluster, bundle: &str) {
     let patch = format!(r#"{{"spec":{{"insecureSkipTLSVerify":null,"caBundle":{bundle}}}}}"#);
     cluster.kubectl().patch(&format!("apiservice {METRICS_API}"), "merge", &patch);
