@@ -17,7 +17,7 @@ FAST_COMPONENTS := promtool amtool vmalert helm kubectl
 MUTATIONS := a_rule_that_is_broken_in_any_small_way_is_noticed
 FAST_TESTS := alerts architecture cases command_line dashboards lookalikes manifests packaging page runbooks
 
-.PHONY: help demo test test-fast test-cluster test-alerting test-deploy test-image test-browser measure lint deny docs components cluster cluster-down requirements kubernetes-validate
+.PHONY: help demo test test-fast test-cluster test-alerting test-mutations test-deploy test-image test-browser measure lint deny docs components cluster cluster-down requirements kubernetes-validate
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ help: ## List the commands
 demo: ## Serve the sample cluster's failures on http://localhost:19102 (no cluster needed)
 	cargo run --locked -- demo
 
-test: test-fast test-cluster test-alerting test-deploy ## All tests, the real cluster included
+test: test-fast test-cluster test-deploy ## All tests that CI runs, the real clusters included
 
 test-fast: kubernetes-validate ## Tests that need no cluster (the few real programs that they ask are built once)
 	@cargo run --locked --quiet -p testbed -- build $(FAST_COMPONENTS)
