@@ -1,6 +1,6 @@
 //! The HTTP server: pages that were rendered before anybody asked, over plain HTTP or TLS.
 //!
-//! [`site`] answers, [`guard`] decides who may read, [`places`] bounds the connections, [`tls`] keeps certificates current.
+//! `site` answers, `guard` decides who may read, `places` bounds the connections, `tls` keeps certificates current.
 
 mod guard;
 mod negotiation;

@@ -215,8 +215,10 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "name of an ExternalName Service",
         injection: "kube-apiserver without endpoint routing, and a Service of type ExternalName whose name nobody knows",
-        kind: Kind::Fault(
-            Fault::new(
+        kind: Kind::Fault(Fault {
+            // The Service is replaced by way of none.
+            on_the_way: &["other_reasons/service_not_found"],
+            ..Fault::new(
                 |cluster| {
                     restart(cluster, &["--enable-aggregator-routing=false"]);
                     cluster.kubectl().words("delete service metrics-server -n kube-system");
@@ -234,8 +236,8 @@ pub(crate) const ROWS: &[Row] = &[
                     restart(cluster, &[]);
                 },
             )
-            .looked_for(),
-        ),
+            .looked_for()
+        }),
     },
     Row {
         name: "API server restarted",
