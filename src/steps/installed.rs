@@ -95,7 +95,8 @@ pub(super) fn left_over(context: &Context<'_>) -> Option<Finding> {
         && chain.selected_pods.objects.is_empty()
         && !chain.is_available();
     let workloads = context.snapshot.workloads.in_namespace(&reference.namespace);
-    if !gone || workloads.gap.is_some() {
+    // Its namespace was seen in full, or everything that may run it in the whole cluster.
+    if !gone || workloads.gap.is_some() && chain.metrics_servers.gap.is_some() {
         return None;
     }
     let api_service = chain.api_service_object();

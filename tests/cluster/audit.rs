@@ -24,8 +24,13 @@ pub(crate) const ROWS: &[Row] = &[Row {
 }];
 
 /// Rows in which somebody refuses what the doctor asks for: its rights are taken away, or a proxy stands in the way.
-const REFUSED_ON_PURPOSE: [&str; 3] =
-    ["caller forbidden", "rights of the doctor revoked", "proxy in the environment of kube-apiserver"];
+const REFUSED_ON_PURPOSE: [&str; 4] = [
+    "caller forbidden",
+    "rights of the doctor revoked",
+    "proxy in the environment of kube-apiserver",
+    // The shipped right to logs holds in kube-system, and some packagings live elsewhere.
+    "every packaging",
+];
 
 /// What was refused to the doctor since then and no shipped permission covers, unless the row means it so. What is covered is
 /// refused for the first moments of an API server that has not read its roles yet.

@@ -183,7 +183,8 @@ pub(super) fn freshness(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         .and_then(|container| metrics_server::flag(container, "metric-resolution"))
         .and_then(metrics_server::duration_seconds)
         .unwrap_or(60.0);
-    let limit = resolution * 2.5 + 30.0;
+    // The kubelet's own interval, and clocks that differ by a minute.
+    let limit = resolution * 2.5 + 30.0 + 60.0;
     let told = format!(
         "newest sample {} s old, oldest {} s, metric resolution {resolution} s",
         newest.as_secs(),

@@ -33,7 +33,9 @@ fn token_review(cluster: &Cluster) {
     guarded.expect("/livez", None, 200);
     kubectl.apply(DELEGATOR);
     guarded.expect("/metrics", Some(&reader), 200);
-    guarded.expect("/api/v1/report", Some(&reader), 403);
+    guarded.expect("/api/v1/report", Some(&reader), 200);
+    guarded.expect("/api/v1/report", Some(&stranger), 403);
+    guarded.expect("/", Some(&reader), 403);
     guarded.expect("/metrics", Some(&stranger), 403);
     guarded.expect("/metrics", Some("made up"), 401);
     guarded.expect("/", None, 401);
