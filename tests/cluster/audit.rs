@@ -24,12 +24,14 @@ pub(crate) const ROWS: &[Row] = &[Row {
 }];
 
 /// Rows in which somebody refuses what the doctor asks for: its rights are taken away, or a proxy stands in the way.
-const REFUSED_ON_PURPOSE: [&str; 4] = [
+const REFUSED_ON_PURPOSE: [&str; 5] = [
     "caller forbidden",
     "rights of the doctor revoked",
     "proxy in the environment of kube-apiserver",
     // The shipped right to logs holds in kube-system, and some packagings live elsewhere.
     "every packaging",
+    // Without the right to ask it lets nobody in.
+    "the API server decides who reads the page",
 ];
 
 /// What was refused to the doctor since then and no shipped permission covers, unless the row means it so. What is covered is

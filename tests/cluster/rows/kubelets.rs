@@ -193,7 +193,7 @@ pub(crate) const WAY: &[Row] = &[
         name: "samples stand still",
         injection: "kubelets report values that were measured at one and the same moment",
         kind: Kind::Fault(Fault {
-            within: Duration::from_secs(240),
+            within: Duration::from_mins(4),
             ..Fault::new(
                 |cluster| cluster.bed.kubelet.fault(None, MetricsFault::Frozen(jiff::Timestamp::now())),
                 Shown::AtOnce,
