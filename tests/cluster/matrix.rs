@@ -188,10 +188,6 @@ pub(crate) const STAND_INS: &[StandIn] = &[
         reason: "a symptom: it stands alone only where everything behind the APIService is out of sight",
     },
     StandIn {
-        cause: "installed/api_owned_by_another",
-        reason: "no second server of metrics.k8s.io is built for the bed",
-    },
-    StandIn {
         cause: "hpa/metrics_api_down",
         reason: "a symptom: on a real cluster whatever keeps autoscalers from the metrics API is found upstream of them",
     },

@@ -216,8 +216,8 @@ pub(crate) const ROWS: &[Row] = &[
         name: "name of an ExternalName Service",
         injection: "kube-apiserver without endpoint routing, and a Service of type ExternalName whose name nobody knows",
         kind: Kind::Fault(Fault {
-            // The Service is replaced by way of none.
-            on_the_way: &["other_reasons/service_not_found"],
+            // The Service is replaced by way of none, and without kube-proxy there is no route to its address.
+            on_the_way: &["other_reasons/service_not_found", "timeout/no_route"],
             ..Fault::new(
                 |cluster| {
                     restart(cluster, &["--enable-aggregator-routing=false"]);
