@@ -12,12 +12,12 @@ IMAGE_TARGETS := $(foreach libc,gnu musl,$(foreach cpu,x86_64 aarch64,--target $
 
 BROWSER := tests/browser
 
-FAST_COMPONENTS := promtool amtool vmalert helm kubectl
+FAST_COMPONENTS := promtool helm kubectl
 # Each alert is broken on purpose: minutes of promtool.
 MUTATIONS := a_rule_that_is_broken_in_any_small_way_is_noticed
-FAST_TESTS := alerts architecture cases command_line dashboards lookalikes manifests packaging page runbooks
+FAST_TESTS := architecture cases command_line dashboards lookalikes manifests packaging page runbooks
 
-.PHONY: help demo test test-fast test-cluster test-alerting test-mutations test-deploy test-image test-browser measure lint deny docs components cluster cluster-down requirements kubernetes-validate
+.PHONY: help demo test test-fast test-alerts test-cluster test-alerting test-mutations test-deploy test-image test-browser measure lint deny docs components cluster cluster-down requirements kubernetes-validate
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,12 +25,16 @@ help: ## List the commands
 demo: ## Serve the sample cluster's failures on http://localhost:19102 (no cluster needed)
 	cargo run --locked -- demo
 
-test: test-fast test-cluster test-deploy ## All tests that CI runs, the real clusters included
+test: test-fast test-alerts test-cluster test-deploy ## All tests that CI runs, the real clusters included
 
 test-fast: kubernetes-validate ## Tests that need no cluster (the few real programs that they ask are built once)
 	@cargo run --locked --quiet -p testbed -- build $(FAST_COMPONENTS)
-	cargo test --locked -p metrics-server-doctor --lib --bins $(FAST_TESTS:%=--test %) -- --skip $(MUTATIONS)
+	cargo test --locked -p metrics-server-doctor --lib --bins $(FAST_TESTS:%=--test %)
 	cargo test --locked --quiet --test cluster -- --table
+
+test-alerts: ## Alert rules, as promtool, amtool and vmalert read them
+	@cargo run --locked --quiet -p testbed -- build promtool amtool vmalert
+	cargo test --locked --test alerts -- --skip $(MUTATIONS)
 
 test-cluster: components ## Tests on a real control plane
 	cargo test --locked -p testbed
@@ -38,6 +42,9 @@ test-cluster: components ## Tests on a real control plane
 
 test-alerting: components ## From fault to page: Prometheus and Alertmanager on a real control plane
 	cargo test --locked --test alerting
+
+test-mutations: components ## Breaks each alert in many small ways, and promtool has to notice each (long)
+	cargo test --locked --test alerts $(MUTATIONS)
 
 test-image: components ## Build the image and run it as a pod runs it (needs root; skipped with a message where it cannot be)
 	@RUSTFLAGS='-C target-feature=+crt-static' cargo fetch --locked $(IMAGE_TARGETS)
