@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     catalogue::Cause,
-    chain::Chain,
+    chain::{Chain, START_TIME},
     snapshot::{Condition, NotSeen, Snapshot},
     steps::Step,
 };
@@ -245,9 +245,6 @@ pub struct Context<'s> {
     /// The chain `APIService` -> Service -> pods -> workload, resolved once.
     pub chain: &'s Chain<'s>,
 }
-
-/// How long metrics-server may need until it answers: the readiness probe's delay and two scrapes of up to 60 seconds.
-const START_TIME: jiff::SignedDuration = jiff::SignedDuration::from_secs(150);
 
 impl Context<'_> {
     /// Whether all pods of metrics-server are so young that what does not answer yet proves nothing: a fresh cluster, a
