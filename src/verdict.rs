@@ -148,10 +148,13 @@ fn decides_health(answers: &[Answer]) -> bool {
                 (Step::Apiservice, "available") | (Step::Retrieve, "nodes" | "pods")
             )
     });
-    let blind = answers.iter().any(|answer| {
-        DECISIVE.contains(&(answer.step, answer.check))
-            && answer.outcome.status == Status::Unknown
-            && !matches!(answer.outcome.not_seen, Some(NotSeen::NotInBundle(_)))
+    let blind = answers.iter().filter(|answer| answer.outcome.status == Status::Unknown).any(|answer| {
+        // An APIService stays available while calls fail, so whoever may not call has not looked.
+        let may_not_call = matches!((answer.step, answer.check), (Step::Retrieve, "nodes" | "pods"))
+            && matches!(answer.outcome.not_seen, Some(NotSeen::Forbidden { .. }));
+        let undecided = DECISIVE.contains(&(answer.step, answer.check))
+            && !matches!(answer.outcome.not_seen, Some(NotSeen::NotInBundle(_)));
+        may_not_call || undecided
     });
     works && !blind
 }
@@ -197,6 +200,18 @@ mod tests {
     #[test]
     fn nothing_wrong_and_all_seen_is_healthy() {
         assert_eq!(judge(&healthy()).verdict, Verdict::Healthy);
+    }
+
+    #[test]
+    fn whoever_may_not_call_the_metrics_api_calls_nothing_healthy() {
+        for (not_seen, verdict) in [
+            (NotSeen::Forbidden { verb: "list", resource: "nodes.metrics.k8s.io" }, Verdict::Undetermined),
+            (NotSeen::NotLooked, Verdict::Healthy),
+        ] {
+            let mut answers = healthy();
+            answers.push(answer(Step::Retrieve, "nodes", Outcome::unknown(not_seen, "not seen")));
+            assert_eq!(judge(&answers).verdict, verdict);
+        }
     }
 
     #[test]

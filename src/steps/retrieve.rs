@@ -102,6 +102,13 @@ fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) 
         ErrorClass::Forbidden if text.contains("User \"system:anonymous\"") && chain.api_service.seen().is_some() => {
             outage(Cause::FrontProxyUntrusted, "metrics-server does not take over who asks")
         }
+        // The doctor's own missing right keeps it from looking, and says nothing of anybody else's.
+        ErrorClass::Forbidden
+            if context.snapshot.source == snapshot::Source::Cluster && text.contains("is forbidden: User") =>
+        {
+            let resource = if resource == "nodes" { "nodes.metrics.k8s.io" } else { "pods.metrics.k8s.io" };
+            return Err(NotSeen::Forbidden { verb: "list", resource });
+        }
         ErrorClass::Forbidden => Finding::partial(
             Cause::CallerForbidden,
             object.clone(),
@@ -271,7 +278,8 @@ mod tests {
             (ErrorClass::ApiserverUnreachable, "The connection to the server x was refused", None),
             (ErrorClass::Throttled, "too many requests", None),
         ] {
-            let outcome = run(Step::Retrieve, "nodes", &failing(class, text));
+            let bundle = Snapshot { source: snapshot::Source::Bundle, ..failing(class, text) };
+            let outcome = run(Step::Retrieve, "nodes", &bundle);
             assert_eq!(outcome.findings.first().map(|finding| finding.cause), expected, "{text}");
             assert_ne!(outcome.status, Status::Pass, "{text}");
         }
@@ -320,6 +328,18 @@ mod tests {
         snapshot.pods = Collection::unseen(NotSeen::NotInBundle("pods"));
         snapshot.workloads = Collection::unseen(NotSeen::NotInBundle("deployments"));
         assert_eq!(run(Step::Retrieve, "nodes", &snapshot).status, Status::Unknown, "its age was not seen");
+    }
+
+    #[test]
+    fn a_right_that_the_doctor_lacks_is_no_fault_of_the_cluster() {
+        let refused =
+            "403: nodes.metrics.k8s.io is forbidden: User \"system:serviceaccount:monitoring:doctor\" cannot list";
+        let bundle = Snapshot { source: snapshot::Source::Bundle, ..failing(ErrorClass::Forbidden, refused) };
+        assert_eq!(run(Step::Retrieve, "nodes", &bundle).findings[0].cause, Cause::CallerForbidden);
+        let cluster = Snapshot { source: snapshot::Source::Cluster, ..bundle };
+        let outcome = run(Step::Retrieve, "nodes", &cluster);
+        let not_seen = NotSeen::Forbidden { verb: "list", resource: "nodes.metrics.k8s.io" };
+        assert_eq!((outcome.status, outcome.not_seen), (Status::Unknown, Some(not_seen)));
     }
 
     #[test]
