@@ -9,7 +9,7 @@ use crate::{
     check::{Check, Context, Finding, Impact, Outcome},
     log_lines, metrics_server,
     snapshot::{
-        ContainerLog, Named, NotSeen, Source,
+        ContainerLog, Named, NotSeen, Pod, Source,
         retrieval::{self, ErrorClass},
     },
     steps::{Step, apiservice::MessageClass, forbidden},
@@ -103,16 +103,19 @@ fn is_recent(line: &str, now: Timestamp, end: Timestamp) -> bool {
 
 fn lines(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let logs = logs(context);
-    if logs.is_empty() {
-        let gap = context.snapshot.logs.all().gap;
-        return match gap {
-            Some(gap) => Err(gap),
-            None => Ok(Outcome::skipped("There are no pods of metrics-server.")),
-        };
-    }
     let mut findings = startup(context, &logs);
     if findings.is_empty() {
         findings = scrapes(context, &logs);
+    }
+    if findings.is_empty() {
+        findings.extend(kubelet_without_certificate(context));
+    }
+    if findings.is_empty() {
+        match context.snapshot.logs.all().gap {
+            Some(gap) if logs.is_empty() || context.snapshot.source == Source::Cluster => return Err(gap),
+            _ if logs.is_empty() => return Ok(Outcome::skipped("There are no pods of metrics-server.")),
+            _ => {}
+        }
     }
     let count: usize = logs.iter().map(|log| log.lines().count()).sum();
     Ok(Outcome::from_findings(findings, format!("{count} lines of {} logs tell of no failure that lasts.", logs.len())))
@@ -322,6 +325,39 @@ fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
     findings
 }
 
+/// The kubelet serves logs with the certificate that it serves metrics with, so what keeps the API server from
+/// metrics-server's log keeps metrics-server from the node.
+fn kubelet_without_certificate(context: &Context<'_>) -> Option<Finding> {
+    let chain = context.chain;
+    let (pod, text) = context.snapshot.logs.scopes().iter().find_map(|scope| {
+        let Some(NotSeen::Unreachable(text)) = &scope.gap else { return None };
+        let is_missing = text.contains("/containerLogs/") && text.contains("remote error: tls: internal error");
+        let concerns = |pod: &&Pod| {
+            scope.namespace.as_deref() == Some(pod.namespace()) && scope.name.as_deref() == Some(pod.name())
+        };
+        let pod = chain.pods().iter().copied().find(concerns)?;
+        is_missing.then_some((pod, text))
+    })?;
+    let node = pod.spec.node_name.as_str();
+    let is_sampled = context.snapshot.top_nodes.seen().is_some_and(|retrieval| match &retrieval.outcome {
+        retrieval::Outcome::Samples(samples) => samples.iter().any(|sample| sample.name == node && !sample.unknown),
+        retrieval::Outcome::Failed { .. } => false,
+    });
+    // What was scraped before the certificate went is still served, for a round.
+    if chain.is_available() && is_sampled {
+        return None;
+    }
+    let cause = Cause::KubeletCertificateMissing;
+    let summary = format!("The kubelet of node {node} serves neither metrics nor logs: {}", cause.entry().title);
+    let finding = Finding::outage(cause, chain.workload_object(), summary).evidence(format!(
+        "log of pod {}/{}: {}",
+        pod.namespace(),
+        pod.name(),
+        log_lines::quoted(text)
+    ));
+    Some(Finding { impact: if chain.is_available() { Impact::Partial } else { Impact::Outage }, ..finding })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -329,7 +365,7 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
-        snapshot::{ApiService, Collection, Observed, Snapshot},
+        snapshot::{ApiService, Collection, Observed, Scope, Snapshot},
         testing::{at, healthy, object, run},
     };
 
@@ -510,6 +546,28 @@ mod tests {
         assert_eq!(causes(&snapshot), []);
         snapshot.top_nodes = top(vec![sample("node-1", true), sample("node-2", false)]);
         assert_eq!(causes(&snapshot), [(Cause::KubeletForbidden, Impact::Partial)]);
+    }
+
+    #[test]
+    fn a_kubelet_without_a_certificate_serves_no_logs_either() {
+        let text = "HTTP status 500: Get \"https://10.0.0.5:10250/containerLogs/kube-system/metrics-server-5d8f-abcde/metrics-server?follow=true\": remote error: tls: internal error";
+        let unread = |mut snapshot: Snapshot, text: &str| {
+            let gap = NotSeen::Unreachable(text.to_owned());
+            snapshot.logs = Collection::default();
+            let scope = Scope::in_namespace("kube-system").named("metrics-server-5d8f-abcde").with_gap(gap);
+            snapshot.logs.add_scope(scope);
+            Snapshot { source: Source::Cluster, ..snapshot }
+        };
+        let missing = Cause::KubeletCertificateMissing;
+        assert_eq!(causes(&unread(with(&[], false), text)), [(missing, Impact::Outage)]);
+        assert_eq!(causes(&unread(with(&[], true), text)), [(missing, Impact::Partial)]);
+        for (snapshot, text) in [
+            (healthy(), text),
+            (with(&[], false), "HTTP status 500: Get \"https://10.0.0.5:10250/containerLogs\": dial tcp: i/o timeout"),
+        ] {
+            let outcome = run(Step::Logs, "lines", &unread(snapshot, text));
+            assert_eq!((outcome.status, outcome.findings.len()), (Status::Unknown, 0), "{text}");
+        }
     }
 
     #[test]

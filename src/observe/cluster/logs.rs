@@ -113,18 +113,21 @@ impl Logs {
 
     /// What was read, for a snapshot that shows these containers.
     pub(super) fn collection(&self, wanted: &BTreeMap<LogKey, u32>) -> Collection<ContainerLog> {
-        let gap = wanted.keys().find_map(|key| match self.by_container.get(key) {
-            None => Some(NotSeen::NotSynced),
-            Some(followed) if followed.is_open => None,
-            Some(followed) => Some(followed.gap.clone().unwrap_or(NotSeen::NotSynced)),
-        });
-        let mut logs = if let Some(gap) = gap {
-            Collection::unseen(gap)
-        } else {
-            let mut logs = Collection::default();
+        let mut logs = Collection::default();
+        for key in wanted.keys() {
+            let followed = self.by_container.get(key);
+            let gap = match followed {
+                // Lines of a log that can no longer be read are from the past.
+                Some(followed) if followed.is_open || followed.gap.is_some() => followed.gap.clone(),
+                _ => Some(NotSeen::NotSynced),
+            };
+            if let Some(gap) = gap {
+                logs.add_scope(Scope::in_namespace(&key.namespace).named(&key.pod).with_gap(gap));
+            }
+        }
+        if logs.scopes().is_empty() {
             logs.add_scope(Scope::cluster());
-            logs
-        };
+        }
         for followed in wanted.keys().filter_map(|key| self.by_container.get(key)).filter(|followed| followed.is_open) {
             logs.insert(Arc::clone(&followed.current));
             if let Some(previous) = &followed.previous {
@@ -217,6 +220,10 @@ mod tests {
         assert_eq!(logs.collection(&wanted).all().gap, Some(forbidden));
         logs.apply(&key(), lines(&[]));
         assert_eq!(logs.collection(&wanted).all().gap, None);
+        let internal = NotSeen::Unreachable("HTTP status 500".to_owned());
+        logs.apply(&key(), LogEvent::Failed(internal.clone()));
+        let lost = logs.collection(&wanted);
+        assert_eq!((lost.all().gap, lost.len()), (Some(internal), 1), "what was read before is kept");
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::error::Error;
 
 use kube::runtime::watcher;
 
-/// The longest text of an error that is kept.
-const KEPT_CHARACTERS: usize = 300;
+/// The longest text of an error that is kept: one that quotes the address of a log, which has long names, ends with what
+/// went wrong.
+const KEPT_CHARACTERS: usize = 600;
 
 /// Why a request did not give what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
