@@ -164,14 +164,6 @@ pub(crate) struct StandIn {
 /// Causes without a row. Each has a case in `tests/cases`.
 pub(crate) const STAND_INS: &[StandIn] = &[
     StandIn {
-        cause: "logs/kubelet_certificate_missing",
-        reason: "a kubelet without a serving certificate serves no logs either, and one stand-in plays all kubelets of the bed",
-    },
-    StandIn {
-        cause: "apiservice/front_proxy_untrusted",
-        reason: "with other --requestheader-allowed-names the aggregator's check passed on the bed for 90 seconds, and why is not known yet",
-    },
-    StandIn {
         cause: "installed/api_owned_by_another",
         reason: "prometheus-adapter and others that can own the API exist neither as Go modules nor elsewhere within reach",
     },
@@ -191,12 +183,4 @@ pub(crate) const STAND_INS: &[StandIn] = &[
         cause: "hpa/metrics_api_down",
         reason: "a symptom: on a real cluster whatever keeps autoscalers from the metrics API is found upstream of them",
     },
-];
-
-/// Rows that are tried only where they are asked for by name: they have failed now and then for a reason that is not known
-/// yet. They count as rows of their causes all the same.
-pub(crate) const UNSTEADY: [&str; 3] = [
-    "a container's memory is zero",
-    "CA bundle of somebody else, unnoticed by the aggregator",
-    "name of an ExternalName Service",
 ];

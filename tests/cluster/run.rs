@@ -20,7 +20,7 @@ use crate::{
     audit,
     beds::{BEDS, Bed},
     cluster::{Cluster, told},
-    matrix::{Kind, Row, UNSTEADY},
+    matrix::{Kind, Row},
 };
 
 /// How many times a bed is started anew for the rows that it has not tried yet.
@@ -48,8 +48,7 @@ pub(crate) fn all(words: &[&str]) -> ExitCode {
     let begin = Instant::now();
     let parallel = env::var("TESTBED_PARALLEL").ok().and_then(|number| number.parse().ok()).unwrap_or(3);
     let wanted = |bed: &Bed, row: &Row| {
-        words.is_empty() && !UNSTEADY.contains(&row.name)
-            || words.iter().any(|word| row.name.contains(word) || bed.name == *word)
+        words.is_empty() || words.iter().any(|word| row.name.contains(word) || bed.name == *word)
     };
     let jobs: VecDeque<(&Bed, Vec<usize>)> = BEDS
         .iter()
@@ -60,9 +59,6 @@ pub(crate) fn all(words: &[&str]) -> ExitCode {
         .collect();
     let count: usize = jobs.iter().map(|(_, rows)| rows.len()).sum();
     println!("{count} rows on {} clusters, {parallel} side by side", jobs.len());
-    if words.is_empty() {
-        println!("left out until they are steady: {}", UNSTEADY.join("; "));
-    }
     let jobs = Mutex::new(jobs);
     let tried = Mutex::new((Vec::new(), Duration::ZERO));
     thread::scope(|scope| {

@@ -51,6 +51,7 @@ impl Certificates {
         let front_proxy = Authority::create("testbed-front-proxy")?;
         made.write("front-proxy-ca.crt", &front_proxy.certificate)?;
         made.issue(&front_proxy, "front-proxy-client", "front-proxy-client", None, &[])?;
+        made.issue(&front_proxy, "front-proxy-of-another-name", "aggregator", None, &[])?;
         let service_accounts = KeyPair::generate()?;
         made.write("service-accounts.key", &service_accounts.serialize_pem())?;
         made.write("service-accounts.pub", &service_accounts.public_key_pem())?;

@@ -152,6 +152,17 @@ impl Bed {
         self.control_plane.lock().unwrap_or_else(PoisonError::into_inner).restart_api_server(flags, &[])
     }
 
+    /// Restarts the API server with a front-proxy certificate of the right authority, whose name is not among those that
+    /// may speak for others.
+    pub fn restart_api_server_as_unknown_front_proxy(&self) -> Result<()> {
+        let file = |flag: &str, kind: &str| {
+            let path = self.certificates.path(&format!("front-proxy-of-another-name.{kind}"));
+            format!("--{flag}={}", path.display())
+        };
+        let flags = [file("proxy-client-cert-file", "crt"), file("proxy-client-key-file", "key")];
+        self.restart_api_server(&flags.each_ref().map(String::as_str))
+    }
+
     /// Restarts the API server with a proxy set that forbids everything but the way to itself and to kubelets.
     pub fn restart_api_server_behind_proxy(&self) -> Result<()> {
         let direct = format!("127.0.0.1,{},{}", isolation::API_SERVER_ADDRESS, isolation::KUBELET_ADDRESS);

@@ -55,6 +55,17 @@ pub(crate) const ANSWERS: &[Row] = &[
         ),
     },
     Row {
+        name: "kubelets without serving certificate",
+        injection: "kubelets end the handshake with TLS alert internal error, as while their request for a certificate waits for approval; pods/log fails alike",
+        kind: fault(
+            |cluster| cluster.bed.kubelet.serve_with(ServingCertificate::Missing),
+            Expected {
+                checks: &[("logs/lines", "fail"), ("connection_refused/port_chain", "pass")],
+                ..on_all_nodes("logs/kubelet_certificate_missing")
+            },
+        ),
+    },
+    Row {
         name: "kubelet 401",
         injection: "every kubelet answers 401 Unauthorized",
         kind: fault(
@@ -88,7 +99,7 @@ pub(crate) const ANSWERS: &[Row] = &[
     },
 ];
 
-/// The way to kubelets, and what they leave out.
+/// The way to kubelets, and what they leave out: rows that need a pod that has been Ready for some time come last.
 pub(crate) const WAY: &[Row] = &[
     Row {
         name: "kubelet slow on one node of two",
@@ -145,64 +156,6 @@ pub(crate) const WAY: &[Row] = &[
         ),
     },
     Row {
-        name: "a node's own values missing",
-        injection: "one kubelet leaves the node's processor and memory out of its page",
-        kind: Kind::Fault(
-            Fault::new(
-                |cluster| {
-                    old_pods(cluster);
-                    old_node(cluster);
-                    cluster.bed.kubelet.fault(Some("node-2"), MetricsFault::WithoutNode);
-                },
-                Shown::AtOnce,
-                Expected {
-                    verdict: "retrieve/nodes_without_samples",
-                    checks: &[("retrieve/coverage", "fail"), ("apiservice/available", "pass")],
-                    ..HEALTHY
-                },
-                heal,
-            )
-            .looked_for(),
-        ),
-    },
-    Row {
-        name: "a container's memory is zero",
-        injection: "kubelets report no memory for metrics-server's container: it drops the pod; another pod of its namespace has samples",
-        kind: Kind::Fault(
-            Fault::new(
-                |cluster| {
-                    cluster.kubectl().apply(NEIGHBOUR);
-                    old_pods(cluster);
-                    cluster.bed.kubelet.fault(None, MetricsFault::EmptyContainers("metrics-server".to_owned()));
-                },
-                Shown::AtOnce,
-                Expected {
-                    verdict: "retrieve/pods_without_samples",
-                    checks: &[("retrieve/coverage", "fail"), ("apiservice/available", "pass")],
-                    ..HEALTHY
-                },
-                |cluster| {
-                    heal(cluster);
-                    cluster.kubectl().words("delete deployment neighbour -n kube-system");
-                },
-            )
-            .looked_for(),
-        ),
-    },
-    Row {
-        name: "samples stand still",
-        injection: "kubelets report values that were measured at one and the same moment",
-        kind: Kind::Fault(Fault {
-            within: Duration::from_mins(4),
-            ..Fault::new(
-                |cluster| cluster.bed.kubelet.fault(None, MetricsFault::Frozen(jiff::Timestamp::now())),
-                Shown::AtOnce,
-                Expected { verdict: "retrieve/samples_stale", checks: &[("retrieve/freshness", "fail")], ..HEALTHY },
-                heal,
-            )
-        }),
-    },
-    Row {
         name: "pod not Ready",
         injection: "the readiness probe is reported as failing, though the process runs",
         kind: Kind::Fault(Fault::new(
@@ -249,6 +202,65 @@ pub(crate) const WAY: &[Row] = &[
             cluster.kubectl().words(&format!("label node {node} eks.amazonaws.com/compute-type-"));
         }),
     },
+    Row {
+        name: "a node's own values missing",
+        injection: "one kubelet leaves the node's processor and memory out of its page",
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    old_pods(cluster);
+                    old_node(cluster);
+                    cluster.bed.kubelet.fault(Some("node-2"), MetricsFault::WithoutNode);
+                },
+                Shown::AtOnce,
+                Expected {
+                    verdict: "retrieve/nodes_without_samples",
+                    checks: &[("retrieve/coverage", "fail"), ("apiservice/available", "pass")],
+                    ..HEALTHY
+                },
+                heal,
+            )
+            .looked_for(),
+        ),
+    },
+    Row {
+        name: "a container's memory is zero",
+        injection: "kubelets report no memory for metrics-server's container: it drops the pod; another pod of its namespace has samples",
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    cluster.kubectl().apply(NEIGHBOUR);
+                    old_pods(cluster);
+                    ready_pod(cluster);
+                    cluster.bed.kubelet.fault(None, MetricsFault::EmptyContainers("metrics-server".to_owned()));
+                },
+                Shown::AtOnce,
+                Expected {
+                    verdict: "retrieve/pods_without_samples",
+                    checks: &[("retrieve/coverage", "fail"), ("apiservice/available", "pass")],
+                    ..HEALTHY
+                },
+                |cluster| {
+                    heal(cluster);
+                    cluster.kubectl().words("delete deployment neighbour -n kube-system");
+                },
+            )
+            .looked_for(),
+        ),
+    },
+    Row {
+        name: "samples stand still",
+        injection: "kubelets report values that were measured at one and the same moment",
+        kind: Kind::Fault(Fault {
+            within: Duration::from_mins(4),
+            ..Fault::new(
+                |cluster| cluster.bed.kubelet.fault(None, MetricsFault::Frozen(jiff::Timestamp::now())),
+                Shown::AtOnce,
+                Expected { verdict: "retrieve/samples_stale", checks: &[("retrieve/freshness", "fail")], ..HEALTHY },
+                heal,
+            )
+        }),
+    },
 ];
 
 const EGRESS_POLICY: &str = "
@@ -279,6 +291,18 @@ fn addresses(cluster: &Cluster, node: &str, addresses: &str) {
     let patch = format!(r#"[{{"op":"replace","path":"/status/addresses","value":[{addresses}]}}]"#);
     let arguments = ["patch", "node", node, "--subresource=status", "--type=json", "-p", patch.as_str()];
     cluster.kubectl().run(&arguments).unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+/// A pod that has just become Ready may be without samples.
+fn ready_pod(cluster: &Cluster) {
+    testbed::wait::wait_for("the pod to be Ready for long enough", Duration::from_secs(170), || {
+        let words = "get pod -n kube-system -l k8s-app=metrics-server \
+                     -o jsonpath={.items[0].status.conditions[?(@.type==\"Ready\")].lastTransitionTime}";
+        let since: jiff::Timestamp = cluster.kubectl().try_words(words)?.parse()?;
+        anyhow::ensure!(jiff::Timestamp::now().duration_since(since).as_secs() > 151, "it is Ready since {since}");
+        Ok(())
+    })
+    .expect("a Ready pod");
 }
 
 /// A node that has just come may be without samples.

@@ -197,6 +197,22 @@ pub(crate) const ROWS: &[Row] = &[
         )),
     },
     Row {
+        name: "front proxy of another name",
+        injection: "kube-apiserver with --proxy-client-cert-file of a name that is not in --requestheader-allowed-names",
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    let restarted = cluster.bed.restart_api_server_as_unknown_front_proxy();
+                    restarted.unwrap_or_else(|error| panic!("{error:#}"));
+                },
+                Shown::Reason("FailedDiscoveryCheck"),
+                Expected { verdict: "apiservice/front_proxy_untrusted", ..UNREACHED },
+                |cluster| restart(cluster, &[]),
+            )
+            .looked_for(),
+        ),
+    },
+    Row {
         name: "proxy in the environment of kube-apiserver",
         injection: "kube-apiserver with HTTPS_PROXY of a proxy that answers 403, pods not in NO_PROXY",
         kind: Kind::Fault(
@@ -281,7 +297,6 @@ fn restart(cluster: &Cluster, flags: &[&str]) {
     cluster.bed.restart_api_server(flags).unwrap_or_else(|error| panic!("{error:#}"));
 }
 
-/// A new API server adds its names to those that are in the `ConfigMap`, so that has to go first.
 fn verify(cluster: &Cluster, bundle: &str) {
     let patch = format!(r#"{{"spec":{{"insecureSkipTLSVerify":null,"caBundle":{bundle}}}}}"#);
     cluster.kubectl().patch(&format!("apiservice {METRICS_API}"), "merge", &patch);
