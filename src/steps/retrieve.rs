@@ -2,7 +2,7 @@
 
 mod coverage;
 
-pub use self::coverage::{NodeCoverage, node_coverage, sample_ages};
+pub use self::coverage::{NodeCoverage, node_coverage, pods_without_samples, sample_ages, sample_windows};
 
 use jiff::SignedDuration;
 

@@ -1,7 +1,12 @@
 //! Step `logs`: lines of metrics-server's logs by class.
 
 use super::{Family, Page};
-use crate::{log_lines::OTHER_CLASSES, render::View, steps::Step};
+use crate::{
+    catalogue::Stage,
+    log_lines::OTHER_CLASSES,
+    render::View,
+    steps::{Step, logs},
+};
 
 const LINES: Family = Family::counter(
     "log_lines",
@@ -14,6 +19,11 @@ const LAST: Family = Family::gauge(
     "Unix time of the newest line of this class in the logs of metrics-server's containers",
 );
 
+const NODES: Family = Family::gauge(
+    "log_unscraped_nodes",
+    &["class"],
+    "Nodes that metrics-server does not scrape, by the cause that the last minutes of its logs tell; absent where no log could be read",
+);
 const KUBELET_REQUESTS: Family = Family::counter(
     "kubelet_requests",
     &["success"],
@@ -21,12 +31,18 @@ const KUBELET_REQUESTS: Family = Family::counter(
 );
 
 /// The families of this module.
-pub(super) const FAMILIES: &[Family] = &[LINES, LAST, KUBELET_REQUESTS];
+pub(super) const FAMILIES: &[Family] = &[LINES, LAST, NODES, KUBELET_REQUESTS];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
     if let Some(requests) = view.health.and_then(|health| health.kubelet_requests) {
         page.set(&KUBELET_REQUESTS, ["true"], requests.succeeded);
         page.set(&KUBELET_REQUESTS, ["false"], requests.failed);
+    }
+    if let Ok(unscraped) = logs::unscraped_nodes(&view.context()) {
+        let scrapes = Step::Logs.checks().iter().flat_map(|check| check.causes);
+        for cause in scrapes.filter(|cause| cause.stage() == Stage::KubeletScrapes) {
+            page.set(&NODES, [cause.id()], unscraped.get(cause).copied().unwrap_or_default());
+        }
     }
     let Some(health) = view.health.filter(|health| !health.log_lines.is_empty()) else { return };
     let causes = Step::Logs.checks().iter().flat_map(|check| check.causes).map(|cause| cause.id());

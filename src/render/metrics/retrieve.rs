@@ -7,7 +7,7 @@ use crate::{
         Observed, Retrieval,
         retrieval::{ErrorClass, Outcome},
     },
-    steps::retrieve::{node_coverage, sample_ages},
+    steps::retrieve::{node_coverage, pods_without_samples, sample_ages, sample_windows},
 };
 
 const UP: Family = Family::gauge(
@@ -32,14 +32,26 @@ const NODES_MISSING: Family = Family::gauge(
     &[],
     "Ready nodes that should have a sample in the metrics API and have none",
 );
+const PODS_MISSING: Family = Family::gauge(
+    "metrics_api_pods_without_sample",
+    &[],
+    "Pods Ready for minutes, of the namespaces that were asked for and as far as the doctor sees pods, that have no sample in the metrics API",
+);
 const SAMPLE_AGE: Family = Family::gauge(
     "metrics_api_sample_age_seconds",
     &["sample"],
     "Age of the newest and of the oldest sample in the answers of the metrics API",
 );
 
+const SAMPLE_WINDOW: Family = Family::gauge(
+    "metrics_api_sample_window_seconds",
+    &["window"],
+    "The shortest and the longest time over which samples in the answers of the metrics API were measured, from field window",
+);
+
 /// The families of this module.
-pub(super) const FAMILIES: &[Family] = &[UP, ERROR, LATENCY, NODES_EXPECTED, NODES_MISSING, SAMPLE_AGE];
+pub(super) const FAMILIES: &[Family] =
+    &[UP, ERROR, LATENCY, NODES_EXPECTED, NODES_MISSING, PODS_MISSING, SAMPLE_AGE, SAMPLE_WINDOW];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
     let snapshot = view.snapshot;
@@ -51,6 +63,13 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
     if let Ok(coverage) = node_coverage(snapshot, &view.chain) {
         page.set_single(&NODES_EXPECTED, coverage.expected);
         page.set_single(&NODES_MISSING, coverage.missing.len());
+    }
+    if let Ok(missing) = pods_without_samples(snapshot, &view.chain) {
+        page.set_single(&PODS_MISSING, missing.len());
+    }
+    if let Some((shortest, longest)) = sample_windows(snapshot) {
+        page.set(&SAMPLE_WINDOW, ["shortest"], shortest.as_secs_f64());
+        page.set(&SAMPLE_WINDOW, ["longest"], longest.as_secs_f64());
     }
     if let Some((newest, oldest)) = sample_ages(snapshot) {
         page.set(&SAMPLE_AGE, ["newest"], newest.as_secs_f64());

@@ -1,6 +1,6 @@
 //! Which nodes and pods have a sample, and how old the samples are.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -67,8 +67,9 @@ pub fn node_coverage(snapshot: &Snapshot, chain: &Chain<'_>) -> Result<NodeCover
     Ok(NodeCoverage { expected: expected.len(), missing })
 }
 
-/// Running pods of the namespaces that were asked for, older than two scrapes, without a sample.
-fn pods_without_samples(snapshot: &Snapshot, chain: &Chain<'_>) -> Result<Vec<ObjectReference>, NotSeen> {
+/// Running pods of the namespaces that were asked for, older than two scrapes, without a sample; `Err` when the metrics API
+/// gave no samples.
+pub fn pods_without_samples(snapshot: &Snapshot, chain: &Chain<'_>) -> Result<Vec<ObjectReference>, NotSeen> {
     let samples = samples(&snapshot.top_pods)?;
     let namespaces: BTreeSet<&str> = samples.iter().map(|sample| sample.namespace.as_str()).collect();
     let seen: BTreeSet<(&str, &str)> =
@@ -159,16 +160,22 @@ fn just_started(context: &Context<'_>) -> Option<NotSeen> {
     all_young.then(|| NotSeen::TooEarly("metrics-server has just started".to_owned()))
 }
 
+/// Of nodes and of pods.
+fn all_samples(snapshot: &Snapshot) -> impl Iterator<Item = &Sample> {
+    [&snapshot.top_nodes, &snapshot.top_pods].into_iter().filter_map(|retrieval| samples(retrieval).ok()).flatten()
+}
+
 /// Ages of the newest and the oldest sample; `None` where the answers have no timestamps.
 pub fn sample_ages(snapshot: &Snapshot) -> Option<(SignedDuration, SignedDuration)> {
-    let stamps: Vec<Timestamp> = [&snapshot.top_nodes, &snapshot.top_pods]
-        .into_iter()
-        .filter_map(|retrieval| samples(retrieval).ok())
-        .flatten()
-        .filter_map(|sample| sample.timestamp)
-        .collect();
-    let (newest, oldest) = (stamps.iter().max()?, stamps.iter().min()?);
-    Some((snapshot.observed_at.duration_since(*newest), snapshot.observed_at.duration_since(*oldest)))
+    let stamps = || all_samples(snapshot).filter_map(|sample| sample.timestamp);
+    let (newest, oldest) = (stamps().max()?, stamps().min()?);
+    Some((snapshot.observed_at.duration_since(newest), snapshot.observed_at.duration_since(oldest)))
+}
+
+/// The shortest and the longest time over which a sample was measured; `None` where the answers do not tell.
+pub fn sample_windows(snapshot: &Snapshot) -> Option<(Duration, Duration)> {
+    let windows = || all_samples(snapshot).filter_map(|sample| sample.window);
+    Some((windows().min()?, windows().max()?))
 }
 
 /// The newest sample is not older than two and a half scrapes and the kubelet's own interval.

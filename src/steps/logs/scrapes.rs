@@ -1,0 +1,220 @@
+//! Failed scrapes: what metrics-server's logs tell of its requests to kubelets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{RECENT, end, is_recent, serves};
+use crate::{
+    catalogue::Cause,
+    check::{Context, Finding, Impact},
+    log_lines, metrics_server,
+    snapshot::{
+        ContainerLog, Named, NotSeen, Pod, Source,
+        retrieval::{self, ErrorClass},
+    },
+};
+
+/// How long a node's kubelet may not answer after the node became Ready.
+const NODE_START: SignedDuration = SignedDuration::from_secs(150);
+
+/// Longer than two scrapes of the longest usual resolution, 60 seconds, and their timeouts.
+const SCRAPES: SignedDuration = SignedDuration::from_mins(4);
+
+/// How long ago a node's last failure may be that still lasts. A cluster is looked at now, and metrics-server scrapes at
+/// every resolution: two and a half of them, and a minute for clocks that differ. A bundle's parts are minutes apart.
+fn lasting(context: &Context<'_>) -> SignedDuration {
+    if context.snapshot.source != Source::Cluster {
+        return RECENT;
+    }
+    let container = context.chain.container();
+    let resolution = container.and_then(|container| metrics_server::flag(container, "metric-resolution"));
+    let resolution = resolution.and_then(metrics_server::duration_seconds).unwrap_or(60.0);
+    SignedDuration::try_from_secs_f64(resolution * 2.5 + 60.0).unwrap_or(RECENT).min(RECENT)
+}
+
+/// Failed scrapes with one cause.
+struct Scrapes<'s> {
+    nodes: BTreeSet<&'s str>,
+    line: &'s str,
+    count: usize,
+    /// When the last of them was written, where they tell.
+    last: Option<Timestamp>,
+}
+
+/// Failed scrapes of the last minutes, by cause, of nodes that are there and Ready.
+fn failed_scrapes<'s>(
+    context: &Context<'s>,
+    logs: &[&'s ContainerLog],
+    previous: bool,
+) -> BTreeMap<Cause, Scrapes<'s>> {
+    let now = context.snapshot.observed_at;
+    let lasting = lasting(context);
+    let listed: Option<BTreeSet<&str>> = match context.snapshot.top_nodes.seen().map(|retrieval| &retrieval.outcome) {
+        Some(retrieval::Outcome::Samples(samples)) if !samples.is_empty() => {
+            Some(samples.iter().map(|sample| sample.name.as_str()).collect())
+        }
+        _ => None,
+    };
+    let mut by_cause: BTreeMap<Cause, Scrapes<'s>> = BTreeMap::new();
+    for log in logs.iter().filter(|log| log.previous == previous) {
+        let end = end(context, log);
+        let seen = context.snapshot.pods.get(log.namespace(), log.name());
+        let pod = seen.seen();
+        // metrics-server is Ready once it has scraped twice: what failed before that is history.
+        let ready_since = pod.filter(|pod| pod.is_ready()).and_then(|pod| pod.ready()?.last_transition_time);
+        let lasts = |line: &str| {
+            let still = log_lines::written_at(line, now).is_none_or(|written| {
+                end.duration_since(written) < lasting && ready_since.is_none_or(|since| written >= since)
+            });
+            is_recent(line, now, end) && (previous || still)
+        };
+        // What failed otherwise before was repaired or has changed: a node's last failure counts.
+        let mut last: BTreeMap<&str, Cause> = BTreeMap::new();
+        for line in log.lines().filter(|line| lasts(line)) {
+            for (cause, nodes) in log_lines::scrape_failures(line) {
+                last.extend(nodes.into_iter().map(|node| (node, cause)));
+            }
+        }
+        let own_node = pod.map_or("", |pod| pod.spec.node_name.as_str());
+        for line in log.lines().filter(|line| lasts(line)) {
+            for (cause, nodes) in log_lines::scrape_failures(line) {
+                let named = !nodes.is_empty();
+                let affected: Vec<&str> = nodes
+                    .into_iter()
+                    .filter(|node| last.get(node) == Some(&cause))
+                    .filter(|node| match context.snapshot.nodes.get("", node).known() {
+                        // Nodes that are gone or not Ready are no fault of the way to them.
+                        Ok(None) => false,
+                        Ok(Some(known)) => {
+                            let young = known.ready_since().is_some_and(|since| now.duration_since(since) < NODE_START);
+                            let own = known.is_fargate() && *node == own_node;
+                            known.is_ready() && !(young || known.is_virtual() || own)
+                        }
+                        // Of nodes that were not seen `kubectl top nodes` lists those that are there.
+                        Err(_) if listed.as_ref().is_some_and(|listed| !listed.contains(*node)) => false,
+                        Err(_) => !(node.starts_with("fargate-") && *node == own_node),
+                    })
+                    .collect();
+                if affected.is_empty() && named {
+                    continue;
+                }
+                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes {
+                    nodes: BTreeSet::new(),
+                    line,
+                    count: 0,
+                    last: None,
+                });
+                entry.last = entry.last.max(log_lines::written_at(line, now));
+                entry.nodes.extend(affected);
+                entry.count += 1;
+            }
+        }
+    }
+    by_cause
+}
+
+/// What metrics-server does not get from kubelets, by cause.
+pub(super) fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
+    let nodes = context.snapshot.nodes.all();
+    let available = context.chain.is_available();
+    let sampled = sampled(context);
+    let lasting = lasting_scrapes(context, logs, sampled.as_ref());
+    let most = lasting.iter().map(|(_, count, _)| *count).max().unwrap_or(0);
+    let mut findings = Vec::new();
+    for (cause, count, scrapes) in lasting {
+        let all = nodes.gap.is_none() && count >= nodes.objects.iter().filter(|node| node.is_ready()).count();
+        let none_sampled = sampled.as_ref().is_some_and(BTreeSet::is_empty);
+        // Where nodes fail in several ways, what most of them share takes metrics away.
+        let outage = all || count == most && (!available || none_sampled);
+        let summary = format!("metrics-server's scrapes of {} nodes fail: {}", count.max(1), cause.entry().title);
+        let finding = Finding::outage(cause, context.chain.workload_object(), summary)
+            .evidence(format!("log: {}", log_lines::quoted(scrapes.line)))
+            .evidence(format!("{} such lines in the last ten minutes", scrapes.count));
+        findings.push(Finding { impact: if outage { Impact::Outage } else { Impact::Partial }, ..finding });
+    }
+    findings
+}
+
+/// How many nodes are not scraped, by cause, as the last minutes of the logs tell; `Err` where no log could be read.
+pub fn unscraped_nodes(context: &Context<'_>) -> Result<BTreeMap<Cause, usize>, NotSeen> {
+    let logs = super::logs(context);
+    if logs.is_empty() {
+        return Err(context.snapshot.logs.all().gap.unwrap_or_default());
+    }
+    let lasting = lasting_scrapes(context, &logs, sampled(context).as_ref());
+    Ok(lasting.into_iter().map(|(cause, count, _)| (cause, count)).collect())
+}
+
+/// The nodes that have a sample; `None` where the metrics API was not asked or does not answer.
+fn sampled<'s>(context: &Context<'s>) -> Option<BTreeSet<&'s str>> {
+    match context.snapshot.top_nodes.seen().map(|retrieval| &retrieval.outcome)? {
+        retrieval::Outcome::Samples(samples) => {
+            Some(samples.iter().filter(|sample| !sample.unknown).map(|sample| sample.name.as_str()).collect())
+        }
+        retrieval::Outcome::Failed { class: ErrorClass::Empty, .. } => Some(BTreeSet::new()),
+        retrieval::Outcome::Failed { .. } => None,
+    }
+}
+
+/// Failed scrapes that nothing has made up for since, with the number of nodes that have no sample.
+fn lasting_scrapes<'s>(
+    context: &Context<'s>,
+    logs: &[&'s ContainerLog],
+    sampled: Option<&BTreeSet<&str>>,
+) -> Vec<(Cause, usize, Scrapes<'s>)> {
+    let available = context.chain.is_available();
+    let mut by_cause = failed_scrapes(context, logs, false);
+    if by_cause.is_empty() && !serves(context) {
+        // Up to 0.4 failed scrapes fail the liveness probe as well, so that the container's next log may be short.
+        by_cause = failed_scrapes(context, logs, true);
+    }
+    let mut lasting: Vec<(Cause, usize, Scrapes<'_>)> = Vec::new();
+    for (cause, scrapes) in by_cause {
+        // A node that has a sample now was scraped after all.
+        let count = scrapes.nodes.iter().filter(|node| sampled.is_none_or(|sampled| !sampled.contains(*node))).count();
+        let all_sampled = count == 0 && (!scrapes.nodes.is_empty() || sampled.is_some_and(|all| !all.is_empty()));
+        let once = scrapes.count < 2 && available && sampled.is_none();
+        // Every scrape that fails is told, so silence since means that they do no longer.
+        let over = available
+            && sampled.is_none()
+            && scrapes.last.is_some_and(|last| context.snapshot.observed_at.duration_since(last) > SCRAPES);
+        if !all_sampled && !once && !over {
+            lasting.push((cause, count, scrapes));
+        }
+    }
+    lasting
+}
+
+/// The kubelet serves logs with the certificate that it serves metrics with, so what keeps the API server from
+/// metrics-server's log keeps metrics-server from the node.
+pub(super) fn kubelet_without_certificate(context: &Context<'_>) -> Option<Finding> {
+    let chain = context.chain;
+    let (pod, text) = context.snapshot.logs.scopes().iter().find_map(|scope| {
+        let Some(NotSeen::Unreachable(text)) = &scope.gap else { return None };
+        let is_missing = text.contains("/containerLogs/") && text.contains("remote error: tls: internal error");
+        let concerns = |pod: &&Pod| {
+            scope.namespace.as_deref() == Some(pod.namespace()) && scope.name.as_deref() == Some(pod.name())
+        };
+        let pod = chain.pods().iter().copied().find(concerns)?;
+        is_missing.then_some((pod, text))
+    })?;
+    let node = pod.spec.node_name.as_str();
+    let is_sampled = context.snapshot.top_nodes.seen().is_some_and(|retrieval| match &retrieval.outcome {
+        retrieval::Outcome::Samples(samples) => samples.iter().any(|sample| sample.name == node && !sample.unknown),
+        retrieval::Outcome::Failed { .. } => false,
+    });
+    // What was scraped before the certificate went is still served, for a round.
+    if chain.is_available() && is_sampled {
+        return None;
+    }
+    let cause = Cause::KubeletCertificateMissing;
+    let summary = format!("The kubelet of node {node} serves neither metrics nor logs: {}", cause.entry().title);
+    let finding = Finding::outage(cause, chain.workload_object(), summary).evidence(format!(
+        "log of pod {}/{}: {}",
+        pod.namespace(),
+        pod.name(),
+        log_lines::quoted(text)
+    ));
+    Some(Finding { impact: if chain.is_available() { Impact::Partial } else { Impact::Outage }, ..finding })
+}
