@@ -2,7 +2,8 @@
 //! not be blamed. `docs/fault-matrix.md` is the table.
 //!
 //! `cargo test --test cluster [WORD…]` tries only the rows and beds whose name has one of the words in it;
-//! `TESTBED_PARALLEL` says how many clusters run side by side (3). `-- --table` checks the table without any cluster.
+//! `TESTBED_PARALLEL` says how many clusters run side by side (one more than twice the processors). `-- --table` checks the table
+//! without any cluster.
 
 // A file with its own `main` has its modules beside it.
 #[path = "cluster/audit.rs"]

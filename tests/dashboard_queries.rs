@@ -32,12 +32,13 @@ const NEEDS_A_CLUSTER: [&str; 12] = [
 const NEEDS_A_FAULT: [&str; 4] =
     ["ALERTS", "hpa_containers_without_request", "hpa_unknown_cause", "metrics_server_doctor_candidate"];
 /// What is 0 while all is well, so that a query for what is not finds nothing.
-const ZERO_WITHOUT_FAULT: [&str; 8] = [
+const ZERO_WITHOUT_FAULT: [&str; 9] = [
     "apiservice_condition_message_class",
     "deployment_containers_last_terminated",
     "deployment_containers_waiting",
     "hpa_unknown_targets",
     "known_issue_detected",
+    "log_unscraped_nodes",
     "metrics_api_error",
     "metrics_server_doctor_findings",
     "metrics_server_doctor_permission_missing",

@@ -20,14 +20,15 @@ pub(crate) struct Bed {
 
 /// All of them, the longest first. Rows that need pods of some age stand at the end of theirs.
 pub(crate) const BEDS: &[Bed] = &[
-    Bed { name: "starts", rows: &[containers::STARTS], plan: recreating },
+    Bed { name: "samples", rows: &[kubelets::SAMPLES], plan: Plan::default },
     Bed { name: "autoscalers", rows: &[printer::ROWS, autoscalers::ROWS], plan: Plan::default },
-    Bed { name: "pods", rows: &[containers::PODS], plan: recreating },
     Bed { name: "network", rows: &[network::ROWS], plan: Plan::default },
-    Bed { name: "way to kubelets", rows: &[kubelets::WAY], plan: Plan::default },
-    Bed { name: "rights", rows: &[rights::ROWS, audit::ROWS], plan: Plan::default },
-    Bed { name: "answers of kubelets", rows: &[kubelets::ANSWERS], plan: Plan::default },
     Bed { name: "packagings", rows: &[packagings::PACKAGINGS], plan: Plan::default },
+    Bed { name: "rights", rows: &[rights::ROWS, audit::ROWS], plan: Plan::default },
+    Bed { name: "pods", rows: &[containers::PODS], plan: recreating },
+    Bed { name: "way to kubelets", rows: &[kubelets::WAY], plan: Plan::default },
+    Bed { name: "answers of kubelets", rows: &[kubelets::ANSWERS], plan: Plan::default },
+    Bed { name: "starts", rows: &[containers::STARTS], plan: recreating },
     Bed { name: "registration", rows: &[registration::ROWS, reports::ROWS, authentication::ROWS], plan: Plan::default },
     Bed { name: "older", rows: &[packagings::OLDER], plan: older },
 ];

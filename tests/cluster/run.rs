@@ -46,7 +46,9 @@ struct Tried {
 /// Tries every row, or those with one of the words in their name or their bed's.
 pub(crate) fn all(words: &[&str]) -> ExitCode {
     let begin = Instant::now();
-    let parallel = env::var("TESTBED_PARALLEL").ok().and_then(|number| number.parse().ok()).unwrap_or(3);
+    // Clusters wait more than they work.
+    let usual = 2 * thread::available_parallelism().map_or(1, usize::from) + 1;
+    let parallel = env::var("TESTBED_PARALLEL").ok().and_then(|number| number.parse().ok()).unwrap_or(usual);
     let wanted = |bed: &Bed, row: &Row| {
         words.is_empty() || words.iter().any(|word| row.name.contains(word) || bed.name == *word)
     };

@@ -170,23 +170,25 @@ fn retrieve() -> Vec<Panel> {
         .unit("string")
         .without_data("No error seen"),
         Panel::lines(
-            "Nodes with and without a sample",
-            "Ready nodes that should have a sample, and those of them that have none.",
+            "Nodes and pods without a sample",
+            "Ready nodes that should have a sample, those of them that have none, and pods of the namespaces that the doctor asks for that have none.",
             (8, 7),
             "short",
         )
-        .over_time("expected", format!("max(metrics_api_nodes_expected{{{SELECTOR}}})"))
-        .over_time("without a sample", format!("max(metrics_api_nodes_without_sample{{{SELECTOR}}})")),
+        .over_time("nodes expected", format!("max(metrics_api_nodes_expected{{{SELECTOR}}})"))
+        .over_time("nodes without a sample", format!("max(metrics_api_nodes_without_sample{{{SELECTOR}}})"))
+        .over_time("pods without a sample", format!("max(metrics_api_pods_without_sample{{{SELECTOR}}})")),
         Panel::lines("Time that the calls take", "Through the aggregator, as kubectl top would wait.", (8, 7), "s")
             .over_time("{{resource}}", of("max", "resource", "metrics_api_latency_seconds")),
         Panel::lines(
             "Age of the samples",
-            "Samples are at most one scrape of metrics-server old, plus the kubelet's own round.",
+            "Samples are at most one scrape of metrics-server old, plus the kubelet's own round; each was measured over its window.",
             (8, 7),
             "s",
         )
         .over_time("newest", format!(r#"max(metrics_api_sample_age_seconds{{{SELECTOR}, sample="newest"}})"#))
-        .over_time("oldest", format!(r#"max(metrics_api_sample_age_seconds{{{SELECTOR}, sample="oldest"}})"#)),
+        .over_time("oldest", format!(r#"max(metrics_api_sample_age_seconds{{{SELECTOR}, sample="oldest"}})"#))
+        .over_time("{{window}} window", of("max", "window", "metrics_api_sample_window_seconds")),
     ]
 }
 
@@ -406,9 +408,17 @@ fn logs() -> Vec<Panel> {
             .unit("dateTimeFromNow")
             .without_data("No line read"),
         Panel::lines(
+            "Nodes that are not scraped",
+            "Nodes whose scrapes fail, by the cause that the last minutes of metrics-server's logs tell.",
+            (12, 6),
+            "short",
+        )
+        .over_time("{{class}}", format!("{} > 0", of("max", "class", "log_unscraped_nodes")))
+        .without_data("No failed scrape read"),
+        Panel::lines(
             "Requests to kubelets",
             "Requests of metrics-server to kubelets a second, by success, from its own page; not every installation serves it to everybody.",
-            (24, 6),
+            (12, 6),
             "reqps",
         )
         .over_time(

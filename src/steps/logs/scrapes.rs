@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{RECENT, end, is_recent, serves};
 use crate::{
@@ -21,11 +21,12 @@ const NODE_START: SignedDuration = SignedDuration::from_secs(150);
 /// Longer than two scrapes of the longest usual resolution, 60 seconds, and their timeouts.
 const SCRAPES: SignedDuration = SignedDuration::from_mins(4);
 
-/// How long ago a node's last failure may be that still lasts. A cluster is looked at now, and metrics-server scrapes at
-/// every resolution: two and a half of them, and a minute for clocks that differ. A bundle's parts are minutes apart.
-fn lasting(context: &Context<'_>) -> SignedDuration {
-    if context.snapshot.source != Source::Cluster {
-        return RECENT;
+/// How long ago a node's last failure may be that still lasts: every scrape that fails is told, so silence since means that
+/// they do no longer. metrics-server scrapes at every resolution: two and a half of them, and a minute for clocks that
+/// differ. A bundle's parts are minutes apart; where it has no samples that would confirm a failure, it has to be new.
+fn lasting(context: &Context<'_>, sampled: Option<&BTreeSet<&str>>) -> SignedDuration {
+    if context.snapshot.source == Source::Bundle {
+        return if context.chain.is_available() && sampled.is_none() { SCRAPES } else { RECENT };
     }
     let container = context.chain.container();
     let resolution = container.and_then(|container| metrics_server::flag(container, "metric-resolution"));
@@ -38,8 +39,6 @@ struct Scrapes<'s> {
     nodes: BTreeSet<&'s str>,
     line: &'s str,
     count: usize,
-    /// When the last of them was written, where they tell.
-    last: Option<Timestamp>,
 }
 
 /// Failed scrapes of the last minutes, by cause, of nodes that are there and Ready.
@@ -47,12 +46,13 @@ fn failed_scrapes<'s>(
     context: &Context<'s>,
     logs: &[&'s ContainerLog],
     previous: bool,
+    sampled: Option<&BTreeSet<&str>>,
 ) -> BTreeMap<Cause, Scrapes<'s>> {
     let now = context.snapshot.observed_at;
-    let lasting = lasting(context);
+    let lasting = lasting(context, sampled);
     let listed: Option<BTreeSet<&str>> = match context.snapshot.top_nodes.seen().map(|retrieval| &retrieval.outcome) {
-        Some(retrieval::Outcome::Samples(samples)) if !samples.is_empty() => {
-            Some(samples.iter().map(|sample| sample.name.as_str()).collect())
+        Some(retrieval::Outcome::Samples(nodes)) if !nodes.is_empty() => {
+            Some(nodes.iter().map(|sample| sample.name.as_str()).collect())
         }
         _ => None,
     };
@@ -99,13 +99,7 @@ fn failed_scrapes<'s>(
                 if affected.is_empty() && named {
                     continue;
                 }
-                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes {
-                    nodes: BTreeSet::new(),
-                    line,
-                    count: 0,
-                    last: None,
-                });
-                entry.last = entry.last.max(log_lines::written_at(line, now));
+                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes { nodes: BTreeSet::new(), line, count: 0 });
                 entry.nodes.extend(affected);
                 entry.count += 1;
             }
@@ -164,10 +158,10 @@ fn lasting_scrapes<'s>(
     sampled: Option<&BTreeSet<&str>>,
 ) -> Vec<(Cause, usize, Scrapes<'s>)> {
     let available = context.chain.is_available();
-    let mut by_cause = failed_scrapes(context, logs, false);
+    let mut by_cause = failed_scrapes(context, logs, false, sampled);
     if by_cause.is_empty() && !serves(context) {
         // Up to 0.4 failed scrapes fail the liveness probe as well, so that the container's next log may be short.
-        by_cause = failed_scrapes(context, logs, true);
+        by_cause = failed_scrapes(context, logs, true, sampled);
     }
     let mut lasting: Vec<(Cause, usize, Scrapes<'_>)> = Vec::new();
     for (cause, scrapes) in by_cause {
@@ -175,11 +169,7 @@ fn lasting_scrapes<'s>(
         let count = scrapes.nodes.iter().filter(|node| sampled.is_none_or(|sampled| !sampled.contains(*node))).count();
         let all_sampled = count == 0 && (!scrapes.nodes.is_empty() || sampled.is_some_and(|all| !all.is_empty()));
         let once = scrapes.count < 2 && available && sampled.is_none();
-        // Every scrape that fails is told, so silence since means that they do no longer.
-        let over = available
-            && sampled.is_none()
-            && scrapes.last.is_some_and(|last| context.snapshot.observed_at.duration_since(last) > SCRAPES);
-        if !all_sampled && !once && !over {
+        if !all_sampled && !once {
             lasting.push((cause, count, scrapes));
         }
     }

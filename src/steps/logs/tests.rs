@@ -71,7 +71,7 @@ fn what_is_history_or_was_scraped_after_all_is_no_fault() {
 
 #[test]
 fn on_a_cluster_a_failure_that_is_not_repeated_is_over() {
-    let old = NODE_1.replace("11:59", "11:56");
+    let old = NODE_1.replace("11:59", "11:57");
     let bundle = with(&[&old, &old], true);
     for (source, resolution, expected) in [
         (Source::Bundle, "15s", vec![(Cause::KubeletForbidden, Impact::Partial)]),

@@ -150,30 +150,38 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "EndpointSlice with an old port",
         injection: "the Service without selector, and an EndpointSlice by hand with the pod's address and port 4443",
-        kind: Kind::Fault(Fault::new(
-            |cluster| {
-                let pod = pod_address(cluster);
-                by_hand(cluster, &pod, 4443);
-            },
-            Shown::Reason("FailedDiscoveryCheck"),
-            Expected {
-                verdict: "connection_refused/endpoint_port_stale",
-                mismatches: &["endpoint_port"],
-                checks: &[("connection_refused/port_chain", "fail")],
-                ..UNREACHED
-            },
-            heal_by_hand,
-        )),
+        kind: Kind::Fault(Fault {
+            // The Service loses its selector before the slice is there.
+            on_the_way: &["other_reasons/endpoints_not_published"],
+            ..Fault::new(
+                |cluster| {
+                    let pod = pod_address(cluster);
+                    by_hand(cluster, &pod, 4443);
+                },
+                Shown::Reason("FailedDiscoveryCheck"),
+                Expected {
+                    verdict: "connection_refused/endpoint_port_stale",
+                    mismatches: &["endpoint_port"],
+                    checks: &[("connection_refused/port_chain", "fail")],
+                    ..UNREACHED
+                },
+                heal_by_hand,
+            )
+        }),
     },
     Row {
         name: "another server answers",
         injection: "an EndpointSlice by hand that leads to the kubelet: the aggregator gets 404",
-        kind: Kind::Fault(Fault::new(
-            |cluster| by_hand(cluster, testbed::isolation::KUBELET_ADDRESS, 10250),
-            Shown::Reason("FailedDiscoveryCheck"),
-            Expected { verdict: "apiservice/another_server_answers", ..UNREACHED },
-            heal_by_hand,
-        )),
+        kind: Kind::Fault(Fault {
+            // The Service loses its selector before the slice is there.
+            on_the_way: &["other_reasons/endpoints_not_published"],
+            ..Fault::new(
+                |cluster| by_hand(cluster, testbed::isolation::KUBELET_ADDRESS, 10250),
+                Shown::Reason("FailedDiscoveryCheck"),
+                Expected { verdict: "apiservice/another_server_answers", ..UNREACHED },
+                heal_by_hand,
+            )
+        }),
     },
     Row {
         name: "APIService left over",
