@@ -3,12 +3,22 @@
 //! `cargo test --test deploy [WORD…]` tries only the cases whose name has one of the words in it.
 
 // A file with its own `main` has its modules beside it.
+#[path = "deploy/access.rs"]
+mod access;
 #[path = "deploy/chart.rs"]
 mod chart;
+#[path = "deploy/features.rs"]
+mod features;
+#[path = "deploy/https.rs"]
+mod https;
 #[path = "deploy/installed.rs"]
 mod installed;
+#[path = "deploy/kubelet.rs"]
+mod kubelet;
 #[path = "deploy/kustomize.rs"]
 mod kustomize;
+#[path = "deploy/readme.rs"]
+mod readme;
 #[path = "deploy/sidecar.rs"]
 mod sidecar;
 
@@ -32,8 +42,13 @@ const CASES: &[Case] = &[
     ("chart: install, upgrade, rollback, uninstall", chart::life),
     ("chart: what it installs serves, with the rights that it ships", chart::serves),
     ("chart: helm test tells what check tells", chart::test),
-    // The last: it brings metrics-server.
-    ("sidecar: metrics-server's own manifest with the doctor in its pod", sidecar::serves),
+    ("chart: TLS and tokens let in who may read the page, and nobody else", access::tokens),
+    ("chart: client certificates let in who has one, and nobody else", access::certificates),
+    ("README: the chart", readme::chart),
+    ("README: kustomize", readme::kustomize),
+    ("README: the sidecar beside metrics-server's own manifest", readme::sidecar),
+    ("README: the sidecar beside what metrics-server's chart renders", readme::sidecar_with_chart),
+    ("chart: a feature that is off leaves its checks unknown, and says so", features::off),
 ];
 
 fn main() -> ExitCode {

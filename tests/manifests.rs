@@ -58,6 +58,18 @@ fn component_path(component: &str) -> String {
     format!("deploy/components/{component}")
 }
 
+/// The base with a component, and with what the component is named after.
+fn with_component(component: &str) -> String {
+    let names: &[&str] = if component == "client-certificates" { &["tls", component] } else { &[component] };
+    based(names)
+}
+
+/// The base with these components.
+fn based(components: &[&str]) -> String {
+    let paths: Vec<_> = components.iter().map(|component| component_path(component)).collect();
+    kustomized(&["deploy/base"], &paths.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 fn sidecar() -> String {
     kustomized(&["tests/fixtures/metrics-server/manifest-0.9.yaml"], &[&component_path("sidecar")])
 }
@@ -85,6 +97,12 @@ fn strip_labels(value: &mut Value) {
             // Kustomize breaks lines of folded texts anew, which means nothing in PromQL.
             if let Some(Value::String(expression)) = map.get_mut("expr") {
                 *expression = expression.split_whitespace().collect::<Vec<_>>().join(" ");
+            }
+            // A patch of kustomize puts what it adds at the front; neither list has an order.
+            for list in ["volumes", "volumeMounts"] {
+                if let Some(Value::Array(items)) = map.get_mut(list) {
+                    items.sort_by_key(|item| item["name"].to_string());
+                }
             }
             map.values_mut().for_each(strip_labels);
         }
@@ -115,7 +133,7 @@ fn the_chart_and_kustomize_say_the_same() {
         let values = values_of(&component);
         assert!(values.is_file(), "component {component} has no values in {}", values.display());
         let values = values.display().to_string();
-        let kustomize = kustomized(&["deploy/base"], &[&component_path(&component)]);
+        let kustomize = with_component(&component);
         assert_ne!(kustomize, kustomized(&["deploy/base"], &[]), "component {component} changes nothing");
         assert_same(&component, &rendered(&["--values", &values]), &kustomize);
     }
@@ -123,9 +141,7 @@ fn the_chart_and_kustomize_say_the_same() {
 
 #[test]
 fn components_go_together() {
-    let (access_reviews, logs, aws_auth) = ("access-reviews", "without-pods-log", "without-aws-auth");
-    let paths: Vec<_> = [access_reviews, logs, aws_auth].map(component_path).to_vec();
-    let kustomize = kustomized(&["deploy/base"], &paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let kustomize = based(&["access-reviews", "without-pods-log", "without-aws-auth"]);
     let set = ["--set", "features.accessReviews=true,features.logs=false,features.awsAuth=false"];
     let arguments = |text: &str| {
         let flags = &objects(text)["Deployment metrics-server-doctor/metrics-server-doctor"]["spec"]["template"]["spec"]
@@ -195,8 +211,8 @@ fn a_feature_is_a_rule_and_a_flag() {
 
 #[test]
 fn nothing_is_written_and_no_secret_is_read() {
-    let everything = rendered(&["--set", "features.accessReviews=true"]);
-    for text in [&everything, &kustomized(&["deploy/base"], &[&component_path("access-reviews")]), &sidecar()] {
+    let everything = rendered(&["--set", "features.accessReviews=true,metrics.authentication=token-review"]);
+    for text in [&everything, &based(&["access-reviews", "token-review"]), &sidecar()] {
         let rules = rules(text);
         assert!(rules.len() > 8, "{rules:?}");
         for line in rules {
@@ -206,7 +222,9 @@ fn nothing_is_written_and_no_secret_is_read() {
                 words.iter().map(|word| word.as_str().expect("text").to_owned()).collect()
             };
             let reads = ["get", "list", "watch"];
-            let is_review = words("resources") == ["subjectaccessreviews"] && words("verbs") == ["create"];
+            let resources = words("resources");
+            let is_review = (resources == ["subjectaccessreviews"] || resources == ["tokenreviews"])
+                && words("verbs") == ["create"];
             assert!(is_review || words("verbs").iter().all(|verb| reads.contains(&verb.as_str())), "{line} writes");
             for field in ["verbs", "resources", "apiGroups"] {
                 assert!(!words(field).iter().any(|word| word.contains('*')), "{line} has a wildcard");
@@ -216,6 +234,12 @@ fn nothing_is_written_and_no_secret_is_read() {
             assert!(!words("resources").contains(&"configmaps".to_owned()) || is_named, "{line} reads any ConfigMap");
         }
     }
+    for text in [rendered(&[]), based(&[]), sidecar()] {
+        assert!(
+            !rules(&text).iter().any(|rule| rule.contains("create")),
+            "a review is created although nobody asked for it"
+        );
+    }
 }
 
 #[test]
@@ -223,11 +247,12 @@ fn the_program_knows_every_flag_that_a_manifest_gives() {
     let off = "features.rbac=false,features.awsAuth=false,features.nodes=false,features.networkPolicies=false,\
                features.logs=false,features.probes=false,features.dial=false";
     let on = "features.accessReviews=true,logFormat=text,logLevel=debug,runbookUrl=https://runbooks.example/,\
-              probeNamespaces[0]=shop,probeNamespaces[1]=web";
+              probeNamespaces[0]=shop,probeNamespaces[1]=web,metrics.tls.existingSecret=page,\
+              metrics.tls.clientAuthority.configMap=clients,metrics.authentication=token-review";
     let mut seen = 0;
     for text in [rendered(&[]), rendered(&["--set", off]), rendered(&["--set", on]), sidecar()]
         .into_iter()
-        .chain(components().iter().map(|component| kustomized(&["deploy/base"], &[&component_path(component)])))
+        .chain(components().iter().map(|component| with_component(component)))
     {
         for container in containers(&text) {
             let words = container["args"].as_array().expect("args").iter().map(|word| word.as_str().expect("text"));
@@ -286,6 +311,45 @@ fn links_of_alerts_lead_to_the_runbooks_that_are_set() {
 }
 
 #[test]
+fn monitors_scrape_as_the_page_is_guarded() {
+    let guarded = "metrics.tls.existingSecret=metrics-server-doctor-tls,metrics.authentication=token-review";
+    let credentials = "podMonitor.authorization.credentials.name=token,podMonitor.authorization.credentials.key=token";
+    let set = format!("serviceMonitor.enabled=true,{guarded}");
+    assert_same("tokens over TLS", &rendered(&["--set", &set]), &based(&["service-monitor", "tls", "token-review"]));
+    let set = "podMonitor.enabled=true,metrics.tls.existingSecret=metrics-server-doctor-tls";
+    assert_same("a PodMonitor over TLS", &rendered(&["--set", set]), &based(&["pod-monitor", "tls"]));
+    let endpoint = |set: &str, monitor: &str, field: &str| {
+        let objects = objects(&rendered(&["--set", set]));
+        objects[&format!("{monitor} {NAME}/{NAME}")]["spec"][field][0].clone()
+    };
+    let pod_endpoint =
+        endpoint(&format!("podMonitor.enabled=true,{guarded},{credentials}"), "PodMonitor", "podMetricsEndpoints");
+    assert_eq!(pod_endpoint["authorization"], json!({ "credentials": { "name": "token", "key": "token" } }));
+    // What somebody names replaces what follows from the certificate.
+    let other =
+        "serviceMonitor.tlsConfig.insecureSkipVerify=true,serviceMonitor.tlsConfig.serverName=doctor.example.org";
+    let set = format!("serviceMonitor.enabled=true,{guarded},{other}");
+    let own = json!({ "insecureSkipVerify": true, "serverName": "doctor.example.org" });
+    assert_eq!(endpoint(&set, "ServiceMonitor", "endpoints")["tlsConfig"], own);
+    let set = "serviceMonitor.enabled=true,metrics.tls.existingSecret=a,metrics.tls.clientAuthority.configMap=b,\
+               serviceMonitor.tlsConfig.cert.secret.name=c,serviceMonitor.tlsConfig.cert.secret.key=tls.crt,\
+               serviceMonitor.tlsConfig.keySecret.name=c,serviceMonitor.tlsConfig.keySecret.key=tls.key";
+    let with_certificate = endpoint(set, "ServiceMonitor", "endpoints");
+    assert_eq!(with_certificate["tlsConfig"]["ca"]["secret"]["name"], "a", "{with_certificate}");
+    assert_eq!(with_certificate["tlsConfig"]["cert"]["secret"]["name"], "c", "{with_certificate}");
+    assert!(with_certificate["bearerTokenFile"].is_null(), "{with_certificate}");
+}
+
+#[test]
+fn the_sidecar_asks_for_what_the_deployment_asks_for() {
+    let own = containers(&based(&[])).remove(0);
+    let beside = containers(&sidecar()).remove(0);
+    for field in ["image", "imagePullPolicy", "resources"] {
+        assert_eq!(own[field], beside[field], "{field}");
+    }
+}
+
+#[test]
 fn every_pod_of_the_doctor_is_confined() {
     for text in [rendered(&[]), kustomized(&["deploy/base"], &[]), sidecar()] {
         let containers = containers(&text);
@@ -335,16 +399,12 @@ fn the_schemas_of_the_oldest_and_the_newest_kubernetes_take_the_manifests() {
     let program = project_root().join(".tools/kubernetes-validate/bin/kubernetes-validate");
     assert!(program.is_file(), "kubernetes-validate is not there; `make kubernetes-validate` installs it");
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let everything = "networkPolicy.enabled=true,podDisruptionBudget.enabled=true,features.accessReviews=true";
+    let everything = "networkPolicy.enabled=true,podDisruptionBudget.enabled=true,features.accessReviews=true,\
+                      metrics.tls.existingSecret=page,metrics.tls.clientAuthority.secret=clients,\
+                      metrics.authentication=token-review,metrics.readers[0].name=a,metrics.readers[0].namespace=b";
     let texts = [
         ("chart", rendered(&["--set", everything])),
-        (
-            "base",
-            kustomized(
-                &["deploy/base"],
-                &["network-policy", "pod-disruption-budget"].map(component_path).each_ref().map(String::as_str),
-            ),
-        ),
+        ("base", based(&["network-policy", "pod-disruption-budget", "tls", "client-certificates", "token-review"])),
         ("sidecar", sidecar()),
     ];
     for version in ["1.25", "1.37"] {
@@ -394,6 +454,39 @@ fn a_wrong_value_is_refused_by_name() {
         ("extraArgs[0]=verbose", "at '/extraArgs/0': 'verbose' does not match pattern"),
         ("extraArgs[0]=--without=logs", "extraArgs: --without=logs would not change the rules; use features.*"),
         ("extraArgs[0]=--listen-address=:80", "is fixed by the ports of the chart"),
+        ("metrics.authentication=basic", "at '/metrics/authentication': value must be one of 'none', 'token-review'"),
+        ("metrics.tls.secretName=page", "at '/metrics/tls': additional properties 'secretName' not allowed"),
+        (
+            "metrics.tls.existingSecret=My_Secret",
+            "at '/metrics/tls/existingSecret': 'My_Secret' does not match pattern",
+        ),
+        ("metrics.readers[0].name=a", "at '/metrics/readers/0': missing property 'namespace'"),
+        (
+            "metrics.tls.clientAuthority.secret=a",
+            "client certificates come with TLS alone; set metrics.tls.existingSecret",
+        ),
+        (
+            "metrics.tls.existingSecret=a,metrics.tls.clientAuthority.secret=a,metrics.tls.clientAuthority.configMap=a",
+            "configMap and secret are both set; name one of them",
+        ),
+        (
+            "metrics.readers[0].name=a,metrics.readers[0].namespace=b",
+            "without metrics.authentication=token-review nobody is asked who they are",
+        ),
+        ("extraArgs[0]=--authentication=none", "would not change probes, rules and monitors; use metrics.*"),
+        ("extraArgs[0]=--tls-key-file=/a", "would not change probes, rules and monitors; use metrics.*"),
+        (
+            "podMonitor.enabled=true,metrics.authentication=token-review",
+            "podMonitor.authorization: set credentials, since a PodMonitor cannot send Prometheus's own token",
+        ),
+        (
+            "serviceMonitor.enabled=true,metrics.tls.existingSecret=a,metrics.tls.clientAuthority.secret=b",
+            "serviceMonitor.tlsConfig: set cert and keySecret, since metrics.tls.clientAuthority asks for a client certificate",
+        ),
+        (
+            "serviceMonitor.enabled=true,serviceMonitor.namespace=elsewhere,metrics.tls.existingSecret=a",
+            "serviceMonitor.tlsConfig: set ca, since a monitor in namespace elsewhere cannot name Secret a",
+        ),
         ("serviceMonitor.enabled=true,podMonitor.enabled=true", "every series would be scraped twice"),
     ] {
         let error = helm::run(&["template", NAME, &chart, "--set", set]).expect_err(set).to_string();

@@ -11,7 +11,7 @@ use crate::installed::{self, BINARY, NAME, Running, everything, expect_only};
 const NAMESPACE: &str = "doctor";
 const ACCOUNT: &str = "doctor-metrics-server-doctor";
 
-fn helm(words: &str) -> String {
+pub(crate) fn helm(words: &str) -> String {
     let chart = helm::chart().display().to_string();
     let words: Vec<_> =
         words.split_whitespace().map(|word| if word == "CHART" { chart.as_str() } else { word }).collect();
@@ -71,7 +71,7 @@ pub(crate) fn life(bed: &Bed) {
 }
 
 /// The policy of the audit log keeps the requests of one account, whose name a value can give.
-const AS_AUDITED: &str = "--set fullnameOverride=metrics-server-doctor";
+pub(crate) const AS_AUDITED: &str = "--set fullnameOverride=metrics-server-doctor";
 
 pub(crate) fn serves(bed: &Bed) {
     bed.kubectl().words(&format!("create namespace {NAME}"));

@@ -14,10 +14,12 @@ use serde_json::Value;
 use testbed::{
     Bed,
     audit::{self, Request},
-    isolation::{PodNetwork, STATE},
+    isolation::{API_SERVER_ADDRESS, PodNetwork, STATE},
     page::{self, Page},
     wait::wait_for,
 };
+
+use crate::kubelet;
 
 pub(crate) const NAME: &str = "metrics-server-doctor";
 const PORT: u16 = 19102;
@@ -53,43 +55,57 @@ pub(crate) fn get(bed: &Bed, words: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words}: {error}"))
 }
 
-/// The flags of the doctor's container in a pod's `spec`.
-pub(crate) fn flags(spec: &Value) -> Vec<String> {
+/// The doctor's container in a pod's `spec`.
+pub(crate) fn container(spec: &Value) -> &Value {
     let containers = spec["containers"].as_array().expect("containers");
     let is_doctor = |container: &&Value| container["image"].as_str().is_some_and(|image| image.contains(NAME));
-    let container = containers.iter().find(is_doctor).expect("a container of the doctor");
-    let words = container["args"].as_array().expect("args").iter();
+    containers.iter().find(is_doctor).expect("a container of the doctor")
+}
+
+/// The flags of the doctor's container in a pod's `spec`.
+pub(crate) fn flags(spec: &Value) -> Vec<String> {
+    let words = container(spec)["args"].as_array().expect("args").iter();
     words.map(|word| word.as_str().expect("text").to_owned()).collect()
 }
 
-/// The doctor with the flags of a pod and the token of its account; ended when dropped.
+/// The doctor with the flags of a pod, and the token and the surroundings that a pod of its account has; ended when dropped.
 pub(crate) struct Running {
     server: Child,
-    address: SocketAddr,
+    /// Where its page is.
+    pub(crate) address: SocketAddr,
     log: std::path::PathBuf,
     _network: Option<PodNetwork>,
 }
 
 impl Running {
+    /// In a network namespace of its own, once it is ready.
+    pub(crate) fn start(bed: &Bed, account: (&str, &str), flags: &[String]) -> Self {
+        let running = Self::launch(bed, account, flags);
+        running.await_ready(|address| page::get(address, "/readyz").map(|(status, _)| status));
+        running
+    }
+
     /// In a network namespace of its own.
-    pub(crate) fn start(bed: &Bed, (namespace, account): (&str, &str), flags: &[String]) -> Self {
+    pub(crate) fn launch(bed: &Bed, account: (&str, &str), flags: &[String]) -> Self {
         let network = PodNetwork::create("doctor", 2, 10).expect("a network namespace");
         let command = network.command(Path::new(BINARY));
         let address = network.address.clone();
-        Self::run(bed, (namespace, account), command, &address, flags, Some(network))
+        Self::run(bed, account, command, &address, flags, Some(network))
     }
 
-    /// In the network namespace of another pod.
+    /// In the network namespace of another pod, once it is ready.
     pub(crate) fn start_within(
         bed: &Bed,
-        (namespace, account): (&str, &str),
+        account: (&str, &str),
         network: &Path,
         address: &str,
         flags: &[String],
     ) -> Self {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", network.display())).arg("--").arg(BINARY);
-        Self::run(bed, (namespace, account), command, address, flags, None)
+        let running = Self::run(bed, account, command, address, flags, None);
+        running.await_ready(|address| page::get(address, "/readyz").map(|(status, _)| status));
+        running
     }
 
     fn run(
@@ -100,22 +116,26 @@ impl Running {
         flags: &[String],
         network: Option<PodNetwork>,
     ) -> Self {
-        let kubeconfig = bed.kubeconfig_of(namespace, account).expect("a token");
+        kubelet::give_token(bed, namespace, account);
         let log = Path::new(STATE).join("doctor.log");
         let output = File::create(&log).expect("a file");
         // The image has no shell that could expand anything: the flags are given as they stand.
-        command.args(flags).arg("--kubeconfig").arg(&kubeconfig);
+        command.args(flags).env_remove("KUBECONFIG");
+        command.env("KUBERNETES_SERVICE_HOST", API_SERVER_ADDRESS).env("KUBERNETES_SERVICE_PORT", "6443");
         command.stdin(Stdio::null()).stdout(output.try_clone().expect("the file")).stderr(output);
         let address = SocketAddr::new(address.parse().expect("an address"), PORT);
         let server = command.spawn().expect("the doctor starts");
-        let running = Self { server, address, log, _network: network };
+        Self { server, address, log, _network: network }
+    }
+
+    /// Waits until the readiness probe, however it is sent, gets 200.
+    pub(crate) fn await_ready(&self, probe: impl Fn(SocketAddr) -> anyhow::Result<u16>) {
         let ready = wait_for("the doctor to be ready", Duration::from_secs(40), || {
-            let (status, body) = page::get(address, "/readyz")?;
-            ensure!(status == 200, "/readyz answers {status}: {body}");
+            let status = probe(self.address)?;
+            ensure!(status == 200, "/readyz answers {status}");
             Ok(())
         });
-        ready.unwrap_or_else(|error| panic!("{error:#}\n{}", running.log()));
-        running
+        ready.unwrap_or_else(|error| panic!("{error:#}\n{}", self.log()));
     }
 
     /// Scrapes until it is so.
@@ -140,16 +160,15 @@ impl Running {
 
     /// Half of the container's limit is enough for the unoptimized program on a small cluster.
     pub(crate) fn fits(&self, spec: &Value) {
-        let containers = spec["containers"].as_array().expect("containers");
-        let container = containers.iter().find(|container| container["name"] == NAME).expect("the doctor's container");
-        let limit = container["resources"]["limits"]["memory"].as_str().expect("a limit");
+        let limit = container(spec)["resources"]["limits"]["memory"].as_str().expect("a limit");
         let limit: u64 = limit.strip_suffix("Mi").and_then(|number| number.parse().ok()).expect("a number of Mi");
         let resident = self.resident_mebibytes();
         println!("  resident memory: {resident} MiB, the limit is {limit} MiB");
         assert!(resident < limit / 2, "{resident} MiB are resident, the limit is {limit} MiB");
     }
 
-    fn log(&self) -> String {
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }

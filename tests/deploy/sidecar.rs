@@ -1,6 +1,6 @@
-//! metrics-server's own manifest with the sidecar component.
+//! The doctor in metrics-server's own pod.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, ensure};
 use testbed::{Bed, wait::wait_for};
@@ -9,15 +9,10 @@ use crate::installed::{self, Running};
 
 const ACCOUNT: (&str, &str) = ("kube-system", "metrics-server");
 
-pub(crate) fn serves(bed: &Bed) {
-    let begin = jiff::Timestamp::now();
-    let manifest = "tests/fixtures/metrics-server/manifest-0.9.yaml";
-    let yaml = bed.kubectl().kustomize(&[manifest], &["deploy/components/sidecar"]);
-    let yaml = yaml.unwrap_or_else(|error| panic!("{error:#}"));
-    let taken = bed.kubectl().run_with_input(&["apply", "--server-side", "-f", "-"], &yaml);
-    taken.unwrap_or_else(|error| panic!("{error:#}"));
+/// Runs it in the pod of a metrics-server that was just applied with it: it is scraped by its Service, sees everything healthy, and
+/// the account is refused nothing.
+pub(crate) fn serves(bed: &Bed, begin: jiff::Timestamp) {
     bed.await_healthy().unwrap_or_else(|error| panic!("{error:#}"));
-
     // Its endpoint is the doctor's port, whether metrics-server is Ready or not.
     let endpoint = wait_for("the Service to lead to the sidecar", Duration::from_secs(20), || {
         let slices =
@@ -31,17 +26,22 @@ pub(crate) fn serves(bed: &Bed) {
 
     let deployment = installed::get(bed, "deployment metrics-server -n kube-system");
     let spec = &deployment["spec"]["template"]["spec"];
-    let flags = installed::flags(spec);
-    let networks = fs::read_dir("/run/netns").expect("network namespaces").flatten().map(|entry| entry.path());
-    let network = networks
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("metrics-server-")))
-        .max()
-        .expect("the network namespace of the pod");
-    let doctor = Running::start_within(bed, ACCOUNT, &network, &address, &flags);
+    let doctor = Running::start_within(bed, ACCOUNT, &network_with(&address), &address, &installed::flags(spec));
     let page = doctor.await_that("healthy", |page| page.verdict().is_ok_and(|verdict| verdict == "none/healthy"));
     assert!(page.named("metrics_server_doctor_permission_missing").all(|sample| sample.value == 0.0));
     doctor.fits(spec);
     // metrics-server has this account too, so what it asks for is in the log as well; it is not refused either.
     let refused = installed::refused(ACCOUNT.0, ACCOUNT.1, begin);
     assert!(refused.is_empty(), "refused: {refused:#?}");
+}
+
+/// The network namespace of the pod with that address.
+fn network_with(address: &str) -> PathBuf {
+    let has_it = |network: &PathBuf| {
+        let name = network.file_name().unwrap_or_default();
+        let output = Command::new("ip").arg("-n").arg(name).args(["-o", "address"]).output().expect("ip starts");
+        String::from_utf8_lossy(&output.stdout).contains(&format!(" {address}/"))
+    };
+    let networks = fs::read_dir("/run/netns").expect("network namespaces").flatten().map(|entry| entry.path());
+    networks.into_iter().find(has_it).unwrap_or_else(|| panic!("no pod has the address {address}"))
 }

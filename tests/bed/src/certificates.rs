@@ -108,6 +108,13 @@ impl Certificates {
         }))?)
     }
 
+    /// `FILE.crt` and `FILE.key` by a new authority, whose certificate is `FILE-authority.crt`.
+    pub fn issue_by_own_authority(&self, file: &str, common_name: &str, names: &[&str]) -> Result<()> {
+        let authority = Authority::create(&format!("{file}-authority"))?;
+        self.write(&format!("{file}-authority.crt"), &authority.certificate)?;
+        self.issue(&authority, file, common_name, None, names)
+    }
+
     fn issue(
         &self,
         authority: &Authority,

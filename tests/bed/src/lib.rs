@@ -194,6 +194,17 @@ impl Bed {
         Ok(path)
     }
 
+    /// Writes into `folder` what a pod of a `ServiceAccount` finds in `/var/run/secrets/kubernetes.io/serviceaccount`, with a new
+    /// token.
+    pub fn write_account(&self, namespace: &str, account: &str, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let token = self.runtime.block_on(self.kubectl().token(namespace, account))?;
+        std::fs::write(folder.join("token"), token)?;
+        std::fs::write(folder.join("namespace"), namespace)?;
+        std::fs::copy(self.certificates.path("ca.crt"), folder.join("ca.crt"))?;
+        Ok(())
+    }
+
     /// A kubeconfig file for whoever has this token.
     pub fn kubeconfig_with_token(&self, name: &str, token: &str) -> Result<std::path::PathBuf> {
         let path = Path::new(STATE).join(format!("{name}.kubeconfig"));
