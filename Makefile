@@ -12,7 +12,7 @@ IMAGE_TARGETS := $(foreach libc,gnu musl,$(foreach cpu,x86_64 aarch64,--target $
 
 BROWSER := tests/browser
 
-FAST_COMPONENTS := promtool helm kubectl
+FAST_COMPONENTS := promtool helm kubectl krew validate-krew-manifest
 # Each alert is broken on purpose: minutes of promtool.
 MUTATIONS := a_rule_that_is_broken_in_any_small_way_is_noticed
 FAST_TESTS := architecture cases command_line dashboards lookalikes manifests packaging page runbooks

@@ -1,5 +1,8 @@
 //! What stands in `deploy/`: the chart and kustomize say the same, ask for no more than they may, and know the program's flags.
 
+#[path = "manifests/permissions.rs"]
+mod permissions;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -5,7 +5,7 @@ mod support;
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -142,6 +142,147 @@ fn archives_are_reproducible_and_the_krew_manifest_fits_them() {
         assert!(listed.lines().any(|line| line == wanted), "{wanted} is not in the archive: {listed}");
     }
     assert_eq!(krew(folder.path()).status.code(), Some(66), "a manifest without archives");
+}
+
+/// The archive and the manifest of a release, installed as a user does it.
+#[test]
+fn krew_takes_the_manifest_and_kubectl_runs_what_it_installs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let binary = env!("CARGO_BIN_EXE_metrics-server-doctor");
+    // The real program by the name it was called by: packing all of an unoptimized one takes long.
+    let program = folder.path().join("program");
+    fs::write(&program, format!("#!/usr/bin/env bash\nexec -a \"$0\" {binary} \"$@\"\n")).expect("a file");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("permissions");
+    let dist = folder.path().join("dist");
+    let architecture = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "amd64",
+    };
+    for architecture in ["amd64", "arm64"] {
+        let mut archive = Command::new(root().join("release/archive.sh"));
+        let status = archive.arg(&program).arg(architecture).arg(&dist).env("NATIVE_BINARY", binary).status();
+        assert!(status.expect("a script").success());
+    }
+    let manifest = Command::new(root().join("release/krew.sh")).arg(&dist).arg("https://example.org/v1").output();
+    let file = folder.path().join("metrics-server-doctor.yaml");
+    fs::write(&file, manifest.expect("a script").stdout).expect("a file");
+
+    let krew = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(component("krew", "0.4.3", program));
+        command.args(arguments).env("HOME", folder.path()).env("KREW_ROOT", folder.path().join("krew"));
+        let output = command.output().expect("krew starts");
+        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), told.into_owned())
+    };
+    let file = file.to_str().expect("text");
+    let (taken, told) = krew("validate-krew-manifest", &["-manifest", file, "-skip-install"]);
+    assert!(taken, "{told}");
+    let archive = dist.join(format!("metrics-server-doctor_v{VERSION}_linux_{architecture}.tar.gz"));
+    let archive = format!("--archive={}", archive.display());
+    let (installed, told) = krew("krew", &["install", &format!("--manifest={file}"), &archive]);
+    assert!(installed, "{told}");
+
+    let bundle = folder.path().join("bundle");
+    fs::create_dir(&bundle).expect("a folder");
+    fs::write(bundle.join("pods.yaml"), "kind: List\napiVersion: v1\nitems: []\n").expect("a file");
+    let path = std::env::var("PATH").expect("PATH");
+    let kubectl = |arguments: &[&str]| {
+        let mut command = Command::new(component("kubernetes", "1.37.2", "kubectl"));
+        command.env("PATH", format!("{}:{path}", folder.path().join("krew/bin").display())).env("HOME", folder.path());
+        command.arg("metrics-server-doctor").args(arguments).output().expect("kubectl starts")
+    };
+    let help = kubectl(&["check", "--help"]);
+    let shown = String::from_utf8_lossy(&help.stdout);
+    assert!(help.status.success() && shown.contains("Usage: kubectl metrics-server-doctor check"), "{help:?}");
+    let checked = kubectl(&["check", "--from", bundle.to_str().expect("text")]);
+    assert_eq!(checked.status.code(), Some(2), "{checked:?}");
+    assert!(String::from_utf8_lossy(&checked.stdout).starts_with("COULD NOT TELL"), "{checked:?}");
+}
+
+/// `release/build.sh` with stand-ins for compiler and package manager: what it would build, install and say.
+#[test]
+fn the_build_crosses_to_each_platform_without_emulation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stand_in = |name: &str, script: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a file");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("permissions");
+    };
+    let told = folder.path().join("told");
+    let tell = format!("echo \"$(basename \"$0\") $*\" >>{}", told.display());
+    stand_in(
+        "rustc",
+        &format!(
+            "case $* in *sysroot*) echo {} ;; *) echo 'host: x86_64-unknown-linux-gnu' ;; esac",
+            folder.path().display()
+        ),
+    );
+    stand_in("cargo", &format!("{tell}\nenv | grep -E '^(CC|CFLAGS|RUSTFLAGS|CARGO_TARGET)_?' >>{}", told.display()));
+    stand_in("rustup", &tell);
+    stand_in("dpkg", &tell);
+    let cross_compiler = folder.path().join("aarch64-linux-gnu-gcc");
+    stand_in("apt-get", &format!("{tell}\ncase $* in *gcc-aarch64*) cp \"$0\" {} ;; esac", cross_compiler.display()));
+    let build = |architecture: &str, libc: &str, installs: bool| {
+        let mut command = Command::new(root().join("release/build.sh"));
+        command.args([architecture, libc]).env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+        command.env_remove("CARGO_TARGET_DIR").env_remove("INSTALL_MISSING");
+        if installs {
+            command.env("INSTALL_MISSING", "yes");
+        }
+        fs::write(&told, "").expect("a file");
+        let output = command.output().expect("a script");
+        (output, fs::read_to_string(&told).expect("what was told"))
+    };
+    for (architecture, libc, target) in [
+        ("amd64", "musl", "x86_64-unknown-linux-musl"),
+        ("amd64", "gnu", "x86_64-unknown-linux-gnu"),
+        ("arm64", "musl", "aarch64-unknown-linux-musl"),
+        ("arm64", "gnu", "aarch64-unknown-linux-gnu"),
+    ] {
+        let (output, did) = build(architecture, libc, true);
+        assert!(output.status.success(), "{architecture} {libc}: {output:?}");
+        let built = format!("target/{target}/release/metrics-server-doctor\n");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), built);
+        assert!(did.contains(&format!("rustup target add {target}")), "{did}");
+        assert!(did.contains(&format!("cargo build --locked --release --target {target} ")), "{did}");
+        assert!(did.contains("RUSTFLAGS=-C target-feature=+crt-static"), "{did}");
+        let variable = target.replace('-', "_");
+        let compiler = if architecture == "arm64" { "aarch64-linux-gnu-gcc" } else { "gcc" };
+        assert!(did.contains(&format!("CC_{variable}={compiler}\n")), "{did}");
+        assert!(did.contains(&format!("CARGO_TARGET_{}_LINKER={compiler}\n", variable.to_uppercase())), "{did}");
+        assert_eq!(did.contains(&format!("CFLAGS_{variable}=-nostdinc")), libc == "musl", "{did}");
+        if architecture == "arm64" && !Path::new("/usr/bin/aarch64-linux-gnu-gcc").exists() {
+            assert!(did.contains("dpkg --add-architecture arm64") && did.contains("gcc-aarch64-linux-gnu"), "{did}");
+            fs::remove_file(&cross_compiler).expect("what was installed");
+            let (output, did) = build(architecture, libc, false);
+            assert_eq!(output.status.code(), Some(69), "it installs on a machine of somebody: {did}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains("missing: gcc-aarch64-linux-gnu"), "{output:?}");
+        }
+    }
+    for wrong in [["riscv64", "musl"], ["amd64", "uclibc"]] {
+        let (output, _) = build(wrong[0], wrong[1], false);
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+    }
+}
+
+/// What the image is built by says the same as the release's own build.
+#[test]
+fn the_dockerfile_fetches_and_builds_for_the_platforms_that_the_build_knows() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).expect(name);
+    let (dockerfile, makefile) = (read("Dockerfile"), read("Makefile"));
+    for cpu in ["x86_64", "aarch64"] {
+        for libc in ["gnu", "musl"] {
+            assert!(dockerfile.contains(&format!("--target {cpu}-unknown-linux-{libc}")), "{cpu} {libc}");
+        }
+        assert!(makefile.contains(cpu), "{cpu}");
+    }
+    assert!(dockerfile.contains("FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS build\nARG TARGETARCH\n"));
+    let minimum = env!("CARGO_PKG_RUST_VERSION");
+    assert!(
+        dockerfile.contains(&format!("ARG RUST_IMAGE=docker.io/library/rust:{minimum}-")),
+        "the compiler is not {minimum}"
+    );
+    assert!(dockerfile.contains("\nFROM scratch\n"), "the image has a base");
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub const KUBERNETES: &str = "kubernetes-1.37.2";
 pub const OLDER_KUBERNETES: &str = "kubernetes-1.34.4";
 const PROMETHEUS: &str = "prometheus-3.16.0";
 const HELM: &str = "helm-4.3.1";
+const KREW: &str = "krew-0.4.3";
 const ALERTMANAGER: &str = "alertmanager-0.35.0";
 const ALERTMANAGER_MODULE: &str = "github.com/prometheus/alertmanager";
 /// Pages of the web interface, which are made outside of Go and so are not in the module's archive; the sources embed them.
@@ -73,6 +74,13 @@ pub const ALL: &[Component] = &[
         folder: HELM,
         package: "helm.sh/helm/v4/cmd/helm",
         versions: &["helm.sh/helm/v4/internal/version.version=v4.3.1"],
+    },
+    Component { program: "krew", folder: KREW, package: "sigs.k8s.io/krew/cmd/krew", versions: &[] },
+    Component {
+        program: "validate-krew-manifest",
+        folder: KREW,
+        package: "sigs.k8s.io/krew/cmd/validate-krew-manifest",
+        versions: &[],
     },
     METRICS_SERVER_0_9,
     METRICS_SERVER_0_7,
