@@ -50,9 +50,10 @@ test-image: components ## Build the image and run it as a pod runs it (needs roo
 	@RUSTFLAGS='-C target-feature=+crt-static' cargo fetch --locked $(IMAGE_TARGETS)
 	cargo test --locked --test image
 
-measure: components ## What the release build costs on 500 nodes, 4,000 pods and 300 autoscalers
-	cargo build --locked --release
-	@cargo run --locked --quiet -p testbed -- measure
+measure: components ## What the program that ships costs on 3 nodes, and on 500 nodes, 4,000 pods and 300 autoscalers
+	doctor=$$(release/build.sh $$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/') gnu) && \
+		cargo run --locked --quiet -p testbed -- measure --doctor $$doctor --nodes 3 --pods 30 --autoscalers 3 && \
+		cargo run --locked --quiet -p testbed -- measure --doctor $$doctor
 
 test-deploy: components ## Chart and kustomize on a real API server
 	cargo test --locked --test authorizer --test deploy

@@ -6,12 +6,17 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
+    sync::Arc,
     time::Duration,
 };
 
-use metrics_server_doctor::observe::demo;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::CommandFactory;
+use metrics_server_doctor::{args::Arguments, observe::demo};
+use rcgen::{Certificate, CertificateParams, DnType, KeyPair};
 use serde_json::Value;
 use support::{Server, doctor, run};
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, crypto::ring, pki_types::PrivateKeyDer};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("text")
@@ -146,6 +151,35 @@ fn a_wrong_environment_variable_names_itself() {
     assert!(text(&output.stderr).contains("METRICS_SERVER_DOCTOR_OUTPT"), "{}", text(&output.stderr));
 }
 
+#[test]
+fn every_flag_of_closed_values_tells_them_whether_typed_or_in_the_environment() {
+    let command = Arguments::command();
+    let mut tried = 0;
+    for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+        for flag in subcommand.get_arguments() {
+            let (Some(long), Some(variable)) = (flag.get_long(), flag.get_env()) else { continue };
+            let accepted: Vec<String> =
+                flag.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+            let variable = variable.to_str().expect("text");
+            // A switch takes nothing but true and false, and clap tells it without a list.
+            if accepted.is_empty() || accepted == ["true", "false"] {
+                continue;
+            }
+            let typed = run(&[subcommand.get_name(), &format!("--{long}=nonsense")]);
+            let from_environment = doctor().arg(subcommand.get_name()).env(variable, "nonsense").output();
+            let from_environment = from_environment.expect("the program starts");
+            for (output, name) in [(typed, long), (from_environment, variable)] {
+                let told = text(&output.stderr);
+                assert_eq!(output.status.code(), Some(64), "{told}");
+                let names_all = accepted.iter().all(|value| told.contains(value.as_str()));
+                assert!(told.contains(name) && told.contains("nonsense") && names_all, "{told}");
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried > 8, "only {tried} flags have closed values");
+}
+
 /// A kubeconfig of one context `c` with cluster `c` and user `u`.
 fn kubeconfig(cluster: &str, user: &str) -> String {
     format!(
@@ -248,10 +282,13 @@ fn certificates_that_cannot_be_used_are_one_clear_line() {
 fn a_port_in_use_is_named_with_the_flag_that_helps() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let output = run(&["demo", "--listen-address", &address]);
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(69), "{told}");
-    assert!(told.contains(&address) && told.contains("--listen-address"), "{told}");
+    let bundle = bundle("True", "Passed");
+    for arguments in [vec!["demo"], vec!["serve", "--from", path(&bundle)]] {
+        let output = run(&[arguments.as_slice(), &["--listen-address", &address]].concat());
+        one_line(&output, 69, &[&address, "--listen-address", "in use"], "a port in use");
+    }
+    let elsewhere = run(&["demo", "--listen-address", "192.0.2.1:19102"]);
+    one_line(&elsewhere, 69, &["192.0.2.1:19102", "--listen-address"], "an address of another machine");
 }
 
 #[test]
@@ -297,6 +334,51 @@ fn an_api_server_that_does_not_answer_is_never_healthy_and_told_in_one_line() {
         one_line(&output, 2, &[words], cluster);
         let shown = text(&output.stdout);
         assert!(shown.starts_with("COULD NOT TELL\n") && shown.contains(words), "{shown}");
+    }
+}
+
+/// Ends every connection after the handshake; ends with the test program.
+fn tls_server(certificate: &Certificate, key: &KeyPair) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let configuration = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key);
+    let configuration = Arc::new(configuration.expect("a configuration"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut connection = ServerConnection::new(Arc::clone(&configuration)).expect("a connection");
+            drop(connection.complete_io(&mut stream));
+        }
+    });
+    format!("server: 'https://{address}'")
+}
+
+#[test]
+fn an_api_server_that_nobody_vouches_for_is_told_in_one_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let names = || CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("names");
+    let key = KeyPair::generate().expect("a key");
+    let current = names().self_signed(&key).expect("a certificate");
+    let mut expired = names();
+    expired.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let expired = expired.self_signed(&key).expect("a certificate");
+    let mut somebody = names();
+    somebody.distinguished_name.push(DnType::CommonName, "somebody");
+    let somebody = somebody.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate").pem();
+    for (certificate, trusted, words) in [(&current, somebody, "UnknownIssuer"), (&expired, expired.pem(), "expired")] {
+        let server = tls_server(certificate, &key);
+        let authority = STANDARD.encode(trusted);
+        let file = folder.path().join("kubeconfig");
+        let content = kubeconfig(&format!("{server}, certificate-authority-data: {authority}"), "token: t");
+        fs::write(&file, content).expect("a file");
+        let output = run(&["check", "--kubeconfig", file.to_str().expect("text"), "--timeout", "10"]);
+        one_line(&output, 2, &["certificate", words], words);
+        assert!(text(&output.stdout).starts_with("COULD NOT TELL\n"), "{}", text(&output.stdout));
     }
 }
 

@@ -37,17 +37,24 @@ fn main() -> ExitCode {
         println!("image: test");
         return ExitCode::SUCCESS;
     }
-    let docker = match requirements() {
-        Ok(docker) => docker,
-        Err(missing) => {
-            println!("SKIPPED, the image was not built and not tried: {missing:#}");
-            return ExitCode::SUCCESS;
-        }
+    // Where Docker cannot run nothing is wrong with the image.
+    let skipped = |missing: &anyhow::Error| {
+        println!("SKIPPED, the image was not built and not tried: {missing:#}");
+        ExitCode::SUCCESS
+    };
+    let folder = match requirements() {
+        Ok(folder) => folder,
+        Err(missing) => return skipped(&missing),
     };
     if let Err(error) = isolation::enter() {
-        eprintln!("no namespaces are possible here: {error:#}");
-        return ExitCode::FAILURE;
+        return skipped(&error.context("no namespaces are possible here"));
     }
+    let begin = Instant::now();
+    let docker = match Docker::start(&folder) {
+        Ok(docker) => docker,
+        Err(error) => return skipped(&error),
+    };
+    println!("dockerd is ready after {:.1} s", begin.elapsed().as_secs_f64());
     match run(&docker) {
         Ok(()) => {
             println!("1 passed, 0 failed");
@@ -75,14 +82,11 @@ fn fs_owner(path: &str) -> Result<u32> {
     Ok(Path::new(path).metadata()?.uid())
 }
 
-fn run(folder: &Path) -> Result<()> {
-    let begin = Instant::now();
-    let docker = Docker::start(folder)?;
-    println!("dockerd is ready after {:.1} s", begin.elapsed().as_secs_f64());
-    build(&docker)?;
-    contents(&docker)?;
+fn run(docker: &Docker) -> Result<()> {
+    build(docker)?;
+    contents(docker)?;
     if wanted("demo") {
-        demo(&docker)?;
+        demo(docker)?;
     }
     if !wanted("serve") {
         return Ok(());
@@ -95,7 +99,7 @@ fn run(folder: &Path) -> Result<()> {
         println!("SKIPPED, the image was not tried on a cluster: {missing} is not built");
         return Ok(());
     }
-    serve(&docker)
+    serve(docker)
 }
 
 fn wanted(part: &str) -> bool {

@@ -2,6 +2,8 @@
 
 #[path = "manifests/permissions.rs"]
 mod permissions;
+#[path = "manifests/values.rs"]
+mod values;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

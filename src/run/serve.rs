@@ -26,8 +26,8 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
             return Err(Failure::NobodyToAsk);
         }
         let snapshot = bundle::read(path)?;
-        publisher.publish(&snapshot, None, &[])?;
         let listener = listen_on(&listen).await?;
+        publisher.publish(&snapshot, None, &[])?;
         let server = http::Server { site: publisher.site(), guard: guard_without_reviews(tls.as_deref()), tls };
         let publishing = async move {
             loop {

@@ -18,6 +18,8 @@ pub(crate) fn doctor() -> Command {
         command.env_remove(name);
     }
     command.env_remove("KUBECONFIG");
+    // Whatever goes wrong, nobody wants to see where in the program.
+    command.env("RUST_BACKTRACE", "1");
     command
 }
 

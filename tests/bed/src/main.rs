@@ -85,6 +85,7 @@ fn main() -> Result<()> {
 fn print(figures: &Figures) {
     let milliseconds = |percent| figures.quantile(percent).as_secs_f64() * 1000.0;
     println!("resident memory  {} KiB, at most {} KiB", figures.resident / 1024, figures.peak / 1024);
+    println!("processor        {:.1} thousandths of one", figures.processor * 1000.0);
     println!("page             {} bytes", figures.page);
     println!(
         "scrape           p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms of {}",

@@ -11,6 +11,8 @@ use anyhow::{Context, Result, ensure};
 use crate::{Bed, doctor::Doctor, load::Load, page, wait::wait_for};
 
 const SCRAPES: usize = 300;
+/// As the shipped monitors have it.
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Figures of one run.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Figures {
     pub resident: u64,
     /// The most resident memory at any moment, in bytes.
     pub peak: u64,
+    /// Share of one processor while it is watched and scraped every half a minute, and nothing is asked of it besides.
+    pub processor: f64,
     /// Bytes of the page in the classic text format.
     pub page: usize,
     /// How long scrapes took, in order.
@@ -68,7 +72,13 @@ pub fn measure(load: &Load, doctor: &Path) -> Result<Figures> {
     .with_context(|| doctor.log())?;
     eprintln!("testbed: every autoscaler knows its targets after {} s", begin.elapsed().as_secs());
     // Two rounds of the doctor's own looks.
-    thread::sleep(Duration::from_mins(1));
+    let processor = || doctor.processor_time().context("no processor time");
+    let (begin, before) = (Instant::now(), processor()?);
+    for _ in 0..2 {
+        thread::sleep(SCRAPE_INTERVAL);
+        page::get(doctor.address, "/metrics")?;
+    }
+    let processor = (processor()? - before).as_secs_f64() / begin.elapsed().as_secs_f64();
     let mut scrapes = Vec::with_capacity(SCRAPES);
     let mut size = 0;
     for _ in 0..SCRAPES {
@@ -82,5 +92,5 @@ pub fn measure(load: &Load, doctor: &Path) -> Result<Figures> {
     scrapes.sort_unstable();
     let resident = doctor.resident_bytes().context("no resident memory")?;
     let peak = doctor.peak_bytes().context("no peak of memory")?;
-    Ok(Figures { resident, peak, page: size, scrapes, verdict: doctor.page().verdict()? })
+    Ok(Figures { resident, peak, processor, page: size, scrapes, verdict: doctor.page().verdict()? })
 }
