@@ -90,14 +90,18 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A cluster without metrics-server, with the definitions of Prometheus Operator.
+/// A cluster without metrics-server, with the definitions of Prometheus Operator and of the vertical autoscaler.
 fn start() -> Result<Bed> {
     for program in ["helm", "kubectl"] {
         components::program(program)?;
     }
     let operator =
         components::module_files("prometheus-operator-0.85.0", "github.com/prometheus-operator/prometheus-operator")?;
+    let autoscaler =
+        components::module_files("vertical-pod-autoscaler-1.8.1", "k8s.io/autoscaler/vertical-pod-autoscaler")?;
     let bed = Bed::start_without_metrics_server()?;
+    let definition = autoscaler.join("deploy/vpa-v1-crd-gen.yaml");
+    bed.kubectl().run(&["apply", "--server-side", "-f", &definition.display().to_string()])?;
     for kind in ["servicemonitors", "podmonitors", "prometheusrules"] {
         let file = operator.join(format!("example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"));
         bed.kubectl().run(&["apply", "--server-side", "-f", &file.display().to_string()])?;

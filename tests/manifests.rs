@@ -454,6 +454,10 @@ fn a_wrong_value_is_refused_by_name() {
             "at '/podDisruptionBudget/minAvailable': 'half' does not match pattern",
         ),
         ("metricsServer.namespace=Kube_System", "at '/metricsServer/namespace': 'Kube_System' does not match pattern"),
+        (
+            "verticalPodAutoscaler.updateMode=Auto",
+            "at '/verticalPodAutoscaler/updateMode': value must be one of 'Off', 'Initial', 'Recreate', 'InPlaceOrRecreate'",
+        ),
         ("serviceMonitor.interval=30", "at '/serviceMonitor/interval': got number, want string"),
         ("rbac.extraRules[0].verb=get", "at '/rbac/extraRules/0': additional properties 'verb' not allowed"),
         ("extraArgs[0]=verbose", "at '/extraArgs/0': 'verbose' does not match pattern"),

@@ -1,6 +1,6 @@
 //! Who may read the page, as values of the chart set it up.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::ensure;
 use serde_json::{Value, json};
@@ -107,9 +107,65 @@ pub(crate) fn tokens(bed: &Bed) {
     let refused = installed::refused(NAME, NAME, begin);
     assert!(refused.is_empty(), "refused: {refused:#?}");
     drop(doctor);
+    reads_no_secret_and_writes_nothing(bed);
     helm(&format!("uninstall doctor -n {NAME} --wait"));
     bed.kubectl().words(&format!("delete namespace {NAME} monitoring --wait"));
     expect_only(bed, &before);
+}
+
+/// By the word of the API server's own authorizer, for every kind that it knows, in every namespace.
+fn reads_no_secret_and_writes_nothing(bed: &Bed) {
+    let reading = ["get", "list", "watch"].map(|verb| (verb, "secrets".to_owned(), String::new()));
+    let kinds = bed.kubectl().words("api-resources -o name");
+    let kinds: Vec<(String, String)> = kinds
+        .lines()
+        .map(|name| name.split_once('.').unwrap_or((name, "")))
+        .map(|(resource, group)| (resource.to_owned(), group.to_owned()))
+        .collect();
+    assert!(kinds.len() > 50, "{kinds:?}");
+    let verbs = ["create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate"];
+    let writing = kinds.iter().flat_map(|(resource, group)| verbs.map(|verb| (verb, resource.clone(), group.clone())));
+    let asked: Vec<_> = reading.into_iter().chain(writing).collect();
+    let questions: Vec<_> = asked.iter().map(|(verb, resource, group)| question(verb, resource, group)).collect();
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": questions });
+    let answers = bed.kubectl().run_with_input(&["create", "-o", "json", "-f", "-"], &list.to_string());
+    let answers = answers.unwrap_or_else(|error| panic!("{error:#}"));
+    let answers: Vec<Value> = serde_json::Deserializer::from_str(&answers)
+        .into_iter::<Value>()
+        .flat_map(|answer| {
+            let answer = answer.expect("JSON");
+            answer["items"].as_array().cloned().unwrap_or_else(|| vec![answer])
+        })
+        .collect();
+    assert_eq!(answers.len(), asked.len());
+    let allowed: BTreeSet<String> = asked
+        .iter()
+        .zip(&answers)
+        .filter(|(_, answer)| answer["status"]["allowed"].as_bool().expect("an answer"))
+        .map(|((verb, resource, _), _)| format!("{verb} {resource}"))
+        .collect();
+    // Reviews store nothing; those about oneself are open to every account.
+    let reviews = [
+        "create selfsubjectaccessreviews",
+        "create selfsubjectreviews",
+        "create selfsubjectrulesreviews",
+        "create subjectaccessreviews",
+        "create tokenreviews",
+    ];
+    assert_eq!(allowed, reviews.map(str::to_owned).into());
+}
+
+/// Whether the doctor's account may do that.
+fn question(verb: &str, resource: &str, group: &str) -> Value {
+    json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": format!("system:serviceaccount:{NAME}:{NAME}"),
+            "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{NAME}"), "system:authenticated"],
+            "resourceAttributes": { "verb": verb, "resource": resource, "group": group },
+        },
+    })
 }
 
 /// A real Prometheus scrapes as the installed `ServiceMonitor` says; what its operator would write is written here.

@@ -66,6 +66,21 @@ fn table() -> String {
 }
 
 #[test]
+fn the_charts_readme_tells_the_requests_and_limits_that_are_set() {
+    let read = |name: &str| fs::read_to_string(helm::chart().join(name)).expect(name);
+    let values: Value = serde_saphyr::from_str(&read("values.yaml")).expect("YAML");
+    let resources = &values["resources"];
+    let told = format!(
+        "The container asks for `{}` of processor and `{}` of memory and is limited to `{}`; there is no limit of processor",
+        resources["requests"]["cpu"].as_str().expect("a request"),
+        resources["requests"]["memory"].as_str().expect("a request"),
+        resources["limits"]["memory"].as_str().expect("a limit"),
+    );
+    assert!(read("README.md").contains(&told), "the chart's README does not say: {told}");
+    assert!(resources["limits"]["cpu"].is_null());
+}
+
+#[test]
 fn the_charts_readme_lists_every_value() {
     let path = helm::chart().join("README.md");
     let text = fs::read_to_string(&path).expect("README.md");

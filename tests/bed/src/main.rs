@@ -96,4 +96,8 @@ fn print(figures: &Figures) {
         figures.scrapes.len()
     );
     println!("verdict          {}", figures.verdict);
+    println!("without metrics-server, every autoscaler blind:");
+    println!("resident memory  at most {} KiB", figures.peak_when_blind / 1024);
+    println!("processor        {:.1} thousandths of one", figures.processor_when_blind * 1000.0);
+    println!("verdict          {}", figures.verdict_when_blind);
 }

@@ -27,8 +27,14 @@ pub struct Figures {
     pub page: usize,
     /// How long scrapes took, in order.
     pub scrapes: Vec<Duration>,
-    /// What the page says at the end.
+    /// What the page says then.
     pub verdict: String,
+    /// The most resident memory, in bytes, once metrics-server is gone and every autoscaler is blind: the pods of each are read then.
+    pub peak_when_blind: u64,
+    /// Share of one processor in the first minute of that.
+    pub processor_when_blind: f64,
+    /// What the page says then.
+    pub verdict_when_blind: String,
 }
 
 impl Figures {
@@ -72,13 +78,7 @@ pub fn measure(load: &Load, doctor: &Path) -> Result<Figures> {
     .with_context(|| doctor.log())?;
     eprintln!("testbed: every autoscaler knows its targets after {} s", begin.elapsed().as_secs());
     // Two rounds of the doctor's own looks.
-    let processor = || doctor.processor_time().context("no processor time");
-    let (begin, before) = (Instant::now(), processor()?);
-    for _ in 0..2 {
-        thread::sleep(SCRAPE_INTERVAL);
-        page::get(doctor.address, "/metrics")?;
-    }
-    let processor = (processor()? - before).as_secs_f64() / begin.elapsed().as_secs_f64();
+    let processor = processor_share(&doctor)?;
     let mut scrapes = Vec::with_capacity(SCRAPES);
     let mut size = 0;
     for _ in 0..SCRAPES {
@@ -92,5 +92,37 @@ pub fn measure(load: &Load, doctor: &Path) -> Result<Figures> {
     scrapes.sort_unstable();
     let resident = doctor.resident_bytes().context("no resident memory")?;
     let peak = doctor.peak_bytes().context("no peak of memory")?;
-    Ok(Figures { resident, peak, processor, page: size, scrapes, verdict: doctor.page().verdict()? })
+    let verdict = doctor.page().verdict()?;
+    bed.kubectl().try_words("scale deployment metrics-server -n kube-system --replicas=0")?;
+    wait_for("every autoscaler to be blind", Duration::from_mins(5), || {
+        let page = page::Page::scrape(doctor.address)?;
+        let blind = page.named("hpa_unknown_targets").filter(|sample| sample.value != 0.0).count();
+        ensure!(blind >= load.autoscalers, "{blind} of {} autoscalers are blind", load.autoscalers);
+        Ok(())
+    })?;
+    let processor_when_blind = processor_share(&doctor)?;
+    let peak_when_blind = doctor.peak_bytes().context("no peak of memory")?;
+    let verdict_when_blind = doctor.page().verdict()?;
+    Ok(Figures {
+        resident,
+        peak,
+        processor,
+        page: size,
+        scrapes,
+        verdict,
+        peak_when_blind,
+        processor_when_blind,
+        verdict_when_blind,
+    })
+}
+
+/// Share of one processor that the doctor takes while it is scraped as often as the shipped monitors have it, over two scrapes.
+fn processor_share(doctor: &Doctor) -> Result<f64> {
+    let used = || doctor.processor_time().context("no processor time");
+    let (begin, before) = (Instant::now(), used()?);
+    for _ in 0..2 {
+        thread::sleep(SCRAPE_INTERVAL);
+        page::get(doctor.address, "/metrics")?;
+    }
+    Ok((used()? - before).as_secs_f64() / begin.elapsed().as_secs_f64())
 }
