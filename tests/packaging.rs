@@ -265,6 +265,52 @@ fn the_build_crosses_to_each_platform_without_emulation() {
     }
 }
 
+#[test]
+fn the_sbom_names_what_is_built_for_a_platform_and_nothing_of_the_tests() {
+    let sbom = |architecture: &str| {
+        let output = Command::new(root().join("release/sbom.sh")).arg(architecture).output().expect("a script");
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    let lock = fs::read_to_string(root().join("Cargo.lock")).expect("Cargo.lock");
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    let (_, dependencies) = manifest.split_once("\n[dependencies]\n").expect("dependencies");
+    let direct: Vec<&str> =
+        dependencies.lines().map_while(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
+    assert!(direct.len() > 20 && direct.contains(&"kube"), "{direct:?}");
+    for architecture in ["amd64", "arm64"] {
+        let text = sbom(architecture);
+        assert_eq!(text, sbom(architecture), "the same commit gives another SBOM");
+        let bom: Value = serde_json::from_slice(&text).expect("JSON");
+        assert_eq!((&bom["bomFormat"], &bom["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
+        assert_eq!(bom["metadata"]["component"]["version"], VERSION);
+        let components = bom["components"].as_array().expect("components");
+        let scope = |name: &str| {
+            components
+                .iter()
+                .find(|component| component["name"] == name)
+                .map(|component| component["scope"].as_str().expect("a scope"))
+        };
+        for name in &direct {
+            assert_eq!(scope(name), Some("required"), "{name}");
+        }
+        // What the static program alone has, what only builds it, and what only tests it.
+        assert_eq!(scope("mimalloc"), Some("required"));
+        assert_eq!(scope("syn"), Some("excluded"));
+        for name in ["proptest", "promql-parser", "testbed", "rcgen"] {
+            assert_eq!(scope(name), None, "{name}");
+        }
+        for component in components {
+            let text = |field: &str| component[field].as_str().expect("text");
+            let checksum = component["hashes"][0]["content"].as_str().expect("a checksum");
+            let pinned = format!("name = \"{}\"\nversion = \"{}\"\n", text("name"), text("version"));
+            let (_, rest) = lock.split_once(&pinned).unwrap_or_else(|| panic!("{pinned} is not in Cargo.lock"));
+            assert!(rest.split("\n\n").next().is_some_and(|entry| entry.contains(checksum)), "{pinned}");
+            assert!(component["licenses"][0]["expression"].as_str().is_some_and(|licence| !licence.is_empty()));
+        }
+    }
+}
+
 /// What the image is built by says the same as the release's own build.
 #[test]
 fn the_dockerfile_fetches_and_builds_for_the_platforms_that_the_build_knows() {
