@@ -241,8 +241,8 @@ fn the_build_crosses_to_each_platform_without_emulation() {
     ] {
         let (output, did) = build(architecture, libc, true);
         assert!(output.status.success(), "{architecture} {libc}: {output:?}");
-        let built = format!("target/{target}/release/metrics-server-doctor\n");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), built);
+        let program = format!("target/{target}/release/metrics-server-doctor\n");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), program);
         assert!(did.contains(&format!("rustup target add {target}")), "{did}");
         assert!(did.contains(&format!("cargo build --locked --release --target {target} ")), "{did}");
         assert!(did.contains("RUSTFLAGS=-C target-feature=+crt-static"), "{did}");

@@ -25,7 +25,7 @@ fn with_namespace(bed: &Bed, case: impl FnOnce()) {
     bed.kubectl().words(&format!("delete namespace {NAMESPACE} --wait"));
 }
 
-/// Every file of values, and everything at once, is installed and removed without a trace.
+/// One release goes from each file of values to the next, and what is removed in the end leaves no trace of any.
 pub(crate) fn every_setup(bed: &Bed) {
     with_namespace(bed, || {
         let before = everything(bed);
@@ -33,10 +33,12 @@ pub(crate) fn every_setup(bed: &Bed) {
         files.sort_by_key(fs::DirEntry::file_name);
         for file in files {
             let values = file.path().display().to_string();
-            helm(&format!("install doctor CHART -n {NAMESPACE} --values {values} --wait --timeout 60s"));
-            helm(&format!("uninstall doctor -n {NAMESPACE} --wait"));
-            expect_only(bed, &before);
+            helm(&format!(
+                "upgrade doctor CHART --install --reset-values -n {NAMESPACE} --values {values} --wait --timeout 60s"
+            ));
         }
+        helm(&format!("uninstall doctor -n {NAMESPACE} --wait"));
+        expect_only(bed, &before);
     });
 }
 

@@ -102,7 +102,7 @@ const KUBE_STATE_METRICS: &[(&str, &[&str], &[&str])] = &[
     ),
 ];
 
-/// `deploy/manifests` of kubernetes-sigs/prometheus-adapter, its main branch of April 2025: its ClusterRole, `system:auth-delegator`,
+/// `deploy/manifests` of kubernetes-sigs/prometheus-adapter, its main branch of April 2025: its `ClusterRole`, `system:auth-delegator`,
 /// and the role that it binds to itself for metrics.k8s.io (every resource, every verb; the two that exist are named here).
 const PROMETHEUS_ADAPTER: &[(&str, &[&str], &[&str])] = &[
     ("", &["nodes", "namespaces", "pods", "services"], &["get", "list", "watch"]),
@@ -199,9 +199,9 @@ fn table() -> String {
     let mut switches: BTreeMap<Rule, Vec<String>> = BTreeMap::new();
     let mut all = default.clone();
     for (switch, value, kustomize) in SWITCHES {
-        let switched = granted(&format!("{switch}={value}"));
-        let is_opt_in = switched.len() > default.len();
-        let (more, fewer) = if is_opt_in { (&switched, &default) } else { (&default, &switched) };
+        let other = granted(&format!("{switch}={value}"));
+        let is_opt_in = other.len() > default.len();
+        let (more, fewer) = if is_opt_in { (&other, &default) } else { (&default, &other) };
         let belonging: Vec<&Rule> = more.iter().filter(|rule| !fewer.contains(rule)).collect();
         assert!(!belonging.is_empty() && fewer.iter().all(|rule| more.contains(rule)), "{switch} changes other rules");
         for rule in belonging {

@@ -124,5 +124,6 @@ fn processor_share(doctor: &Doctor) -> Result<f64> {
         thread::sleep(SCRAPE_INTERVAL);
         page::get(doctor.address, "/metrics")?;
     }
-    Ok((used()? - before).as_secs_f64() / begin.elapsed().as_secs_f64())
+    let more = used()?.saturating_sub(before);
+    Ok(more.as_secs_f64() / begin.elapsed().as_secs_f64())
 }
