@@ -5,6 +5,8 @@
 // A file with its own `main` has its modules beside it.
 #[path = "deploy/access.rs"]
 mod access;
+#[path = "deploy/broken.rs"]
+mod broken;
 #[path = "deploy/chart.rs"]
 mod chart;
 #[path = "deploy/features.rs"]
@@ -44,6 +46,7 @@ const CASES: &[Case] = &[
     ("chart: helm test tells what check tells", chart::test),
     ("chart: TLS and tokens let in who may read the page, and nobody else", access::tokens),
     ("chart: client certificates let in who has one, and nobody else", access::certificates),
+    ("a pod without a usable token or authority says so in one line", broken::account),
     ("README: the chart", readme::chart),
     ("README: kustomize", readme::kustomize),
     ("README: the sidecar beside metrics-server's own manifest", readme::sidecar),

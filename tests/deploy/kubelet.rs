@@ -12,7 +12,7 @@ use testbed::{Bed, isolation::STATE};
 use crate::installed::{self, container};
 
 /// Where every pod finds its token. All of `/run` is the bed's own.
-const ACCOUNT_FOLDER: &str = "/run/secrets/kubernetes.io/serviceaccount";
+pub(crate) const ACCOUNT_FOLDER: &str = "/run/secrets/kubernetes.io/serviceaccount";
 
 /// Puts a new token of the account, and the authority of the API server, where programs in a pod look for them.
 pub(crate) fn give_token(bed: &Bed, namespace: &str, account: &str) {

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fmt::Write, fs};
 
 use serde_json::Value;
-use testbed::helm;
+use testbed::{components::project_root, helm};
+
+use crate::rendered;
 
 const BEGIN: &str = "<!-- values: generated from values.yaml -->";
 const END: &str = "<!-- values: end -->";
@@ -97,5 +99,23 @@ fn the_charts_readme_lists_every_value() {
         fs::write(&path, wanted).expect("README.md");
     } else {
         assert!(text == wanted, "the chart's README is out of date: UPDATE_DOCS=1 cargo test --test manifests");
+    }
+}
+
+/// What the documentation shows as values is taken, and does what it stands there for.
+#[test]
+fn the_example_of_a_guarded_page_is_taken() {
+    let text = fs::read_to_string(project_root().join("docs/access.md")).expect("docs/access.md");
+    let (_, behind) = text.split_once("\n## Set up\n").expect("the section");
+    let (_, example) = behind.split_once("```yaml\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let file = folder.path().join("values.yaml");
+    fs::write(&file, example).expect("a file");
+    let rendered = rendered(&["--values", &file.display().to_string()]);
+    for wanted in
+        ["--authentication=token-review", "scheme: HTTPS", "scheme: https", "name: prometheus-k8s", "tokenreviews"]
+    {
+        assert!(rendered.contains(wanted), "{wanted} does not follow from\n{example}");
     }
 }
