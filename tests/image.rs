@@ -1,7 +1,8 @@
 //! The image as it ships: built by `BuildKit` from the `Dockerfile`, run as a pod runs it: read-only, without
 //! capabilities, with 32 MiB of memory. `make test-image`.
 //!
-//! `cargo test --test image [demo] [serve]` runs only the parts that are named; the image is built in any case.
+//! `cargo test --test image [demo] [serve]` runs only the parts that are named, on an image that is built in any case; `platforms` alone
+//! builds none but looks at what would be built for each platform.
 //!
 //! Docker runs in namespaces of its own and ends with them. Where no registry of images can be reached, a stand-in made of
 //! this machine's compiler takes the place of the official Rust image.
@@ -11,6 +12,8 @@
 mod container;
 #[path = "image/docker.rs"]
 mod docker;
+#[path = "image/platforms.rs"]
+mod platforms;
 
 use std::{
     env,
@@ -49,6 +52,15 @@ fn main() -> ExitCode {
     if let Err(error) = isolation::enter() {
         return skipped(&error.context("no namespaces are possible here"));
     }
+    if wanted("platforms")
+        && let Err(error) = try_platforms(&folder)
+    {
+        println!("0 passed, 1 failed\n{error:#}");
+        return ExitCode::FAILURE;
+    }
+    if !wanted("demo") && !wanted("serve") {
+        return ExitCode::SUCCESS;
+    }
     let begin = Instant::now();
     let docker = match Docker::start(&folder) {
         Ok(docker) => docker,
@@ -65,6 +77,20 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn try_platforms(folder: &Path) -> Result<()> {
+    if let Some(missing) = not_built(&["buildkitd", "buildctl"]) {
+        println!("SKIPPED, the platforms were not tried: {missing} is not built");
+        return Ok(());
+    }
+    platforms::platforms(folder)
+}
+
+/// The first of these components that is not built; here none is worth the wait, `make test-image` has them built before.
+fn not_built(names: &[&'static str]) -> Option<&'static str> {
+    let is_missing = |name: &&&'static str| components::named(name).is_ok_and(|component| component.find().is_none());
+    names.iter().find(is_missing).copied()
 }
 
 /// The folder with dockerd, once everything that it needs is there.
@@ -91,11 +117,8 @@ fn run(docker: &Docker) -> Result<()> {
     if !wanted("serve") {
         return Ok(());
     }
-    // Built components are not worth the wait here; `make test-image` has them built before.
-    if let Some(missing) = ["etcd", "kube-apiserver", "kube-controller-manager", "metrics-server", "kubectl"]
-        .into_iter()
-        .find(|name| components::named(name).is_ok_and(|component| component.find().is_none()))
-    {
+    let needed = ["etcd", "kube-apiserver", "kube-controller-manager", "metrics-server", "kubectl"];
+    if let Some(missing) = not_built(&needed) {
         println!("SKIPPED, the image was not tried on a cluster: {missing} is not built");
         return Ok(());
     }

@@ -14,7 +14,7 @@ use testbed::{components, isolation::STATE, wait::wait_for};
 
 const SOCKET: &str = "unix:///run/docker-test.sock";
 /// Of all containers, so that they are not mixed up with those of the machine's own Docker.
-const CONTROL_GROUP: &str = "/metrics-server-doctor-test";
+pub(crate) const CONTROL_GROUP: &str = "/metrics-server-doctor-test";
 /// No build takes longer on two cores that others use too.
 const BUILD_LIMIT: &str = "2400";
 
@@ -140,19 +140,23 @@ impl Drop for Docker {
         // Asked, so that it unmounts; the namespaces end whatever is left.
         drop(Command::new("kill").arg(self.daemon.id().to_string()).status());
         drop(self.daemon.wait());
-        // Control groups are no part of a namespace: empty folders would stay, one a controller in their first version.
-        let root = Path::new("/sys/fs/cgroup");
-        let controllers = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-        for group in controllers.chain([root.to_owned()]).map(|folder| folder.join(&CONTROL_GROUP[1..])) {
-            if group.is_dir() {
-                drop(Command::new("find").arg(group).args(["-depth", "-type", "d", "-delete"]).status());
-            }
+        remove_control_groups();
+    }
+}
+
+/// Control groups are no part of a namespace: empty folders would stay, one a controller in their first version.
+pub(crate) fn remove_control_groups() {
+    let root = Path::new("/sys/fs/cgroup");
+    let controllers = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    for group in controllers.chain([root.to_owned()]).map(|folder| folder.join(&CONTROL_GROUP[1..])) {
+        if group.is_dir() {
+            drop(Command::new("find").arg(group).args(["-depth", "-type", "d", "-delete"]).status());
         }
     }
 }
 
 /// A command that finds Docker's programs and libraries.
-fn with_programs(folder: &Path, program: &Path) -> Command {
+pub(crate) fn with_programs(folder: &Path, program: &Path) -> Command {
     let path = std::env::var("PATH").unwrap_or_default();
     let folder = folder.display();
     let mut command = Command::new(program);

@@ -28,6 +28,7 @@ pub const KUBERNETES: &str = "kubernetes-1.37.2";
 pub const OLDER_KUBERNETES: &str = "kubernetes-1.34.4";
 const PROMETHEUS: &str = "prometheus-3.16.0";
 const HELM: &str = "helm-4.3.1";
+const BUILDKIT: &str = "buildkit-0.34.2";
 const KREW: &str = "krew-0.4.3";
 const ALERTMANAGER: &str = "alertmanager-0.35.0";
 const ALERTMANAGER_MODULE: &str = "github.com/prometheus/alertmanager";
@@ -130,6 +131,18 @@ pub const ALL: &[Component] = &[
         program: "alertmanager",
         folder: ALERTMANAGER,
         package: "github.com/prometheus/alertmanager/cmd/alertmanager",
+        versions: &[],
+    },
+    Component {
+        program: "buildkitd",
+        folder: BUILDKIT,
+        package: "github.com/moby/buildkit/cmd/buildkitd",
+        versions: &[],
+    },
+    Component {
+        program: "buildctl",
+        folder: BUILDKIT,
+        package: "github.com/moby/buildkit/cmd/buildctl",
         versions: &[],
     },
     Component {
