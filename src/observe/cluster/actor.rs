@@ -306,7 +306,8 @@ async fn versions(client: Client, timings: Timings, messages: mpsc::Sender<Messa
     }
 }
 
-/// Asks for the observer's permissions whenever the plan has changed, and now and then.
+/// Asks for the observer's permissions whenever the plan has changed, and now and then; for those that it lacks more often,
+/// so that nobody is told for long of a right that is there again.
 async fn permissions(
     client: Client,
     features: Features,
@@ -316,16 +317,27 @@ async fn permissions(
 ) {
     loop {
         let (planned, namespace) = needs.borrow_and_update().clone();
-        if !planned.is_empty() {
-            let permissions = access::needed(&planned, &namespace, features);
-            let answers = access::review(&client, permissions).await;
-            if messages.send(Message::Permissions(answers)).await.is_err() {
-                return;
+        let next_round = Instant::now() + timings.access_interval;
+        let mut answers = BTreeMap::new();
+        let mut asked =
+            if planned.is_empty() { BTreeSet::new() } else { access::needed(&planned, &namespace, features) };
+        loop {
+            if !asked.is_empty() {
+                answers.extend(access::review(&client, asked).await);
+                if messages.send(Message::Permissions(answers.clone())).await.is_err() {
+                    return;
+                }
             }
-        }
-        let changed = tokio::time::timeout(timings.access_interval, needs.changed()).await;
-        if matches!(changed, Ok(Err(_))) {
-            return;
+            let lacks = answers.iter().filter(|(_, allowed)| !**allowed);
+            asked = lacks.map(|(permission, _)| permission.clone()).collect();
+            let soon = Instant::now() + timings.access_interval / 10;
+            let at = if asked.is_empty() { next_round } else { next_round.min(soon) };
+            match tokio::time::timeout_at(at, needs.changed()).await {
+                Ok(Err(_)) => return,
+                Ok(Ok(())) => break,
+                Err(_) if at == next_round => break,
+                Err(_) => {}
+            }
         }
         // The plan changes several times within the first moments.
         tokio::time::sleep(timings.publish_at_most_every).await;

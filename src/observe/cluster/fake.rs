@@ -154,6 +154,11 @@ impl FakeServer {
         self.state().denied.insert(resource.to_owned());
     }
 
+    /// Ends [`FakeServer::deny`].
+    pub(crate) fn allow(&self, resource: &str) {
+        self.state().denied.remove(resource);
+    }
+
     /// Accepts a token as that of a user; all others are unknown.
     pub(crate) fn issue(&self, token: &str, user: &str) {
         self.state().tokens.insert(token.to_owned(), user.to_owned());

@@ -139,6 +139,23 @@ async fn a_kind_that_is_refused_is_named_and_the_rest_works_on() {
 }
 
 #[tokio::test]
+async fn a_right_that_is_missing_is_asked_for_again_before_the_others() {
+    let server = healthy().await;
+    server.deny("networkpolicies");
+    // The next round about all rights is out of sight.
+    let timings = Timings { access_interval: Duration::from_secs(30), ..quick() };
+    let mut observation = observe(server.clients(), Options { timings, ..options() });
+    let missing = |health: &super::health::ObserverHealth| {
+        health.missing_permissions().any(|missing| missing.resource == "networkpolicies")
+    };
+    let lost = tokio::time::timeout(PATIENCE, observation.health.wait_for(|health| missing(health))).await;
+    drop(lost.expect("a missing right").expect("a living observer"));
+    server.allow("networkpolicies");
+    let back = observation.health.wait_for(|health| !health.permissions.is_empty() && !missing(health));
+    drop(tokio::time::timeout(PATIENCE, back).await.expect("the right is back").expect("a living observer"));
+}
+
+#[tokio::test]
 async fn a_right_that_is_revoked_and_granted_again() {
     let server = healthy().await;
     let mut observation = observe(server.clients(), options());

@@ -4,16 +4,19 @@ use super::{Family, Page};
 use crate::{
     render::View,
     snapshot::{
-        Observed, Retrieval,
+        NotSeen, Observed, Retrieval,
         retrieval::{ErrorClass, Outcome},
     },
-    steps::retrieve::{node_coverage, pods_without_samples, sample_ages, sample_windows},
+    steps::{
+        Step,
+        retrieve::{node_coverage, pods_without_samples, sample_ages, sample_windows},
+    },
 };
 
 const UP: Family = Family::gauge(
     "metrics_api_up",
     &["resource"],
-    "1 when the metrics API answered the doctor's last call for this resource with samples, else 0",
+    "1 when the metrics API answered the doctor's last call for this resource with samples, else 0; absent where the doctor itself may not call",
 );
 const ERROR: Family = Family::gauge(
     "metrics_api_error",
@@ -56,7 +59,12 @@ pub(super) const FAMILIES: &[Family] =
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
     let snapshot = view.snapshot;
     for (resource, retrieval) in [("nodes", &snapshot.top_nodes), ("pods", &snapshot.top_pods)] {
-        if let Observed::Present(retrieval) = retrieval {
+        // A call that the doctor itself may not make says nothing of the API.
+        let answers = view.report.answers.iter();
+        let refused = answers
+            .filter(|answer| answer.step == Step::Retrieve && answer.check == resource)
+            .any(|answer| matches!(answer.outcome.not_seen, Some(NotSeen::Forbidden { .. })));
+        if let (Observed::Present(retrieval), false) = (retrieval, refused) {
             write_call(resource, retrieval, page);
         }
     }

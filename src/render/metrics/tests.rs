@@ -4,7 +4,10 @@ use super::*;
 use crate::{
     check::Status,
     report::Report,
-    snapshot::{Collection, KubernetesVersion, NotSeen, Observed, Retrieval, Snapshot, retrieval::Outcome},
+    snapshot::{
+        Collection, KubernetesVersion, NotSeen, Observed, Retrieval, Snapshot, Source,
+        retrieval::{ErrorClass, Outcome},
+    },
     steps::Step,
     testing::{healthy, without_service},
 };
@@ -45,6 +48,22 @@ fn what_was_not_seen_has_no_series_and_every_check_has_four_states() {
     assert_eq!(page.len_of("metrics_server_doctor_check_status"), 4 * checks);
     assert_eq!(page.get("metrics_server_doctor_verdict", &["none", "undetermined"]), Some(1.0));
     assert_eq!(page.get("metrics_server_doctor_verdict", &["none", "healthy"]), Some(0.0));
+}
+
+#[test]
+fn a_second_metrics_server_is_told_even_where_a_third_may_be_out_of_sight() {
+    let count = |snapshot: &Snapshot| page(snapshot).get("deployment_metrics_servers", &[]);
+    let mut snapshot = healthy();
+    assert_eq!(count(&snapshot), Some(1.0));
+    let own = snapshot.workloads.iter().find(|workload| workload.metadata.name == "metrics-server").cloned();
+    let own = own.expect("the workload of the sample");
+    snapshot.workloads = Collection::unseen(NotSeen::NotLooked);
+    snapshot.workloads.insert(own.clone());
+    assert_eq!(count(&snapshot), None, "there may be a second");
+    let mut second = own;
+    second.metadata.name = "metrics-server-of-the-chart".to_owned();
+    snapshot.workloads.insert(second);
+    assert_eq!(count(&snapshot), Some(2.0));
 }
 
 #[test]
@@ -141,6 +160,21 @@ fn an_outage_is_told_apart_from_what_hurts_some() {
     let partial = page(&partial);
     assert_eq!(partial.get("metrics_server_doctor_findings", &["retrieve", "nodes_without_samples"]), Some(1.0));
     assert_eq!(partial.get("metrics_server_doctor_outage", &["retrieve", "nodes_without_samples"]), Some(0.0));
+}
+
+#[test]
+fn a_call_that_the_doctor_may_not_make_does_not_say_that_the_metrics_api_is_down() {
+    let text = "nodes.metrics.k8s.io is forbidden: User \"system:serviceaccount:monitoring:doctor\" cannot list";
+    let outcome = Outcome::Failed { class: ErrorClass::Forbidden, text: text.to_owned() };
+    let top_nodes = Observed::Present(Retrieval { outcome, latency: None });
+    let bundle = Snapshot { source: Source::Bundle, top_nodes, ..healthy() };
+    assert_eq!(page(&bundle).get("metrics_api_up", &["nodes"]), Some(0.0), "whoever called was refused");
+    let page = page(&Snapshot { source: Source::Cluster, ..bundle });
+    for family in ["metrics_api_up", "metrics_api_error"] {
+        let nodes = page.series[family].keys().filter(|labels| labels.iter().any(|label| label == "nodes"));
+        assert_eq!(nodes.count(), 0, "{family}");
+    }
+    assert_eq!(page.get("metrics_api_up", &["pods"]), Some(1.0));
 }
 
 /// The answer of the metrics API without the second node.
