@@ -4,6 +4,10 @@
 mod cases;
 #[path = "alerts/doctor.rs"]
 mod doctor;
+#[path = "alerts/document.rs"]
+mod document;
+#[path = "alerting/told.rs"]
+mod ends;
 #[path = "alerts/mutations.rs"]
 mod mutations;
 #[path = "alerts/recording.rs"]

@@ -63,7 +63,8 @@ pub(crate) fn told(rule: &Rule, series: &[(&str, &str)], value: &str) -> Labels 
 
 /// A fault that begins, lasts longer than the rule waits, and is healed; nothing else fires.
 pub(crate) fn fires(name: &str, rule: &Rule, alert: &Firing, fault: &[Scrape], well: &[Scrape]) -> Case {
-    let timeline = Timeline::default().then(BEFORE, well).then(rule.hold / 60 + 10, fault);
+    // The slowest rule about a fault had its time too before it is healed.
+    let timeline = Timeline::default().then(BEFORE, well).then(rule.hold / 60 + 20, fault);
     let healed = timeline.end();
     let mut case = Case::new(name, &rule.file, timeline.then(rule.keep / 60 + 5, well));
     let due = BEGIN + rule.hold;
@@ -108,7 +109,13 @@ pub(crate) fn first(step: Step) -> &'static Entry {
 
 /// Values of label `cause` that the cases of the rules use.
 pub(crate) fn tried() -> Vec<&'static str> {
-    let more = [Cause::CaBundleExpired, Cause::KubeletTimeout, Cause::MetricsApiDown, Cause::MissingRequest];
+    let more = [
+        Cause::CaBundleExpired,
+        Cause::HpaPodsNotReady,
+        Cause::KubeletTimeout,
+        Cause::MetricsApiDown,
+        Cause::MissingRequest,
+    ];
     let causes = Step::ALL.into_iter().filter(|step| *step != Step::KnownIssues).map(|step| first(step).id);
     let causes = causes.chain(more.map(Cause::id)).chain([Cause::TargetNotFound.id(), "scaled_to_zero"]);
     causes.chain(["healthy", "undetermined"]).collect()
@@ -189,7 +196,23 @@ fn of_section(step: Step) -> Vec<Case> {
     let elsewhere = alert(&warning, "b", &series);
     clusters.firing = vec![(BEGIN + 600, vec![page_once.clone()]), (BEGIN + 1_170, vec![page_once.clone(), elsewhere])];
 
+    let other = if step == Step::Timeout { Step::Logs } else { Step::Timeout };
+    let of_other = first(other);
+    let mut another = Case::new(
+        &name("faults of another section"),
+        step.id(),
+        Timeline::default()
+            .then(20, &[page(&found(of_other, Impact::Outage))])
+            .then(40, &[page(&found(of_other, Impact::Partial))]),
+    );
+    let theirs = |severity: &str| {
+        let series = [("step", other.id()), ("cause", of_other.id)];
+        alert(&rules::alert(alert_of(other), severity, None), CLUSTER, &series)
+    };
+    another.firing = vec![(1_170, vec![theirs("critical")]), (3_570, vec![theirs("warning")])];
+
     vec![
+        another,
         fires(&name("an outage, seen by two replicas"), &critical, &page_once, &outages, &[well(), well()]),
         fires(
             &name("an outage that one of two replicas sees"),
@@ -268,7 +291,26 @@ fn of_apiservice() -> Vec<Case> {
     let mut both = Case::new("expiry beside a fault", "apiservice", Timeline::default().then(120, &[page(&beside)]));
     let fault = alert(&critical, CLUSTER, &[("step", "apiservice"), ("cause", first(Step::Apiservice).id)]);
     both.firing = vec![(7_000, vec![fault, alert(&rule, CLUSTER, &labels)])];
-    vec![case, known, foreign, both]
+    // Ids are unique within a step only.
+    let namesake = expires(fortnight).with(
+        "metrics_server_doctor_findings",
+        &[("step", Step::Timeout.id()), ("cause", ended.id)],
+        1.0,
+    );
+    let mut beside_namesake = Case::new(
+        "expiry beside a cause of the same id",
+        "apiservice",
+        Timeline::default().then(120, &[page(&namesake)]),
+    );
+    beside_namesake.firing = vec![(7_000, vec![alert(&rule, CLUSTER, &labels)])];
+    let mut elsewhere = Case::new(
+        "expiry in one cluster, expired in another",
+        "apiservice",
+        Timeline::default().then_in(120, &[(CLUSTER, &[page(&expires(fortnight))]), ("b", &[page(&over)])]),
+    );
+    let of_b = alert(&critical, "b", &[("step", "apiservice"), ("cause", ended.id)]);
+    elsewhere.firing = vec![(7_000, vec![alert(&rule, CLUSTER, &labels), of_b])];
+    vec![case, known, foreign, both, beside_namesake, elsewhere]
 }
 
 pub(crate) fn labels_of(rule: &Rule) -> Labels {
@@ -362,6 +404,11 @@ fn of_hpa() -> Vec<Case> {
     );
     mixed.firing = vec![(2_370, vec![all_blind.clone(), blind("web")])];
     vec![
+        foreign(),
+        without_a_value(),
+        two_causes(),
+        namesake(false),
+        namesake(true),
         each,
         held_back,
         without,
@@ -372,6 +419,67 @@ fn of_hpa() -> Vec<Case> {
         fires("hpa: one blind", &warning, &blind("web"), &[page(&missing), page(&missing)], &[well(), well()]),
         silent("hpa: an unknown target that is no fault", "hpa", &[page(&unknown("web", "scaled_to_zero", healthy()))]),
     ]
+}
+
+/// The alert of an autoscaler, or of all that have no unknown target.
+fn blind_alert(hpa: Option<&str>, cause: Cause) -> Firing {
+    let mut labels = vec![("cause", cause.id())];
+    labels.extend(hpa.into_iter().flat_map(|hpa| [("namespace", "shop"), ("hpa", hpa)]));
+    alert(&rules::alert("HPATargetsUnknown", "warning", None), CLUSTER, &labels)
+}
+
+/// A finding without an unknown target, while another exporter has autoscalers that are blind through the same cause.
+fn foreign() -> Case {
+    let series = found(Cause::MissingRequest.entry(), Impact::Partial).without("hpa_unknown_cause");
+    let mut case =
+        Case::new("hpa: another exporter's blind autoscalers", "hpa", Timeline::default().then(40, &[page(&series)]));
+    case.firing = vec![(2_370, vec![blind_alert(None, Cause::MissingRequest)])];
+    case
+}
+
+/// One autoscaler is blind through a fault, and another is only scaled to zero.
+fn without_a_value() -> Case {
+    let series = found(Cause::MissingRequest.entry(), Impact::Partial).with(
+        "hpa_unknown_cause",
+        &[("namespace", "shop"), ("hpa", "night"), ("cause", "scaled_to_zero")],
+        1.0,
+    );
+    let mut case =
+        Case::new("hpa: one blind, one scaled to zero", "hpa", Timeline::default().then(40, &[page(&series)]));
+    case.firing = vec![(2_370, vec![blind_alert(Some("web"), Cause::MissingRequest)])];
+    case
+}
+
+/// One autoscaler is blind, and another has a fault of its own without an unknown target.
+fn two_causes() -> Case {
+    let labels = [("step", "hpa"), ("cause", Cause::TargetNotFound.id())];
+    let series =
+        found(Cause::MissingRequest.entry(), Impact::Partial).with("metrics_server_doctor_findings", &labels, 1.0);
+    let mut case = Case::new("hpa: two causes", "hpa", Timeline::default().then(40, &[page(&series)]));
+    case.firing =
+        vec![(2_370, vec![blind_alert(Some("web"), Cause::MissingRequest), blind_alert(None, Cause::TargetNotFound)])];
+    case
+}
+
+/// The cause `pods_not_ready` is one of two steps: of metrics-server's pods, through which all autoscalers are blind, and
+/// of an autoscaler's own pods, which is told beside the other where it is found.
+fn namesake(own_found: bool) -> Case {
+    let (server, own) = (Cause::PodsNotReady.entry(), Cause::HpaPodsNotReady);
+    assert_eq!(server.id, own.id());
+    let labels = [("step", own.entry().step.id()), ("cause", own.id())];
+    let series = found(server, Impact::Outage)
+        .with("hpa_unknown_cause", &[("namespace", "shop"), ("hpa", "web"), ("cause", own.id())], 1.0)
+        .with("metrics_server_doctor_findings", &labels, f64::from(own_found));
+    let mut case = Case::new(
+        if own_found { "hpa: pods not ready, two causes" } else { "hpa: pods not ready, metrics-server's" },
+        "hpa",
+        Timeline::default().then(40, &[page(&series)]),
+    );
+    let critical = rules::alert(alert_of(server.step), "critical", None);
+    let mut firing = vec![alert(&critical, CLUSTER, &[("step", server.step.id()), ("cause", server.id)])];
+    firing.extend(own_found.then(|| blind_alert(Some("web"), own)));
+    case.firing = vec![(2_370, firing)];
+    case
 }
 
 fn of_known_issues() -> Vec<Case> {

@@ -29,17 +29,23 @@ fn unavailable(series: Series) -> Series {
     series.with("apiservice_available", &[("apiservice", METRICS_API)], 0.0)
 }
 
-fn refused(series: Series, resource: &str) -> Series {
-    series.with("metrics_server_doctor_permission_missing", &[("verb", "list"), ("resource", resource)], 1.0)
+fn refused(series: Series, verb: &str, resource: &str) -> Series {
+    series.with("metrics_server_doctor_permission_missing", &[("verb", verb), ("resource", resource)], 1.0)
+}
+
+/// Three looks at two resources.
+fn refused_three(series: Series) -> Series {
+    refused(refused(refused(series, "list", "configmaps"), "watch", "configmaps"), "list", "horizontalpodautoscalers")
+}
+
+fn unknown(series: Series, step: &str, check: &str) -> Series {
+    let status = |status| [("step", step), ("check", check), ("status", status)];
+    let series = series.with("metrics_server_doctor_check_status", &status("unknown"), 1.0);
+    series.with("metrics_server_doctor_check_status", &status("pass"), 0.0)
 }
 
 fn blind(step: &str, check: &str) -> Series {
-    let status = |status| [("step", step), ("check", check), ("status", status)];
-    refused(undetermined(), "apiservices").with("metrics_server_doctor_check_status", &status("unknown"), 1.0).with(
-        "metrics_server_doctor_check_status",
-        &status("pass"),
-        0.0,
-    )
+    unknown(refused_three(undetermined()), step, check)
 }
 
 /// The cases of the doctor's own alerts.
@@ -60,11 +66,13 @@ pub(crate) fn cases() -> Vec<Case> {
             "MetricsServerDoctorBlind",
             "warning",
             &blind(step.id(), check),
-            Some("1"),
+            Some("3"),
         ));
     }
-    let some = refused(refused(healthy(), "configmaps"), "horizontalpodautoscalers");
-    cases.push(simple("a right is missing that decides nothing", "MetricsServerDoctorBlind", "info", &some, Some("2")));
+    // One check of a step that decides, and one of another step with the id of a check that decides: they are unique within
+    // a step only.
+    let some = unknown(unknown(refused_three(healthy()), "apiservice", "ca_bundle"), "retrieve", "endpoints");
+    cases.push(simple("a right is missing that decides nothing", "MetricsServerDoctorBlind", "info", &some, Some("3")));
     let open = "MetricsServerDoctorUndetermined";
     cases.push(simple(
         "undetermined and unavailable",
@@ -76,6 +84,18 @@ pub(crate) fn cases() -> Vec<Case> {
     let fail = |series: Series| series.with("metrics_api_up", &[("resource", "pods")], 0.0);
     cases.push(simple("undetermined and no answer", open, "critical", &fail(undetermined()), Some("1")));
     cases.push(simple("undetermined", open, "warning", &undetermined(), Some("1")));
+    let besides = unavailable(undetermined()).with(
+        "apiservice_available",
+        &[("apiservice", "v1beta1.custom.metrics.k8s.io")],
+        1.0,
+    );
+    cases.push(simple(
+        "undetermined and unavailable beside another API",
+        open,
+        "critical",
+        &besides.without("metrics_api_up"),
+        None,
+    ));
     let other = undetermined().with("apiservice_available", &[("apiservice", "v1beta1.custom.metrics.k8s.io")], 0.0);
     cases.push(simple(
         "undetermined beside another API's outage",
@@ -86,6 +106,20 @@ pub(crate) fn cases() -> Vec<Case> {
     ));
     let newer = unavailable(undetermined()).with("apiservice_available", &[("apiservice", "v1.metrics.k8s.io")], 1.0);
     cases.push(simple("undetermined with the newer version available", open, "warning", &newer, None));
+    cases.extend([stale(), several_clusters(&some)]);
+    cases.push(silent("a healthy page", "doctor", &[well()]));
+    cases.push(silent("an outage whose verdict is clear", "doctor", &[page(&unavailable(healthy()))]));
+    cases.push(silent("one replica of two without answer", "doctor", &[well(), Scrape::Failed]));
+    cases.push(silent(
+        "one replica of two that stands still",
+        "doctor",
+        &[well(), page(&healthy().with(OBSERVED, &[], 600.0))],
+    ));
+    cases
+}
+
+/// The page no longer moves.
+fn stale() -> Case {
     let rule = rules::alert("MetricsServerDoctorStale", "warning", None);
     let mut stale = Case::new(
         "stale",
@@ -106,7 +140,11 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut told = labels_of(&rule);
     told.insert("description".to_owned(), "The newest look is 8m 0s old: all other series of the doctor tell of the past. Either it hangs, or its clock and that of Prometheus differ.".to_owned());
     stale.annotations.push((600 + 480, firing, told));
-    cases.push(stale);
+    stale
+}
+
+/// Blind and undetermined; `some` is a page of what lacks a right that decides nothing.
+fn several_clusters(some: &Series) -> Case {
     // In two clusters, what one lacks is nothing to the other.
     let mut clusters = Case::new(
         "blind and undetermined in two clusters",
@@ -117,7 +155,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 (CLUSTER, &[page(&blind("apiservice", "available"))]),
                 ("b", &[page(&undetermined())]),
                 ("c", &[page(&unavailable(undetermined()))]),
-                ("d", &[page(&some)]),
+                ("d", &[page(some)]),
                 ("e", &[page(&unavailable(healthy()))]),
             ],
         ),
@@ -127,20 +165,12 @@ pub(crate) fn cases() -> Vec<Case> {
         2_370,
         vec![
             on("MetricsServerDoctorBlind", "warning", CLUSTER),
-            on(open, "warning", "b"),
-            on(open, "critical", "c"),
+            on("MetricsServerDoctorUndetermined", "warning", "b"),
+            on("MetricsServerDoctorUndetermined", "critical", "c"),
             on("MetricsServerDoctorBlind", "info", "d"),
         ],
     )];
-    cases.push(clusters);
-    cases.push(silent("a healthy page", "doctor", &[well()]));
-    cases.push(silent("one replica of two without answer", "doctor", &[well(), Scrape::Failed]));
-    cases.push(silent(
-        "one replica of two that stands still",
-        "doctor",
-        &[well(), page(&healthy().with(OBSERVED, &[], 600.0))],
-    ));
-    cases
+    clusters
 }
 
 fn of_absence() -> Vec<Case> {

@@ -1,7 +1,7 @@
 //! Each rule is broken in every small way, and a case of its file has to notice.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
@@ -10,24 +10,27 @@ use std::{
     thread,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    cases, rules,
-    timeline::{Case, promtool_once, tests},
+    cases,
+    rules::{self, Labels, Rule},
+    timeline::{Case, STEP, promtool_once, tests},
 };
 
-/// Mutants that mean the same as the rule, with the reason; a rule, and what is changed in it.
-const EQUIVALENT: &[(&str, &str)] = &[];
+/// Mutants that mean the same as the rule: a rule, what is changed in it, and the reason.
+const EQUIVALENT: &[(&str, &str, &str)] = &[];
 
-/// A rule whose expression was changed.
+/// A rule of which one thing was changed.
 struct Mutant {
     file: String,
-    group: usize,
-    rule: usize,
-    name: String,
+    /// The rule as it is shipped.
+    rule: Rule,
     change: String,
-    expression: String,
+    /// The changed rule under a name of its own, as Prometheus reads it.
+    changed: Value,
+    /// That name.
+    name: String,
 }
 
 /// The expression with `from` at byte `at` replaced.
@@ -89,20 +92,31 @@ fn word_before(text: &str, at: usize) -> &str {
     &text[begin..at]
 }
 
+/// What may go wrong in the times of an alert: what was changed, the field and its new value.
+fn mistimed(rule: &Rule) -> Vec<(String, &'static str, String)> {
+    let waits = [("for", rule.hold), ("keep_firing_for", rule.keep)];
+    let set = waits.into_iter().filter(|(_, seconds)| *seconds > 0);
+    let each = |(field, seconds): (&'static str, u64)| {
+        [seconds - STEP, seconds + STEP]
+            .map(|seconds| (format!("{field} of {seconds} s"), field, format!("{seconds}s")))
+    };
+    set.flat_map(each).collect()
+}
+
 fn mutants() -> Vec<Mutant> {
-    let mut mutants = Vec::new();
+    let mut mutants: Vec<Mutant> = Vec::new();
     for (file, path) in rules::files() {
-        for (group, known) in rules::read(&path)["groups"].as_array().expect("groups").iter().enumerate() {
-            for (rule, known) in known["rules"].as_array().expect("rules").iter().enumerate() {
-                let expression = known["expr"].as_str().expect("an expression");
-                let name = known["alert"].as_str().or(known["record"].as_str()).expect("a name");
-                let severity = known["labels"]["severity"].as_str().unwrap_or_default();
-                // The rules of sections are alike but for the step, which another test holds.
-                let alike = cases::SECTIONS[1..].iter().any(|(step, alert)| file == step.id() && name == *alert);
-                let changes = mutations(expression).into_iter().filter(|(change, _)| !alike || change.contains("step"));
-                for (change, expression) in changes {
-                    let name = format!("{name} {severity}");
-                    mutants.push(Mutant { file: file.clone(), group, rule, name, change, expression });
+        for group in rules::read(&path)["groups"].as_array().expect("groups") {
+            for original in group["rules"].as_array().expect("rules") {
+                let rule = rules::rule_of(&file, original);
+                let changes =
+                    mutations(&rule.expression).into_iter().map(|(change, expression)| (change, "expr", expression));
+                for (change, field, value) in changes.chain(mistimed(&rule)) {
+                    let name = format!("m{}_{}", mutants.len(), rule.name);
+                    let mut mutant = original.clone();
+                    mutant[field] = Value::String(value);
+                    mutant[if rule.is_alert { "alert" } else { "record" }] = Value::String(name.clone());
+                    mutants.push(Mutant { file: file.clone(), rule: rule.clone(), change, changed: mutant, name });
                 }
             }
         }
@@ -110,14 +124,74 @@ fn mutants() -> Vec<Mutant> {
     mutants
 }
 
-/// Whether a case of the file notices.
-fn is_noticed(mutant: &Mutant, tests: &BTreeMap<String, Value>) -> bool {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut content: Value = rules::read(&rules::files()[&mutant.file]);
-    content["groups"][mutant.group]["rules"][mutant.rule]["expr"] = Value::String(mutant.expression.clone());
-    let path = folder.path().join("mutant.yaml");
-    std::fs::write(&path, content.to_string()).expect("a file");
-    promtool_once(&[path], &tests[&mutant.file]).is_err()
+/// What a case asks of one rule, asked of its mutant instead.
+fn asked_of(mutant: &Mutant, case: &Case) -> Case {
+    let is_of = |labels: &Labels| {
+        labels.get("alertname").is_some_and(|name| *name == mutant.rule.name)
+            && mutant.rule.labels.iter().all(|(label, value)| labels.get(label) == Some(value))
+    };
+    let renamed = |labels: &Labels| {
+        let mut labels = labels.clone();
+        labels.insert("alertname".to_owned(), mutant.name.clone());
+        labels
+    };
+    let mut own = case.clone();
+    if !mutant.rule.is_alert {
+        let renamed = |text: &String| text.replace(&mutant.rule.name, &mutant.name);
+        own.values.retain(|(_, expression, _)| expression.contains(&mutant.rule.name));
+        for (_, expression, samples) in &mut own.values {
+            *expression = renamed(expression);
+            for (labels, _) in samples {
+                *labels = renamed(labels);
+            }
+        }
+        own.firing.clear();
+        own.annotations.clear();
+        return own;
+    }
+    own.values.clear();
+    for (_, firing) in &mut own.firing {
+        *firing = firing.iter().filter(|labels| is_of(labels)).map(renamed).collect();
+    }
+    own.annotations.retain(|(_, labels, _)| is_of(labels));
+    for (_, labels, _) in &mut own.annotations {
+        *labels = renamed(labels);
+    }
+    own
+}
+
+/// Which of the mutants a case notices. All of them are rules of one file beside the shipped ones, so that promtool reads
+/// the series of the case once; what it tells of a mutant carries the mutant's name.
+fn noticed(case: &Case, mutants: &[&Mutant]) -> BTreeSet<String> {
+    let shipped = rules::files()[&case.file].clone();
+    let input = case.input_for(&std::fs::read_to_string(&shipped).expect("a rule file"));
+    let mut noticed = BTreeSet::new();
+    loop {
+        let left: Vec<_> = mutants.iter().filter(|mutant| !noticed.contains(&mutant.name)).collect();
+        let mut checks = (Vec::new(), Vec::new());
+        for mutant in &left {
+            let selector = format!("ALERTS{{alertstate=\"firing\", alertname=\"{}\"}}", mutant.name);
+            let (expressions, told) = asked_of(mutant, case).checks(&selector);
+            checks.0.extend(expressions);
+            checks.1.extend(told);
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("mutants.yaml");
+        let changed: Vec<_> = left.iter().map(|mutant| &mutant.changed).collect();
+        let rules = json!({"groups": [{"name": "mutants", "rules": changed}]});
+        std::fs::write(&path, rules.to_string()).expect("a file");
+        let test = Value::from(vec![case.test(&input, &checks)]);
+        let Err(told) = promtool_once(&[shipped.clone(), path], &test) else { return noticed };
+        let before = noticed.len();
+        let names = told.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_' && letter != ':');
+        let names: BTreeSet<&str> = names.collect();
+        noticed.extend(left.iter().map(|mutant| mutant.name.clone()).filter(|name| names.contains(name.as_str())));
+        assert!(noticed.len() > before, "{}: {told}", case.name);
+        // A rule that cannot be evaluated ends the test before the others were asked.
+        if !told.contains("err: ") {
+            return noticed;
+        }
+    }
 }
 
 #[test]
@@ -137,16 +211,26 @@ fn the_rules_of_sections_are_alike_but_for_the_step() {
 #[test]
 fn a_rule_that_is_broken_in_any_small_way_is_noticed() {
     let mutants = mutants();
-    assert!(mutants.len() > 200, "{} mutants", mutants.len());
-    let tests = tests_by_file();
+    assert!(mutants.len() > 400, "{} mutants", mutants.len());
+    let cases = cases::of_rules();
+    let files: Vec<String> = rules::files().into_keys().collect();
     let (next, unnoticed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
-        while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let known = |(name, change): &&(&str, &str)| *name == mutant.name && *change == mutant.change;
-            if !EQUIVALENT.iter().any(|entry| known(&entry)) && !is_noticed(mutant, &tests) {
-                let told = format!("{}: {}", mutant.name, mutant.change);
-                unnoticed.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let equivalent = |mutant: &Mutant| {
+                EQUIVALENT.iter().any(|(name, change, _)| *name == mutant.rule.name && *change == mutant.change)
+            };
+            let of_file = |mutant: &&Mutant| mutant.file == *file && !equivalent(mutant);
+            let mut left: Vec<&Mutant> = mutants.iter().filter(of_file).collect();
+            for case in cases.iter().filter(|case| case.file == *file) {
+                if !left.is_empty() {
+                    let noticed = noticed(case, &left);
+                    left.retain(|mutant| !noticed.contains(&mutant.name));
+                }
             }
+            let told =
+                left.iter().map(|mutant| format!("{} {}: {}", mutant.rule.name, mutant.rule.severity(), mutant.change));
+            unnoticed.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
         }
     };
     let workers = thread::available_parallelism().map_or(2, usize::from);

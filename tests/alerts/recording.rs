@@ -20,12 +20,13 @@ fn of(name: &str, cluster: &str, value: f64) -> (String, f64) {
     (format!("{name}{{cluster={cluster:?}}}"), value)
 }
 
-/// How many of the checks that decide are in each state.
+/// How many of the checks that decide or could not be looked at are in each state.
 fn checks(page: &Series, cluster: &str) -> Vec<(String, f64)> {
     let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
     for ((name, labels), value) in &page.0 {
         let decides = labels.get("check").is_some_and(|check| DECISIVE.iter().any(|(_, known)| known == check));
-        if name == "metrics_server_doctor_check_status" && decides && *value > 0.0 {
+        let unknown = labels.get("status").is_some_and(|status| status == "unknown");
+        if name == "metrics_server_doctor_check_status" && (decides || unknown) && *value > 0.0 {
             *counts.entry(&labels["status"]).or_default() += 1.0;
         }
     }
@@ -39,7 +40,30 @@ fn sum(series: &Series, name: &str) -> f64 {
 
 /// The cases of the recorded series.
 pub(crate) fn cases() -> Vec<Case> {
-    vec![two_clusters(), shares()]
+    vec![two_clusters(), shares(), federated()]
+}
+
+/// What a Prometheus over a fleet has: recorded series alone, each twice, from the two servers of each cluster.
+fn federated() -> Case {
+    let mut case = Case::new("recorded series from elsewhere", "recording", Timeline::default().then(BEFORE, &[]));
+    let timeout = ("timeout", first(Step::Timeout).id);
+    let of_clusters = [("a", timeout), ("b", timeout), ("c", ("none", "healthy"))];
+    for (cluster, (step, cause)) in of_clusters {
+        for server in ["one", "two"] {
+            let name = "cluster:metrics_server_doctor_verdict:max";
+            let labels = |step: &str, cause: &str| {
+                format!(r#"{name}{{cluster="{cluster}",step="{step}",cause="{cause}",prometheus="{server}"}}"#)
+            };
+            case.federated.push((labels(step, cause), 1.0));
+            case.federated.push((labels("none", "undetermined"), 0.0));
+        }
+    }
+    let counted = |(step, cause): (&str, &str), count: f64| {
+        (format!(r#"fleet:metrics_server_doctor_verdict:count{{step="{step}",cause="{cause}"}}"#), count)
+    };
+    let expected = vec![counted(timeout, 2.0), counted(("none", "healthy"), 1.0)];
+    case.values = vec![(570, "fleet:metrics_server_doctor_verdict:count".to_owned(), expected)];
+    case
 }
 
 fn two_clusters() -> Case {
@@ -60,7 +84,7 @@ fn two_clusters() -> Case {
     case.values = vec![
         (
             at,
-            "cluster:metrics_server_doctor_verdict:max == 1",
+            "cluster:metrics_server_doctor_verdict:max == 1".to_owned(),
             vec![
                 (verdict(name, r#"cluster="a","#, "none", "healthy"), 1.0),
                 (verdict(name, r#"cluster="b","#, "timeout", first(Step::Timeout).id), 1.0),
@@ -68,7 +92,7 @@ fn two_clusters() -> Case {
         ),
         (
             at,
-            "cluster:metrics_server_doctor_findings:max > 0",
+            "cluster:metrics_server_doctor_findings:max > 0".to_owned(),
             vec![(
                 verdict(
                     "cluster:metrics_server_doctor_findings:max",
@@ -81,16 +105,16 @@ fn two_clusters() -> Case {
         ),
         (
             at,
-            "fleet:metrics_server_doctor_verdict:count",
+            "fleet:metrics_server_doctor_verdict:count".to_owned(),
             vec![
                 (verdict("fleet:metrics_server_doctor_verdict:count", "", "none", "healthy"), 1.0),
                 (verdict("fleet:metrics_server_doctor_verdict:count", "", "timeout", first(Step::Timeout).id), 1.0),
             ],
         ),
-        (at, CHECKS, ["a", "b"].iter().flat_map(|cluster| checks(&healthy, cluster)).collect()),
-        (at, NODES, vec![of(NODES, "a", 1.0), of(NODES, "b", 1.0)]),
-        (at, TARGETS, vec![of(TARGETS, "a", 1.0), of(TARGETS, "b", 1.0)]),
-        (at, BLIND, vec![of(BLIND, "a", 0.0), of(BLIND, "b", 0.0)]),
+        (at, CHECKS.to_owned(), ["a", "b"].iter().flat_map(|cluster| checks(&healthy, cluster)).collect()),
+        (at, NODES.to_owned(), vec![of(NODES, "a", 1.0), of(NODES, "b", 1.0)]),
+        (at, TARGETS.to_owned(), vec![of(TARGETS, "a", 1.0), of(TARGETS, "b", 1.0)]),
+        (at, BLIND.to_owned(), vec![of(BLIND, "a", 0.0), of(BLIND, "b", 0.0)]),
     ];
     case
 }
@@ -109,15 +133,34 @@ fn shares() -> Case {
                     .with("metrics_api_nodes_expected", &[], 4.0)
                     .with("metrics_api_nodes_without_sample", &[], 1.0)
                     .with("hpa_targets", &[("namespace", "shop"), ("hpa", "a")], 6.0)
-                    .with("hpa_unknown_targets", &[("namespace", "shop"), ("hpa", "a")], 4.0),
+                    .with("hpa_unknown_targets", &[("namespace", "shop"), ("hpa", "a")], 4.0)
+                    // The same name in another namespace, and another name in the same.
+                    .with("hpa_targets", &[("namespace", "office"), ("hpa", "a")], 3.0)
+                    .with("hpa_unknown_targets", &[("namespace", "office"), ("hpa", "a")], 2.0)
+                    .with("hpa_targets", &[("namespace", "shop"), ("hpa", "b")], 2.0)
+                    .with("hpa_unknown_targets", &[("namespace", "shop"), ("hpa", "b")], 1.0)
+                    // Ids of checks are unique within a step only.
+                    .with(
+                        "metrics_server_doctor_check_status",
+                        &[("step", "retrieve"), ("check", "endpoints"), ("status", "pass")],
+                        1.0,
+                    ),
             )],
         ),
     );
-    let all = sum(&healthy, "hpa_targets") + 6.0;
+    let all = sum(&healthy, "hpa_targets") + 11.0;
+    let passing = |page: &Series| {
+        let counts = checks(page, CLUSTER);
+        counts.into_iter().map(|(labels, count)| {
+            let more = if labels.contains("status=\"pass\"") { 1.0 } else { 0.0 };
+            (labels, count + more)
+        })
+    };
     hurt.values = vec![
-        (at, NODES, vec![of(NODES, "a", 0.75)]),
-        (at, TARGETS, vec![of(TARGETS, "a", 1.0 - 4.0 / all)]),
-        (at, BLIND, vec![of(BLIND, "a", 1.0)]),
+        (at, CHECKS.to_owned(), passing(&healthy).collect()),
+        (at, NODES.to_owned(), vec![of(NODES, "a", 0.75)]),
+        (at, TARGETS.to_owned(), vec![of(TARGETS, "a", 1.0 - 7.0 / all)]),
+        (at, BLIND.to_owned(), vec![of(BLIND, "a", 3.0)]),
     ];
     hurt
 }

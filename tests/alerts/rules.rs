@@ -74,7 +74,8 @@ pub(crate) fn alert(name: &str, severity: &str, cause: Option<&str>) -> Rule {
     found.remove(0)
 }
 
-fn rule_of(file: &str, rule: &Value) -> Rule {
+/// A rule of a file as it is read.
+pub(crate) fn rule_of(file: &str, rule: &Value) -> Rule {
     let text = |field: &str| rule[field].as_str().unwrap_or_default();
     let map = |field: &str| -> Labels {
         let entries = rule[field].as_object().into_iter().flatten();

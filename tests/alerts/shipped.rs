@@ -48,6 +48,24 @@ fn every_alert_has_the_labels_and_annotations_of_the_house() {
 }
 
 #[test]
+fn every_wait_has_a_line_that_says_why() {
+    let mut waits = 0;
+    for (file, path) in rules::files() {
+        let text = fs::read_to_string(path).expect("a rule file");
+        let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+        for (number, line) in lines.iter().enumerate() {
+            // What is waited for at first is told above the rule.
+            let told_above = ["- alert: ", "keep_firing_for: "].iter().any(|begin| line.starts_with(begin));
+            if told_above {
+                assert!(lines[number - 1].starts_with("# "), "{file}.yaml:{}: no line says why: {line}", number + 1);
+                waits += 1;
+            }
+        }
+    }
+    assert!(waits > rules::alerts().len(), "{waits} waits");
+}
+
+#[test]
 fn every_selector_names_the_job_and_no_rule_keeps_the_labels_of_a_target() {
     for rule in rules::all() {
         let name = &rule.name;

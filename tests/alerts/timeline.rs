@@ -83,25 +83,39 @@ impl Timeline {
         self.steps as u64 * STEP
     }
 
-    /// Values of label `cause` that a page of this timeline sets.
-    fn causes(&self) -> BTreeSet<&str> {
+    /// Labels of every series that a page of this timeline sets to something else than 0.
+    fn set(&self) -> impl Iterator<Item = &Labels> {
         let runs = self.replicas.values().flat_map(|scrapes| scrapes.chunk_by(Scrape::is_the_same));
         let pages = runs.filter_map(|run| match &run[0] {
             Scrape::Page(page) => Some(page),
             Scrape::Failed | Scrape::Unknown => None,
         });
-        let set = pages.flat_map(|page| page.0.iter()).filter(|(_, value)| **value != 0.0);
-        set.filter_map(|((_, labels), _)| labels.get("cause").map(String::as_str)).collect()
+        pages.flat_map(|page| page.0.iter()).filter(|(_, value)| **value != 0.0).map(|((_, labels), _)| labels)
+    }
+
+    /// Values of a label that a page of this timeline sets.
+    fn values_set(&self, label: &str) -> BTreeSet<&str> {
+        self.set().filter_map(|labels| labels.get(label).map(String::as_str)).collect()
+    }
+
+    /// Checks that a page of this timeline says could not be looked at.
+    fn unknown_checks(&self) -> BTreeSet<&str> {
+        let unknown = self.set().filter(|labels| labels.get("status").is_some_and(|status| status == "unknown"));
+        unknown.filter_map(|labels| labels.get("check").map(String::as_str)).collect()
     }
 
     /// The series as promtool takes them; `wanted` tells which families are read. Causes that nothing sets and checks
-    /// that no rule asks for are left out, since promtool reads its input slowly. Unless it is to be alone, another
+    /// that no rule asks for and that were looked at are left out, since promtool reads its input slowly. Unless it is to be alone, another
     /// exporter has the same families.
     fn input(&self, wanted: &dyn Fn(&str) -> bool, alone: bool) -> Vec<Value> {
-        let (tried, set) = (crate::cases::tried(), self.causes());
+        let (tried, unknown) = (crate::cases::tried(), self.unknown_checks());
+        let (causes, issues) = (self.values_set("cause"), self.values_set("issue"));
+        // A known issue is named by step and cause.
+        let sets = |cause: &str| causes.contains(cause) || issues.iter().any(|issue| issue.ends_with(cause));
+        let decides = |check: &str| DECISIVE.iter().any(|(_, known)| *known == check);
         let kept = |labels: &Labels| {
-            labels.get("cause").is_none_or(|cause| tried.contains(&cause.as_str()) || set.contains(cause.as_str()))
-                && labels.get("check").is_none_or(|check| DECISIVE.iter().any(|(_, known)| known == check))
+            labels.get("cause").is_none_or(|cause| tried.contains(&cause.as_str()) || sets(cause))
+                && labels.get("check").is_none_or(|check| decides(check) || unknown.contains(check.as_str()))
         };
         let mut series: BTreeMap<(String, Labels), Vec<Option<f64>>> = BTreeMap::new();
         let mut put = |name: &str, labels: Labels, steps: Range<usize>, value: f64| {
@@ -199,7 +213,7 @@ fn notation(values: &[Option<f64>]) -> String {
 pub(crate) type Firing = Labels;
 
 /// The series of an expression at a moment.
-pub(crate) type Values = (u64, &'static str, Vec<(String, f64)>);
+pub(crate) type Values = (u64, String, Vec<(String, f64)>);
 
 /// One timeline and what is to be seen of it.
 #[derive(Debug, Clone)]
@@ -216,6 +230,8 @@ pub(crate) struct Case {
     pub(crate) annotations: Vec<(u64, Firing, Labels)>,
     /// Values of other expressions at a moment.
     pub(crate) values: Vec<Values>,
+    /// Series that come from elsewhere, as promtool takes them, at every moment with this value.
+    pub(crate) federated: Vec<(String, f64)>,
 }
 
 impl Case {
@@ -228,10 +244,13 @@ impl Case {
             alone: false,
             annotations: Vec::new(),
             values: Vec::new(),
+            federated: Vec::new(),
         }
     }
 
-    fn to_json(&self, wanted: &dyn Fn(&str) -> bool) -> Value {
+    /// What is asked of series, and of alerts with their annotations, in promtool's form; the firing alerts are those of
+    /// `selector`.
+    pub(crate) fn checks(&self, selector_of_alerts: &str) -> (Vec<Value>, Vec<Value>) {
         let at = |seconds: &u64| format!("{seconds}s");
         let mut expressions: Vec<Value> = self
             .firing
@@ -245,7 +264,7 @@ impl Case {
                         json!({"labels": selector("ALERTS", &labels), "value": 1})
                     })
                     .collect();
-                json!({"expr": r#"ALERTS{alertstate="firing"}"#, "eval_time": at(moment), "exp_samples": samples})
+                json!({"expr": selector_of_alerts, "eval_time": at(moment), "exp_samples": samples})
             })
             .collect();
         expressions.extend(self.values.iter().map(|(moment, expression, samples)| {
@@ -253,7 +272,7 @@ impl Case {
                 samples.iter().map(|(labels, value)| json!({"labels": labels, "value": value})).collect();
             json!({"expr": expression, "eval_time": at(moment), "exp_samples": samples})
         }));
-        let told: Vec<_> = self
+        let told = self
             .annotations
             .iter()
             .map(|(moment, labels, annotations)| {
@@ -262,10 +281,26 @@ impl Case {
                 json!({"alertname": name, "eval_time": at(moment), "exp_alerts": [{"exp_labels": labels, "exp_annotations": annotations}]})
             })
             .collect();
+        (expressions, told)
+    }
+
+    /// The timeline as promtool takes it, with the families that `expressions` mention.
+    pub(crate) fn input_for(&self, expressions: &str) -> Vec<Value> {
+        let read: BTreeSet<&str> =
+            expressions.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect();
+        let mut input = self.timeline.input(&|name| name == "up" || read.contains(name), self.alone);
+        input.extend(self.federated.iter().map(
+            |(series, value)| json!({"series": series, "values": notation(&vec![Some(*value); self.timeline.steps])}),
+        ));
+        input
+    }
+
+    /// One test of promtool: this timeline and these checks.
+    pub(crate) fn test(&self, input: &[Value], (expressions, told): &(Vec<Value>, Vec<Value>)) -> Value {
         json!({
             "name": self.name,
             "interval": format!("{STEP}s"),
-            "input_series": self.timeline.input(wanted, self.alone),
+            "input_series": input,
             "promql_expr_test": expressions,
             "alert_rule_test": told,
         })
@@ -280,9 +315,8 @@ pub(crate) fn promtool(rule_files: &[PathBuf], cases: &[&Case]) -> Result<(), St
 /// The cases as promtool reads them, with the families that these rules read.
 pub(crate) fn tests(rule_files: &[PathBuf], cases: &[&Case]) -> Value {
     let expressions: String = rule_files.iter().map(|path| fs::read_to_string(path).expect("a rule file")).collect();
-    let read: BTreeSet<&str> =
-        expressions.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect();
-    cases.iter().map(|case| case.to_json(&|name| name == "up" || read.contains(name))).collect()
+    let test = |case: &&Case| case.test(&case.input_for(&expressions), &case.checks(r#"ALERTS{alertstate="firing"}"#));
+    cases.iter().map(test).collect()
 }
 
 /// Runs [`tests`] against rule files; the error names the cases that do not hold.

@@ -1,12 +1,15 @@
 //! What all rules together say: of every scene of the demo, and of changes that are no faults.
 
-use metrics_server_doctor::steps::Step;
+use metrics_server_doctor::{
+    catalogue,
+    steps::{Step, known_issues::issue_id},
+};
 
 use crate::{
     cases::{BEFORE, BEGIN, alert, alert_of, page, silent, well},
     rules,
     scenes::{self, Series},
-    timeline::{CLUSTER, Case, Scrape, Timeline},
+    timeline::{CLUSTER, Case, Firing, Scrape, Timeline},
 };
 
 /// A rollout of metrics-server and of an autoscaler's target, and a target at zero replicas.
@@ -88,7 +91,7 @@ pub(crate) fn of_demo() -> Vec<Case> {
             );
             case.alone = true;
             let (step, blamed) = scene.verdict.split_once('/').expect("step/cause");
-            let expected = match Step::ALL.into_iter().find(|known| known.id() == step) {
+            let mut expected = match Step::ALL.into_iter().find(|known| known.id() == step) {
                 None => vec![],
                 Some(Step::Hpa) => vec![alert(
                     &rules::alert("HPATargetsUnknown", "warning", None),
@@ -101,8 +104,27 @@ pub(crate) fn of_demo() -> Vec<Case> {
                     &[("step", step.id()), ("cause", blamed)],
                 )],
             };
+            expected.extend(known_issues(&series));
             case.firing = vec![(BEGIN + 1_770, expected)];
             case
         })
         .collect()
+}
+
+/// What is worth knowing of the symptoms: Alertmanager's rules hold it back as long as the root cause is told.
+fn known_issues(series: &Series) -> Vec<Firing> {
+    let set = |name: &str, wanted: &[(&str, &str)]| {
+        series.0.iter().any(|((known, labels), value)| {
+            known == name
+                && *value > 0.0
+                && wanted.iter().all(|(label, value)| labels.get(*label).is_some_and(|seen| seen == value))
+        })
+    };
+    let described = catalogue::all().iter().filter(|entry| {
+        let issue = issue_id(entry.cause);
+        let named = [("step", entry.step.id()), ("cause", entry.id)];
+        set("known_issue_detected", &[("issue", &issue)]) && !set("metrics_server_doctor_findings", &named)
+    });
+    let rule = rules::alert("MetricsServerKnownIssue", "info", None);
+    described.map(|entry| alert(&rule, CLUSTER, &[("cause", entry.id), ("issue", &issue_id(entry.cause))])).collect()
 }
