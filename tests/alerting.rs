@@ -1,69 +1,61 @@
 //! From fault to page: the real doctor, a real Prometheus with the shipped rules, a real Alertmanager with the shipped
-//! inhibition, and a webhook. Each fault ends in exactly the notifications that it should, and in their resolution.
+//! inhibition, and a webhook. Each fault ends in exactly the notifications that it should, and in their resolution. What
+//! Prometheus has scraped there is what the queries of the dashboards are asked of.
 //!
-//! `cargo test --test alerting [WORD…]` tries only the cases whose name has one of the words in it.
+//! `cargo test --test alerting [WORD…]` tries only the cases whose name has one of the words in it; `TESTBED_PARALLEL` says
+//! how many clusters run side by side (one more than twice the processors).
 
 #[path = "alerting/cases.rs"]
 mod cases;
+#[path = "alerting/dashboards.rs"]
+mod dashboards;
 #[path = "alerting/stack.rs"]
 mod stack;
+#[path = "alerting/told.rs"]
+mod told;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    process::ExitCode,
-    time::Instant,
-};
+use std::process::ExitCode;
 
 use stack::Stack;
+use testbed::cases::{Group, Program};
 
-type Case = (&'static str, fn(&mut Stack));
-
-/// Those that leave metrics-server's pods alone come first.
-const CASES: &[Case] = &[
-    ("Service port wrong", cases::service_port),
-    ("selector matches nothing", cases::selector),
-    ("packets dropped", cases::dropped),
-    ("a sidecar without request", cases::sidecar),
-    ("a rollout and a scale to zero", cases::changes),
-    ("kubelets answer 401", cases::kubelets_unauthorized),
-    ("auth-reader missing", cases::auth_reader),
-    ("rights of the doctor revoked", cases::rights_revoked),
-    ("doctor killed", cases::doctor_killed),
-    // The last, since what it raises stays for minutes.
-    ("inhibition", cases::inhibition),
+/// Each on a cluster of its own, the longest first; in each, those that leave metrics-server's pods alone come first.
+const GROUPS: &[Group<Stack>] = &[
+    Group {
+        name: "autoscaler",
+        start: Stack::start,
+        cases: &[(told::SIDECAR.case, cases::sidecar), (told::RIGHTS.case, cases::rights_revoked)],
+    },
+    Group {
+        name: "changes",
+        start: Stack::start,
+        cases: &[
+            ("dashboards when all is well", dashboards::when_all_is_well),
+            ("a rollout and a scale to zero", cases::changes),
+        ],
+    },
+    Group {
+        name: "pods",
+        start: Stack::start,
+        cases: &[
+            (told::KUBELETS.case, cases::kubelets_unauthorized),
+            (told::AUTH_READER.case, cases::auth_reader),
+            (told::KILLED.case, cases::doctor_killed),
+        ],
+    },
+    Group {
+        name: "service",
+        start: Stack::start,
+        cases: &[
+            (told::SERVICE_PORT.case, cases::service_port),
+            (told::SELECTOR.case, cases::selector),
+            (told::DROPPED.case, cases::dropped),
+            // The last, since what it raises stays for minutes.
+            ("inhibition", cases::inhibition),
+        ],
+    },
 ];
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    if std::env::args().any(|word| word == "--list") {
-        for (name, _) in CASES {
-            println!("{name}: test");
-        }
-        return ExitCode::SUCCESS;
-    }
-    if let Err(error) = testbed::isolation::enter() {
-        eprintln!("no test on a real control plane is possible here: {error:#}");
-        return ExitCode::FAILURE;
-    }
-    let begin = Instant::now();
-    let mut stack = match Stack::start(env!("CARGO_BIN_EXE_metrics-server-doctor").as_ref()) {
-        Ok(stack) => stack,
-        Err(error) => {
-            eprintln!("the cluster or what watches it does not start: {error:#}");
-            return ExitCode::FAILURE;
-        }
-    };
-    println!("cluster, doctor, Prometheus and Alertmanager run after {} s", begin.elapsed().as_secs());
-    for (name, case) in CASES.iter().filter(|(name, _)| wanted(name)) {
-        let begin = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| case(&mut stack)));
-        let verb = if outcome.is_ok() { "ok" } else { "FAILED" };
-        println!("test {name} ... {verb} ({:.1} s)", begin.elapsed().as_secs_f64());
-        if outcome.is_err() {
-            println!("last lines of the doctor:\n{}", stack.doctor_log_end());
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+    Program { groups: GROUPS, tries: 2, logs: concat!(env!("CARGO_TARGET_TMPDIR"), "/alerting") }.main()
 }

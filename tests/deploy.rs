@@ -24,19 +24,16 @@ mod readme;
 #[path = "deploy/sidecar.rs"]
 mod sidecar;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    process::ExitCode,
-    time::Instant,
-};
+use std::process::ExitCode;
 
 use anyhow::Result;
-use testbed::{Bed, components};
+use testbed::{
+    Bed,
+    cases::{Case, Group, Program},
+    components,
+};
 
-/// A name, and what is done and looked at.
-type Case = (&'static str, fn(&Bed));
-
-const CASES: &[Case] = &[
+const CASES: &[Case<Bed>] = &[
     ("kustomize: the base and each component are taken", kustomize::base_and_components),
     ("kustomize: what it installs serves, with the rights that it ships", kustomize::serves),
     ("a namespace that enforces restricted refuses what is not confined", kustomize::restricted_refuses),
@@ -55,42 +52,8 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    if std::env::args().any(|word| word == "--list") {
-        for (name, _) in CASES {
-            println!("{name}: test");
-        }
-        return ExitCode::SUCCESS;
-    }
-    if let Err(error) = testbed::isolation::enter() {
-        eprintln!("no test on a real control plane is possible here: {error:#}");
-        return ExitCode::FAILURE;
-    }
-    let begin = Instant::now();
-    let bed = match start() {
-        Ok(bed) => bed,
-        Err(error) => {
-            eprintln!("the cluster does not start: {error:#}");
-            return ExitCode::FAILURE;
-        }
-    };
-    println!("the cluster works after {} s", begin.elapsed().as_secs());
-    let mut failed = Vec::new();
-    for (name, case) in CASES.iter().filter(|(name, _)| wanted(name)) {
-        let begin = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| case(&bed)));
-        let verb = if outcome.is_ok() { "ok" } else { "FAILED" };
-        println!("test {name} ... {verb} ({:.1} s)", begin.elapsed().as_secs_f64());
-        if outcome.is_err() {
-            failed.push(*name);
-        }
-    }
-    if failed.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    println!("failed: {}", failed.join(", "));
-    ExitCode::FAILURE
+    let logs = concat!(env!("CARGO_TARGET_TMPDIR"), "/deploy");
+    Program { groups: &[Group { name: "deploy", start, cases: CASES }], tries: 1, logs }.main()
 }
 
 /// A cluster without metrics-server, with the definitions of Prometheus Operator and of the vertical autoscaler.

@@ -10,45 +10,51 @@ use testbed::{
     wait::wait_for,
 };
 
-use crate::stack::{Stack, name};
+use crate::{
+    dashboards,
+    stack::{Stack, name},
+    told,
+};
 
 const SERVICE: &str = "service metrics-server -n kube-system";
 const PORT: u16 = 10250;
 
-pub(crate) fn service_port(stack: &mut Stack) {
-    let told = ["MetricsServerServiceBroken critical other_reasons/service_port_mismatch"];
+pub(crate) fn service_port(stack: &Stack) {
+    let told = [told::SERVICE_PORT.told];
     stack.kubectl().patch(SERVICE, "json", r#"[{"op":"replace","path":"/spec/ports/0/port","value":8443}]"#);
     stack.expect(&told);
+    dashboards::in_a_fault(stack);
     stack.repair("other_reasons", "/spec/ports/0/port", &[]);
     stack.expect_resolved(&told);
 }
 
-pub(crate) fn selector(stack: &mut Stack) {
-    let told = ["MetricsServerServiceBroken critical other_reasons/selector_matches_nothing"];
+pub(crate) fn selector(stack: &Stack) {
+    let told = [told::SELECTOR.told];
     stack.kubectl().patch(SERVICE, "merge", r#"{"spec":{"selector":{"k8s-app":"metric-server"}}}"#);
     stack.expect(&told);
     stack.repair("other_reasons", r#""selector""#, &[]);
     stack.expect_resolved(&told);
 }
 
-pub(crate) fn dropped(stack: &mut Stack) {
-    let told = ["MetricsServerTimeout critical timeout/control_plane_path_closed"];
+pub(crate) fn dropped(stack: &Stack) {
+    let told = [told::DROPPED.told];
     let fault = Fault::begin(Path::ControlPlaneToPods, PORT, Action::Drop).expect("nftables");
     stack.expect(&told);
     drop(fault);
     stack.expect_resolved(&told);
 }
 
-pub(crate) fn sidecar(stack: &mut Stack) {
-    let told = ["HPATargetsUnknown warning hpa/missing_request shop/sidecar"];
+pub(crate) fn sidecar(stack: &Stack) {
+    let told = [told::SIDECAR.told];
     stack.kubectl().apply(SIDECAR);
     stack.expect(&told);
+    dashboards::with_a_blind_autoscaler(stack);
     stack.repair("hpa", "set resources", &[("NAMESPACE", "shop"), ("NAME", "sidecar")]);
     stack.expect_resolved(&told);
     stack.kubectl().words("delete hpa,deployment sidecar -n shop");
 }
 
-pub(crate) fn changes(stack: &mut Stack) {
+pub(crate) fn changes(stack: &Stack) {
     let kubectl = stack.kubectl();
     kubectl.words("rollout restart deployment metrics-server -n kube-system");
     kubectl.words("rollout restart deployment web -n shop");
@@ -56,19 +62,19 @@ pub(crate) fn changes(stack: &mut Stack) {
     kubectl.words("scale deployment web -n shop --replicas=0");
     stack.expect_silence();
     kubectl.words("scale deployment web -n shop --replicas=2");
-    stack.expect_silence();
+    stack.expect_calm();
 }
 
-pub(crate) fn kubelets_unauthorized(stack: &mut Stack) {
-    let told = ["MetricsServerLogsErrors critical logs/kubelet_unauthorized"];
+pub(crate) fn kubelets_unauthorized(stack: &Stack) {
+    let told = [told::KUBELETS.told];
     stack.bed.kubelet.fault(None, MetricsFault::Status(401));
     stack.expect(&told);
     stack.bed.kubelet.heal();
     stack.expect_resolved(&told);
 }
 
-pub(crate) fn auth_reader(stack: &mut Stack) {
-    let told = ["MetricsServerForbidden critical forbidden/auth_reader_missing"];
+pub(crate) fn auth_reader(stack: &Stack) {
+    let told = [told::AUTH_READER.told];
     let kubectl = stack.kubectl();
     kubectl.words("delete rolebinding metrics-server-auth-reader -n kube-system");
     // A server that runs has read the ConfigMap; the next one cannot start.
@@ -79,16 +85,16 @@ pub(crate) fn auth_reader(stack: &mut Stack) {
     stack.expect_resolved(&told);
 }
 
-pub(crate) fn rights_revoked(stack: &mut Stack) {
-    let told = ["MetricsServerDoctorBlind warning none/permission_missing"];
+pub(crate) fn rights_revoked(stack: &Stack) {
+    let told = [told::RIGHTS.told];
     stack.kubectl().words("delete clusterrolebinding metrics-server-doctor");
     stack.expect(&told);
     stack.repair("doctor", "apply -k deploy/base", &[]);
     stack.expect_resolved(&told);
 }
 
-pub(crate) fn doctor_killed(stack: &mut Stack) {
-    let told = ["MetricsServerDoctorDown warning none/unreachable"];
+pub(crate) fn doctor_killed(stack: &Stack) {
+    let told = [told::KILLED.told];
     stack.kill_doctor();
     stack.expect(&told);
     // metrics-server is as before: whoever comes back has nothing to tell.
@@ -98,7 +104,7 @@ pub(crate) fn doctor_killed(stack: &mut Stack) {
 }
 
 /// The shipped inhibition alone: alerts that the expressions hold back are raised by hand, in a cluster of their own.
-pub(crate) fn inhibition(stack: &mut Stack) {
+pub(crate) fn inhibition(stack: &Stack) {
     let alert = |name: &str, severity: &str, step: &str, cause: &str| json!({"alertname": name, "severity": severity, "step": step, "cause": cause, "cluster": "c"});
     let active = [
         alert("MetricsServerTimeout", "critical", "timeout", "control_plane_path_closed"),

@@ -1,6 +1,7 @@
 //! Everything between a fault and a page, and what is to come out of it.
 
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
@@ -13,6 +14,7 @@ use serde_json::Value;
 use testbed::{
     Bed,
     alertmanager::{Alertmanager, Webhook},
+    cases::Stage,
     components,
     doctor::Doctor,
     isolation::STATE,
@@ -36,23 +38,27 @@ pub(crate) type Told = BTreeSet<String>;
 pub(crate) struct Stack {
     pub(crate) bed: Bed,
     binary: PathBuf,
-    doctor: Option<Doctor>,
+    /// `None` while it is killed.
+    doctor: RefCell<Option<Doctor>>,
     webhook: Webhook,
     pub(crate) alertmanager: Alertmanager,
-    prometheus: Prometheus,
+    pub(crate) prometheus: Prometheus,
+}
+
+impl Stage for Stack {
+    fn last_words(&self) -> String {
+        let servers = self.bed.metrics_server_log();
+        format!("last lines of the doctor:\n{}\nlast lines of metrics-server:\n{servers}", self.doctor_log_end())
+    }
 }
 
 impl Stack {
-    pub(crate) fn start(binary: &Path) -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
+        let binary = Path::new(env!("CARGO_BIN_EXE_metrics-server-doctor"));
         let bed = Bed::start()?;
         bed.kubectl().apply(include_str!("../cluster/shop.yaml"));
         let doctor = Doctor::start(&bed, binary)?;
-        wait_for("the autoscaler to know its targets", Duration::from_mins(1), || {
-            let words =
-                "get hpa web -n shop -o jsonpath={.status.currentMetrics[0].resource.current.averageUtilization}";
-            ensure!(!bed.kubectl().try_words(words)?.is_empty(), "no utilization yet");
-            Ok(())
-        })?;
+        wait_for("the autoscaler to know its targets", Duration::from_mins(1), || knows_its_targets(&bed))?;
         let webhook = Webhook::start()?;
         let alertmanager = Alertmanager::start(&alertmanager_configuration(&webhook)?)?;
         let rules = Path::new(STATE).join("rules");
@@ -70,9 +76,16 @@ scrape_configs:
             alertmanager.address,
             doctor.address
         ))?;
-        let stack = Self { bed, binary: binary.to_owned(), doctor: Some(doctor), webhook, alertmanager, prometheus };
+        let stack = Self {
+            bed,
+            binary: binary.to_owned(),
+            doctor: RefCell::new(Some(doctor)),
+            webhook,
+            alertmanager,
+            prometheus,
+        };
         wait_for("a scraped page that says healthy", Duration::from_mins(1), || {
-            let result = stack.prometheus.query(r#"metrics_server_doctor_verdict{cause="healthy"} == 1"#)?;
+            let result = stack.prometheus.query(HEALTHY)?;
             ensure!(result.len() == 1, "{result:?}");
             Ok(())
         })
@@ -108,13 +121,14 @@ scrape_configs:
     }
 
     /// Ends the doctor without a word.
-    pub(crate) fn kill_doctor(&mut self) {
-        self.doctor = None;
+    pub(crate) fn kill_doctor(&self) {
+        self.doctor.replace(None);
     }
 
     /// Starts the doctor again.
-    pub(crate) fn start_doctor(&mut self) {
-        self.doctor = Some(Doctor::start(&self.bed, &self.binary).unwrap_or_else(|error| panic!("{error:#}")));
+    pub(crate) fn start_doctor(&self) {
+        let doctor = Doctor::start(&self.bed, &self.binary).unwrap_or_else(|error| panic!("{error:#}"));
+        self.doctor.replace(Some(doctor));
     }
 
     fn told(&self, status: &str) -> Told {
@@ -172,21 +186,46 @@ scrape_configs:
         }
     }
 
+    /// The autoscaler gets its values again, nothing is about to fire then, and nobody was told of anything.
+    pub(crate) fn expect_calm(&self) {
+        let longest = wait_of(900) + SLACK;
+        wait_for("the autoscaler to know its targets, and no alert to be pending", longest, || {
+            knows_its_targets(&self.bed)?;
+            let left = self.prometheus.query("ALERTS")?;
+            let healthy = self.prometheus.query(HEALTHY)?;
+            ensure!(left.is_empty() && healthy.len() == 1, "{left:?} {healthy:?}");
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", self.state()));
+        let told = self.webhook.alerts();
+        assert!(told.is_empty(), "told of {:?}\n{}", told.iter().map(name).collect::<Vec<_>>(), self.state());
+    }
+
     /// What Prometheus and the doctor say, for messages.
     fn state(&self) -> String {
         let alerts = self.prometheus.query("ALERTS").map(|alerts| {
             let one = |alert: &Value| format!("{} {}", alert["metric"]["alertstate"], label_name(&alert["metric"]));
             alerts.iter().map(one).collect::<Vec<_>>().join("\n  ")
         });
-        let page = self.doctor.as_ref().map_or_else(|| "no doctor runs".to_owned(), |doctor| doctor.page().summary());
+        let page =
+            self.doctor.borrow().as_ref().map_or_else(|| "no doctor runs".to_owned(), |doctor| doctor.page().summary());
         format!("alerts:\n  {}\nthe page:\n{page}", alerts.unwrap_or_else(|error| error.to_string()))
     }
 
-    pub(crate) fn doctor_log_end(&self) -> String {
-        let log = self.doctor.as_ref().map(Doctor::log).unwrap_or_default();
+    fn doctor_log_end(&self) -> String {
+        let log = self.doctor.borrow().as_ref().map(Doctor::log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
+}
+
+/// The verdict of a healthy cluster.
+const HEALTHY: &str = r#"metrics_server_doctor_verdict{cause="healthy"} == 1"#;
+
+fn knows_its_targets(bed: &Bed) -> Result<()> {
+    let words = "get hpa web -n shop -o jsonpath={.status.currentMetrics[0].resource.current.averageUtilization}";
+    ensure!(!bed.kubectl().try_words(words)?.is_empty(), "no utilization yet");
+    Ok(())
 }
 
 fn wait_of(seconds: u64) -> Duration {

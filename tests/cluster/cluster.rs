@@ -22,6 +22,7 @@ use testbed::{
     firewall,
     kubectl::Kubectl,
     page::Page,
+    side_by_side::told,
     wait::wait_for,
 };
 
@@ -295,10 +296,4 @@ impl Cluster {
 /// The row of the catalogue that `step/cause` names.
 fn entry(name: &str) -> Option<&'static Entry> {
     catalogue::all().iter().find(|entry| format!("{}/{}", entry.step, entry.id) == name)
-}
-
-/// What a panic says.
-pub(crate) fn told(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }

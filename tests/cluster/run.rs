@@ -1,25 +1,21 @@
 //! Runs the beds side by side: one process a cluster, whose output is this process's to print.
 
 use std::{
-    collections::VecDeque,
-    env,
-    fs::{self, File},
-    io::{BufRead, BufReader, Read, Write},
+    fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
-    sync::{Mutex, PoisonError},
-    thread,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::Timestamp;
+use testbed::side_by_side::{each, end_with_the_caller, parallel, run_again, told};
 
 use crate::{
     audit,
     beds::{BEDS, Bed},
-    cluster::{Cluster, told},
+    cluster::Cluster,
     matrix::{Kind, Row},
 };
 
@@ -46,13 +42,10 @@ struct Tried {
 /// Tries every row, or those with one of the words in their name or their bed's.
 pub(crate) fn all(words: &[&str]) -> ExitCode {
     let begin = Instant::now();
-    // Clusters wait more than they work.
-    let usual = 2 * thread::available_parallelism().map_or(1, usize::from) + 1;
-    let parallel = env::var("TESTBED_PARALLEL").ok().and_then(|number| number.parse().ok()).unwrap_or(usual);
     let wanted = |bed: &Bed, row: &Row| {
         words.is_empty() || words.iter().any(|word| row.name.contains(word) || bed.name == *word)
     };
-    let jobs: VecDeque<(&Bed, Vec<usize>)> = BEDS
+    let jobs: Vec<(&Bed, Vec<usize>)> = BEDS
         .iter()
         .map(|bed| {
             (bed, bed.rows().enumerate().filter(|(_, row)| wanted(bed, row)).map(|(number, _)| number).collect())
@@ -60,24 +53,12 @@ pub(crate) fn all(words: &[&str]) -> ExitCode {
         .filter(|(_, rows): &(&Bed, Vec<usize>)| !rows.is_empty())
         .collect();
     let count: usize = jobs.iter().map(|(_, rows)| rows.len()).sum();
-    println!("{count} rows on {} clusters, {parallel} side by side", jobs.len());
-    let jobs = Mutex::new(jobs);
-    let tried = Mutex::new((Vec::new(), Duration::ZERO));
-    thread::scope(|scope| {
-        for _ in 0..parallel {
-            scope.spawn(|| {
-                loop {
-                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                    let Some((bed, rows)) = job else { return };
-                    let (outcomes, slowest) = run_bed(bed, rows);
-                    let mut tried = tried.lock().unwrap_or_else(PoisonError::into_inner);
-                    tried.0.extend(outcomes);
-                    tried.1 = tried.1.max(slowest);
-                }
-            });
-        }
-    });
-    let (mut tried, slowest) = tried.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("{count} rows on {} clusters, {} side by side", jobs.len(), parallel());
+    let (mut tried, mut slowest) = (Vec::new(), Duration::ZERO);
+    for (outcomes, slowest_of_bed) in each(jobs, parallel(), |(bed, rows)| run_bed(bed, rows)) {
+        tried.extend(outcomes);
+        slowest = slowest.max(slowest_of_bed);
+    }
     tried.sort_by_key(|one| BEDS.iter().position(|bed| bed.name == one.bed));
     print_table(&tried);
     println!("slowest page: {:.1} s after the API server showed it", slowest.as_secs_f64());
@@ -156,64 +137,32 @@ fn try_again(bed: &'static Bed, all: &mut [Tried], slowest: &mut Duration) {
 
 fn run_process(bed: &'static Bed, rows: &[usize], all: &mut Vec<Tried>, slowest: &mut Duration) -> Result<()> {
     let logs = folder().join(bed.name.replace(' ', "-"));
-    fs::create_dir_all(&logs)?;
-    let output = logs.join("output.log");
     let numbers: Vec<String> = rows.iter().map(usize::to_string).collect();
-    let mut child = Command::new(env::current_exe()?)
-        .args(["--bed", bed.name, "--rows", &numbers.join(",")])
-        // It ends when this end is closed, so that nothing outlives this process however it ends.
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(File::options().create(true).append(true).open(&output)?)
-        .spawn()?;
-    let id = child.id();
-    let lines = BufReader::new(child.stdout.take().context("no output")?);
-    let alive = Mutex::new(Instant::now());
-    let over = Mutex::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !*over.lock().unwrap_or_else(PoisonError::into_inner) {
-                thread::sleep(Duration::from_secs(1));
-                if alive.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > ROW_LIMIT {
-                    let _ = testbed::isolation::end(id);
-                    return;
-                }
+    let arguments = ["--bed", bed.name, "--rows", &numbers.join(",")];
+    let ended = run_again(&arguments, &logs.join("output.log"), ROW_LIMIT, |line| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        match fields.as_slice() {
+            ["healthy", seconds] => println!("{}: the cluster is healthy after {seconds} s", bed.name),
+            ["slowest", milliseconds] => {
+                let measured = Duration::from_millis(milliseconds.parse().unwrap_or_default());
+                *slowest = (*slowest).max(measured);
             }
-        });
-        for line in lines.lines().map_while(Result::ok) {
-            *alive.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            let fields: Vec<&str> = line.split('\t').collect();
-            match fields.as_slice() {
-                ["healthy", seconds] => println!("{}: the cluster is healthy after {seconds} s", bed.name),
-                ["slowest", milliseconds] => {
-                    let measured = Duration::from_millis(milliseconds.parse().unwrap_or_default());
-                    *slowest = (*slowest).max(measured);
-                }
-                ["row", number, milliseconds, outcome] => {
-                    let Some(row) = number.parse().ok().and_then(|number| bed.rows().nth(number)) else { continue };
-                    let seconds = Duration::from_millis(milliseconds.parse().unwrap_or_default()).as_secs_f64();
-                    println!("{}: {} ... {outcome} ({seconds:.1} s)", bed.name, row.name);
-                    let error = (*outcome != "ok").then(|| {
-                        fs::read_to_string(logs.join(row.name.replace(' ', "-")).join("error.txt")).unwrap_or_default()
-                    });
-                    all.push(Tried { bed: bed.name, row: row.name, seconds, error, again: false });
-                }
-                _ => println!("{}: {line}", bed.name),
+            ["row", number, milliseconds, outcome] => {
+                let Some(row) = number.parse().ok().and_then(|number| bed.rows().nth(number)) else { return };
+                let seconds = Duration::from_millis(milliseconds.parse().unwrap_or_default()).as_secs_f64();
+                println!("{}: {} ... {outcome} ({seconds:.1} s)", bed.name, row.name);
+                let error = (*outcome != "ok").then(|| {
+                    fs::read_to_string(logs.join(row.name.replace(' ', "-")).join("error.txt")).unwrap_or_default()
+                });
+                all.push(Tried { bed: bed.name, row: row.name, seconds, error, again: false });
             }
-            // Progress is for whoever looks on.
-            let _ = std::io::stdout().flush();
+            _ => println!("{}: {line}", bed.name),
         }
-        *over.lock().unwrap_or_else(PoisonError::into_inner) = true;
     });
-    let status = child.wait()?;
-    if !status.success() {
-        let text = fs::read_to_string(&output).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        let end = lines[lines.len().saturating_sub(12)..].join("\n");
-        println!("{}: the cluster ended with {status}; the end of {}:\n{end}", bed.name, output.display());
-        anyhow::bail!("the cluster ended with {status}:\n{end}");
+    if let Err(error) = &ended {
+        println!("{}: {error:#}", bed.name);
     }
-    Ok(())
+    ended
 }
 
 /// The process of one bed: enters its namespaces, starts the cluster and tries the rows.
@@ -226,11 +175,7 @@ pub(crate) fn inside(name: &str, numbers: &str) -> ExitCode {
         eprintln!("no test on a real control plane is possible here: {error:#}");
         return ExitCode::FAILURE;
     }
-    thread::spawn(|| {
-        // Whoever started this process has ended.
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(1);
-    });
+    end_with_the_caller();
     let begin = Instant::now();
     let cluster = match Cluster::start(&bed.plan(), env!("CARGO_BIN_EXE_metrics-server-doctor").as_ref()) {
         Ok(cluster) => cluster,

@@ -5,6 +5,7 @@
 
 pub mod alertmanager;
 pub mod audit;
+pub mod cases;
 pub mod certificates;
 pub mod components;
 mod control_plane;
@@ -25,6 +26,7 @@ pub mod pods;
 mod probe;
 pub mod prometheus;
 mod proxy;
+pub mod side_by_side;
 pub mod wait;
 
 use std::{

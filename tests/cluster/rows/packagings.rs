@@ -7,11 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use testbed::wait::wait_for;
+use testbed::{side_by_side::told, wait::wait_for};
 
 use super::{containers::restart, network};
 use crate::{
-    cluster::{Cluster, told},
+    cluster::Cluster,
     matrix::{Expected, Fault, HEALTHY, Kind, METRICS_API, Row, Shown},
 };
 
