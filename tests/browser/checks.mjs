@@ -114,7 +114,7 @@ class View {
   }
 }
 
-export async function check({ browser, address, clusters, pictures, began }) {
+export async function check({ browser, address, clusters, pictures, aside, began }) {
   const context = await browser.newContext({ viewport: { width: WIDTH, height: 900 }, timezoneId: 'UTC', locale: 'en-US' });
 
   // Two cores that others share may take their time.
@@ -159,6 +159,7 @@ export async function check({ browser, address, clusters, pictures, began }) {
   view.words('What to do', 'Nothing.');
   hold('healthy: no step fails', view.panel(strip).states.every(({ colour }) => colour !== FAIL));
   hold('the strip has ten steps', view.panel(strip).states.length === 10);
+  view.empty('Firing alerts', 'No alert of the shipped rules fires, or they are not loaded');
   view.sound(['Findings', 'It may be', 'Firing alerts']);
   await stripLeads(view, open, 'eu-central');
   await picture(view, 'overview-healthy.png', 1100);
@@ -174,8 +175,9 @@ export async function check({ browser, address, clusters, pictures, began }) {
   hold('the history has both verdicts', ['none/healthy', 'connection_refused/target_port_mismatch'].every((name) => view.panel('Verdicts over time').bands.some((band) => band.name === name)));
   hold('runbook of the cause', view.panel('What to do').anchors.includes('https://example.org/runbooks/connection_refused.md#target_port_mismatch'), view.panel('What to do').anchors.join(' '));
   hold('one step names the cause and its symptoms fail too', view.panel(strip).states.filter(({ colour }) => colour === FAIL).length >= 2);
-  view.sound(['It may be', 'Firing alerts']);
-  await picture(view, 'overview-fault.png', 1100);
+  firing(view, 'MetricsServerConnectionRefused', 'critical', 'connection_refused', 'target_port_mismatch', 'connection_refused.md#target_port_mismatch');
+  view.sound(['It may be']);
+  await picture(view, 'overview-fault.png');
   await view.page.close();
 
   view = await open(detail, 'eu-west');
@@ -191,7 +193,9 @@ export async function check({ browser, address, clusters, pictures, began }) {
 
   view = await open(overview, 'staging');
   view.stat('Verdict', 'not_installed', FAIL);
-  view.sound(['Findings', 'It may be', 'Firing alerts']);
+  firing(view, 'MetricsServerInstallationBroken', 'critical', 'installed', 'not_installed', 'installed.md#not_installed');
+  view.sound(['It may be']);
+  await picture(view, 'overview-not-installed.png', 1100);
   await view.page.close();
 
   view = await open(hpa, 'ap-south');
@@ -205,17 +209,20 @@ export async function check({ browser, address, clusters, pictures, began }) {
 
   view = await open(overview, 'ap-south');
   view.stat('Verdict', 'missing_request', FAIL);
+  firing(view, 'HPATargetsUnknown', 'warning', 'hpa', 'missing_request', 'hpa.md#missing_request');
+  await picture(view, 'overview-missing-request.png', 1100);
   await view.page.close();
 
   view = await open(hpa, 'eu-central');
   view.stat('Blind through a fault', '0', PASS);
   view.empty('Which, why, since when', 'No autoscaler is seen to be blind');
+  await picture(view, 'autoscalers-healthy.png');
   await view.page.close();
 
   view = await open(detail, 'eu-central');
   view.stat('APIService', 'Available', PASS);
   view.stat('Hops of the chain', 'fits', PASS);
-  view.sound(['Class of the error', 'Containers that wait', 'Containers that ended before', 'Lines that tell of a cause', 'Last seen', 'Which', 'Why', 'Looks that the API server refuses', 'Entries of aws-auth', 'Malformed entries', "The doctor's own dials", 'Time that the dials take', 'Requests to kubelets', "The doctor's own certificate", 'Watches', 'Objects held', 'Requests to the API server']);
+  view.sound(['Class of the error', 'Containers that wait', 'Containers that ended before', 'Lines that tell of a cause', 'Last seen', 'Nodes that are not scraped', 'Which', 'Why', 'Looks that the API server refuses', 'Entries of aws-auth', 'Malformed entries', "The doctor's own dials", 'Time that the dials take', 'Requests to kubelets', "The doctor's own certificate", 'Watches', 'Objects held', 'Requests to the API server']);
   hold('healthy: nothing on the detail dashboard fails', view.panels.every(({ states, cells }) => [...states, ...cells].every(({ colour }) => colour !== FAIL)));
   await picture(view, 'detail-healthy.png', 1560);
   await view.page.close();
@@ -225,6 +232,7 @@ export async function check({ browser, address, clusters, pictures, began }) {
   view.stat('Verdict', 'Could not tell', UNKNOWN);
   hold('could not look: no step passes', view.panel(strip).states.every(({ colour }) => colour !== PASS), JSON.stringify(view.panel(strip).states));
   view.stat(strip, 'Could not look', UNKNOWN);
+  firing(view, 'MetricsServerDoctorUndetermined', 'warning', 'none', 'undetermined', 'doctor.md#undetermined');
   hold('could not look: autoscalers are not counted as well', view.panel('Blind autoscalers').empty === 'No autoscaler seen');
   await picture(view, 'overview-could-not-look.png', 1100);
   await view.page.close();
@@ -238,6 +246,7 @@ export async function check({ browser, address, clusters, pictures, began }) {
     }
     if (dashboard === overview) {
       view.empty('Verdict', 'No data: the doctor is not seen');
+      firing(view, 'MetricsServerDoctorDown', 'warning', 'none', 'unreachable', 'doctor.md#down');
       hold('no data: ten grey steps', view.panel(strip).states.length === 10 && view.panel(strip).states.every(({ text, colour }) => text === 'No data' && colour === NO_DATA), JSON.stringify(view.panel(strip).states));
       await picture(view, 'overview-no-data.png', 1100);
     }
@@ -260,7 +269,17 @@ export async function check({ browser, address, clusters, pictures, began }) {
   await picture(view, 'fleet.png');
   await view.page.close();
 
-  await statusPage(context, clusters, pictures);
+  await statusPage(context, clusters, aside);
+}
+
+/** The panel of firing alerts has this row, and its links lead to the rule and to the runbook. */
+function firing(view, alert, severity, step, cause, runbook) {
+  const { cells, anchors, empty } = view.panel('Firing alerts');
+  const at = cells.findIndex(({ text }) => text === alert);
+  const row = cells.slice(at, at + 5).map(({ text }) => text);
+  hold(`${view.name}: ${alert} fires`, at >= 0 && row.join() === [alert, severity, step, cause, runbook].join(), JSON.stringify({ cells: cells.map(({ text }) => text), empty }));
+  hold(`${view.name}: ${alert} links to its runbook`, anchors.includes(`https://example.org/runbooks/${runbook}`), anchors.join(' '));
+  hold(`${view.name}: ${alert} links to its rule`, anchors.includes(`/alerting/list?search=${alert}`), anchors.join(' '));
 }
 
 /** Each cell of the strip opens the panel with the checks of its step. */

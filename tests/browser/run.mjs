@@ -1,7 +1,7 @@
 // `make test-browser`: the shipped dashboards and the status page in a real browser, on what a real Prometheus scraped from
 // real doctors. `--pictures FOLDER` also keeps the pictures that the README shows.
 import { spawn } from 'node:child_process';
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -93,10 +93,21 @@ async function clusters() {
   return all;
 }
 
+/** The shipped rules, which fire at once here. */
+function rules() {
+  const folder = path.join(state, 'rules');
+  mkdirSync(folder);
+  for (const file of readdirSync(path.join(root, 'alerts')).filter((name) => name.endsWith('.yaml'))) {
+    const text = readFileSync(path.join(root, 'alerts', file), 'utf8');
+    writeFileSync(path.join(folder, file), text.replace(/^( +for): \w+$/gm, '$1: 1s'));
+  }
+  return folder;
+}
+
 async function prometheus(all) {
   const targets = Object.values(all).map(({ name, port }) => `      - {targets: ['127.0.0.1:${port}'], labels: {cluster: ${name}}}\n`).join('');
   writeFileSync(path.join(state, 'prometheus.yml'),
-    `global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n  - job_name: metrics-server-doctor\n    static_configs:\n${targets}`);
+    `global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}\nrule_files: ['${rules()}/*.yaml']\nscrape_configs:\n  - job_name: metrics-server-doctor\n    static_configs:\n${targets}`);
   const port = await freePort();
   const program = process.env.PROMETHEUS ?? path.join(root, '.components/prometheus-3.16.0/prometheus');
   run(program, [`--config.file=${state}/prometheus.yml`, `--storage.tsdb.path=${state}/data`, `--web.listen-address=127.0.0.1:${port}`], 'prometheus.log');
@@ -139,7 +150,10 @@ async function main() {
   const began = Date.now();
   const picturesAt = process.argv.indexOf('--pictures');
   const pictures = picturesAt > 0 ? path.resolve(process.argv[picturesAt + 1]) : path.join(state, 'pictures');
+  // What the README does not show.
+  const aside = path.join(state, 'aside');
   mkdirSync(pictures, { recursive: true });
+  mkdirSync(aside);
   const all = await clusters();
   const { port, ask } = await prometheus(all);
   const scraped = Date.now();
@@ -152,11 +166,16 @@ async function main() {
     }
   }
   await until('the faults to be scraped', 30, async () => (await ask('metrics_server_doctor_verdict{cause="healthy"} == 1')).length === 1);
+  const alert = { 'ap-south': 'HPATargetsUnknown', 'eu-west': 'MetricsServerConnectionRefused', staging: 'MetricsServerInstallationBroken', 'us-east': 'MetricsServerDoctorUndetermined', 'us-west': 'MetricsServerDoctorDown' };
+  await until('the alerts of the faults', 60, async () => {
+    const firing = (await ask('ALERTS{alertstate="firing"}')).map(({ metric }) => `${metric.cluster} ${metric.alertname}`);
+    return Object.entries(alert).every(([cluster, name]) => firing.includes(`${cluster} ${name}`));
+  });
   await sleep(25);
   const server = await site(port);
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
   try {
-    await check({ browser, address: `http://127.0.0.1:${server.address().port}`, clusters: all, pictures, began: scraped });
+    await check({ browser, address: `http://127.0.0.1:${server.address().port}`, clusters: all, pictures, aside, began: scraped });
   } finally {
     await browser.close();
     server.close();

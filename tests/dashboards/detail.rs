@@ -120,13 +120,13 @@ fn installed() -> Vec<Panel> {
             .without_data("Nothing seen"),
         Panel::stat(
             "metrics-servers",
-            "Over the whole cluster, by image. One is right; a second one beside it fights for the same API.",
+            "By image. One is right; a second one beside it fights for the same API. No number where one was seen and the rest of the cluster was not looked at.",
             (7, 4),
         )
         .now("workloads", format!("max(deployment_metrics_servers{{{SELECTOR}}})"))
         .unit("short")
         .thresholds(FAIL, &[(1.0, PASS), (2.0, FAIL)])
-        .without_data(NOT_READ),
+        .without_data("No second one seen"),
         Panel::table("The workload behind it", "Version by the tag of its image, and how it was packaged.", (14, 4))
             .rows(of("max", "namespace, deployment, version, packaging", "deployment_info"))
             .rows(of("min", "namespace, deployment", "deployment_version_supported"))
@@ -188,7 +188,8 @@ fn retrieve() -> Vec<Panel> {
         )
         .over_time("newest", format!(r#"max(metrics_api_sample_age_seconds{{{SELECTOR}, sample="newest"}})"#))
         .over_time("oldest", format!(r#"max(metrics_api_sample_age_seconds{{{SELECTOR}, sample="oldest"}})"#))
-        .over_time("{{window}} window", of("max", "window", "metrics_api_sample_window_seconds")),
+        .over_time("shortest window", format!(r#"max(metrics_api_sample_window_seconds{{{SELECTOR}, window="shortest"}})"#))
+        .over_time("longest window", format!(r#"max(metrics_api_sample_window_seconds{{{SELECTOR}, window="longest"}})"#)),
     ]
 }
 

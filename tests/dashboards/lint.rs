@@ -21,7 +21,7 @@ use super::{all, detail, model::COLUMNS, overview};
 
 /// What is Prometheus' own and not the doctor's.
 const FOREIGN: [(&str, &[&str]); 2] =
-    [("up", &[]), ("ALERTS", &["alertname", "alertstate", "severity", "step", "cause"])];
+    [("up", &[]), ("ALERTS", &["alertname", "alertstate", "cluster", "severity", "step", "cause", "issue"])];
 /// Labels that Prometheus adds to every series.
 const TARGET_LABELS: [&str; 3] = ["cluster", "job", "instance"];
 /// Labels that queries make themselves.
@@ -399,4 +399,18 @@ fn the_strip_and_the_rows_follow_the_guide() {
             .expect("a panel");
         assert!(text(panel, "title").starts_with(&wanted[index]), "{step} opens {}", text(panel, "title"));
     }
+}
+
+#[test]
+fn firing_alerts_about_the_doctor_link_to_the_anchors_of_their_rules() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/doctor.yaml");
+    let rules: Value =
+        serde_saphyr::from_str(&std::fs::read_to_string(path).expect("the rules")).expect("the form of rules");
+    let rules = list(&rules["groups"][0], "rules").iter();
+    let of_rules: BTreeSet<(String, String)> = rules
+        .map(|rule| (text(rule, "alert").to_owned(), text(&rule["annotations"], "runbook_url").to_owned()))
+        .collect();
+    let of_panel = overview::OF_THE_DOCTOR
+        .map(|(alert, anchor)| (alert.to_owned(), format!("{}/doctor.md#{anchor}", super::RUNBOOK_ADDRESS)));
+    assert_eq!(of_rules, BTreeSet::from(of_panel));
 }

@@ -220,7 +220,7 @@ fn findings() -> Panel {
     Panel::table(
         "Findings",
         "What is wrong in itself, with the number of objects and who loses metrics by it; what the verdict explains is left out.",
-        (11, 8),
+        (14, 8),
     )
     .rows(found.clone())
     .rows(format!("max by (cluster, step, cause) (metrics_server_doctor_outage{{{SELECTOR}}}) and on (cluster, step, cause) ({found})"))
@@ -244,7 +244,7 @@ fn findings() -> Panel {
 }
 
 fn candidates() -> Panel {
-    Panel::table("It may be", "While the verdict is undetermined: every cause that fits the evidence.", (5, 8))
+    Panel::table("It may be", "While the verdict is undetermined: every cause that fits the evidence.", (10, 8))
         .rows(format!("max by (step, cause) (metrics_server_doctor_candidate{{{SELECTOR}}} == 1)"))
         .columns(&[("step", "Step"), ("cause", "Cause")])
         .field("Cause", runbook_of_row())
@@ -252,19 +252,51 @@ fn candidates() -> Panel {
         .without_data("No candidate: the verdict is clear, or the doctor is not seen")
 }
 
+/// Alerts about the doctor itself, with the anchors of their runbook.
+pub(crate) const OF_THE_DOCTOR: [(&str, &str); 4] = [
+    ("MetricsServerDoctorDown", "down"),
+    ("MetricsServerDoctorBlind", "blind"),
+    ("MetricsServerDoctorUndetermined", "undetermined"),
+    ("MetricsServerDoctorStale", "stale"),
+];
+
+/// Firing alerts with a column `runbook`: page and anchor, as in the annotation `runbook_url` of the rules, which Prometheus
+/// does not keep in `ALERTS`.
+fn firing() -> String {
+    let firing = r#"max by (cluster, alertname, severity, step, cause, issue) (ALERTS{alertstate="firing", alertname=~"MetricsServer.*|HPATargetsUnknown", cluster=~"$cluster"})"#;
+    let of_cause = format!(r#"label_join({firing}, "runbook", ".md#", "step", "cause")"#);
+    let steps = Step::ALL.map(Step::id).join("|");
+    let of_issue = format!(r#"label_replace({of_cause}, "runbook", "$1.md#$2", "issue", "({steps})_(.+)")"#);
+    OF_THE_DOCTOR.iter().fold(of_issue, |all, (alert, anchor)| {
+        format!(r#"label_replace({all}, "runbook", "doctor.md#{anchor}", "alertname", "{alert}")"#)
+    })
+}
+
 fn alerts() -> Panel {
     Panel::table(
         "Firing alerts",
         "Alerts of the shipped rules that fire now. Nothing here can also mean that the rules are not loaded.",
-        (8, 8),
+        (24, 7),
     )
-    .rows(r#"max by (alertname, severity, step, cause) (ALERTS{alertstate="firing", alertname=~"MetricsServer.*|HPATargetsUnknown", cluster=~"$cluster"})"#)
-    .columns(&[("alertname", "Alert"), ("severity", "Severity"), ("cause", "Cause"), ("step", "Step")])
-    .field("Cause", runbook_of_row())
+    .rows(firing())
+    .columns(&[
+        ("cluster", "Cluster"),
+        ("alertname", "Alert"),
+        ("severity", "Severity"),
+        ("step", "Step"),
+        ("cause", "Cause"),
+        ("runbook", "Runbook"),
+    ])
+    .field("Cluster", width(140))
+    .field("Severity", width(110))
+    .field("Step", width(180))
     .field("Alert", json!([
-        {"id": "custom.width", "value": 230},
+        {"id": "custom.width", "value": 330},
         {"id": "links", "value": [{"title": "Alert rules", "url": "/alerting/list?search=${__data.fields.Alert}", "targetBlank": true}]},
     ]))
+    .field("Runbook", json!([{"id": "links", "value": [{
+        "title": "Runbook", "url": format!("{RUNBOOKS}/${{__data.fields.Runbook}}"), "targetBlank": true,
+    }]}]))
     .unit("string")
     .without_data("No alert of the shipped rules fires, or they are not loaded")
     .link("Alert rules", "/alerting/list?search=MetricsServer")
