@@ -105,3 +105,31 @@ pub fn told(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn every_job_is_done_once_and_no_more_than_that_many_at_a_time() {
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let mut results = each((0..20).collect(), 3, |job: usize| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(5));
+            now.fetch_sub(1, Ordering::SeqCst);
+            job * 2
+        });
+        results.sort_unstable();
+        assert_eq!(results, (0..20).map(|job| job * 2).collect::<Vec<_>>());
+        assert!((2..=3).contains(&most.into_inner()));
+    }
+
+    #[test]
+    fn a_panic_is_told_in_its_own_words() {
+        let words = |panic: Box<dyn Any + Send>| told(&*panic);
+        assert_eq!(words(Box::new("as it is")), "as it is");
+        assert_eq!(words(Box::new(format!("made of {}", "parts"))), "made of parts");
+    }
+}
