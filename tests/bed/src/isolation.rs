@@ -48,7 +48,9 @@ fn set_up() -> Result<()> {
     name_server()?;
     for command in [
         "link set lo up",
-        "link add bed type bridge",
+        // With an address of its own, since a bridge without one takes that of a port and changes it as pods come and go;
+        // the others would go on sending to the old one for half a minute.
+        "link add bed address 02:00:00:00:00:01 type bridge",
         "address add 198.18.0.1/16 dev bed",
         "address add 198.18.0.2/16 dev bed",
         "link set bed up",
