@@ -164,10 +164,6 @@ pub(crate) struct StandIn {
 /// Causes without a row. Each has a case in `tests/cases`.
 pub(crate) const STAND_INS: &[StandIn] = &[
     StandIn {
-        cause: "installed/api_owned_by_another",
-        reason: "prometheus-adapter and others that can own the API exist neither as Go modules nor elsewhere within reach",
-    },
-    StandIn {
         cause: "installed/unsupported_version",
         reason: "metrics-server 0.3 exists neither as Go module nor elsewhere within reach, and only it fails that way",
     },

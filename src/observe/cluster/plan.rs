@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::kinds::WatchKind;
 use crate::{
     chain::Chain,
+    metrics_server::Owner,
     snapshot::{ApiService, Named, NotSeen, Observed, Scope, Snapshot, api_service::ServiceReference},
 };
 
@@ -105,7 +106,8 @@ impl Default for Features {
 }
 
 /// What to watch. Starts with what is always needed and follows the chain `APIService` -> Service -> pods as it becomes
-/// known; where the chain is broken, workloads and Services of the whole cluster are looked at until it is whole again.
+/// known; where the chain is broken, or leads to another server that fails, workloads and Services of the whole cluster are
+/// looked at until it is whole again.
 ///
 /// With metrics-server in kube-system and every feature on these are 14 watches: three of the whole cluster
 /// (`APIServices`, autoscalers, nodes), six in kube-system (Services, `EndpointSlices`, Deployments, `ServiceAccounts`,
@@ -217,7 +219,10 @@ fn is_broken(snapshot: &Snapshot, chain: &Chain<'_>, references: &[&ServiceRefer
     let nothing_selected = matches!(chain.service, Observed::Present(_))
         && chain.selected_pods.is_certainly_empty()
         && !chain.workload_is_selected;
-    service_absent || nothing_selected
+    // An adapter may have taken the API from a metrics-server that runs unused elsewhere.
+    let another_fails =
+        chain.unavailable().is_some() && chain.owner().is_some_and(|owner| owner != Owner::MetricsServer);
+    service_absent || nothing_selected || another_fails
 }
 
 #[cfg(test)]
@@ -278,6 +283,30 @@ mod tests {
             }
             let pods = WatchRequest::within(WatchKind::Pod, "kube-system").labelled(&labels("metrics-server"));
             assert!(requests.contains(&pods), "{case}: the workload's own pods are watched");
+        }
+    }
+
+    #[test]
+    fn metrics_server_is_looked_for_everywhere_while_another_owner_of_the_api_fails() {
+        for (status, expected) in [("False", true), ("True", false)] {
+            let mut snapshot = healthy();
+            snapshot.api_services = Collection::complete([object(json!({
+                "metadata": {"name": "v1beta1.metrics.k8s.io"},
+                "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "service": {"namespace": "monitoring", "name": "prometheus-adapter"}},
+                "status": {"conditions": [{"type": "Available", "status": status, "reason": "MissingEndpoints"}]}
+            }))]);
+            snapshot.services = Collection::complete([object::<Service>(json!({
+                "metadata": {"name": "prometheus-adapter", "namespace": "monitoring"},
+                "spec": {"selector": {"app": "prometheus-adapter"}, "ports": [{"port": 443}]}
+            }))]);
+            snapshot.workloads = Collection::complete([object(json!({
+                "metadata": {"name": "prometheus-adapter", "namespace": "monitoring"},
+                "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "prometheus-adapter"}}, "template": {
+                    "metadata": {"labels": {"app": "prometheus-adapter"}},
+                    "spec": {"containers": [{"name": "adapter", "image": "registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0"}]}}}
+            }))]);
+            let requests = everything(&snapshot);
+            assert_eq!(requests.contains(&WatchRequest::everywhere(WatchKind::Deployment)), expected, "{status}");
         }
     }
 

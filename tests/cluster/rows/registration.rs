@@ -204,6 +204,31 @@ pub(crate) const ROWS: &[Row] = &[
         ),
     },
     Row {
+        name: "prometheus-adapter took the API over",
+        injection: "the APIService names the Service of a prometheus-adapter in another namespace, whose pod is not Ready; metrics-server runs on unused",
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    cluster.kubectl().apply(ADAPTER);
+                    let patch = r#"{"spec":{"service":{"name":"prometheus-adapter","namespace":"shop"}}}"#;
+                    cluster.kubectl().patch(&format!("apiservice {METRICS_API}"), "merge", patch);
+                },
+                Shown::Reason("MissingEndpoints"),
+                Expected {
+                    verdict: "installed/api_owned_by_another",
+                    endpoints: None,
+                    checks: &[("installed/owner", "fail"), ("apiservice/available", "fail")],
+                    ..DOWN
+                },
+                |cluster| {
+                    cluster.apply_manifest();
+                    cluster.kubectl().words("delete deployment,service prometheus-adapter -n shop");
+                },
+            )
+            .looked_for(),
+        ),
+    },
+    Row {
         name: "not installed",
         injection: "APIService, Service and Deployment deleted",
         kind: Kind::Fault(
@@ -227,6 +252,24 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row { name: "a healthy cluster", injection: "nothing is done", kind: Kind::Quiet(|_| ()) },
 ];
+
+const ADAPTER: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: prometheus-adapter, namespace: shop}
+spec: {selector: {app: prometheus-adapter}, ports: [{name: https, port: 443, targetPort: 6443}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: prometheus-adapter, namespace: shop, labels: {testbed: fault}}
+spec:
+  selector: {matchLabels: {app: prometheus-adapter}}
+  template:
+    metadata: {labels: {app: prometheus-adapter}, annotations: {testbed/ready: 'false'}}
+    spec:
+      containers:
+        - {name: prometheus-adapter, image: 'registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0', args: [--secure-port=6443]}
+";
 
 fn service(cluster: &Cluster, field: &str, value: &str) {
     let patch = format!(r#"[{{"op":"replace","path":"{field}","value":{value}}}]"#);
