@@ -69,20 +69,25 @@ fn failed_scrapes<'s>(
             });
             is_recent(line, now, end) && (previous || still)
         };
-        // What failed otherwise before was repaired or has changed: a node's last failure counts.
-        let mut last: BTreeMap<&str, Cause> = BTreeMap::new();
+        // What failed otherwise before was repaired or has changed: a node's last failures count.
+        let mut last: BTreeMap<&str, (Cause, usize)> = BTreeMap::new();
         for line in log.lines().filter(|line| lasts(line)) {
             for (cause, nodes) in log_lines::scrape_failures(line) {
-                last.extend(nodes.into_iter().map(|node| (node, cause)));
+                for node in nodes {
+                    let times = last.get(node).filter(|(known, _)| *known == cause).map_or(0, |(_, times)| *times);
+                    last.insert(node, (cause, times + 1));
+                }
             }
         }
+        // While an API server restarts, kubelets refuse whoever asks, once.
+        let needed = if previous || context.snapshot.source == Source::Bundle { 1 } else { 2 };
         let own_node = pod.map_or("", |pod| pod.spec.node_name.as_str());
         for line in log.lines().filter(|line| lasts(line)) {
             for (cause, nodes) in log_lines::scrape_failures(line) {
                 let named = !nodes.is_empty();
                 let affected: Vec<&str> = nodes
                     .into_iter()
-                    .filter(|node| last.get(node) == Some(&cause))
+                    .filter(|node| last.get(node).is_some_and(|(last, times)| *last == cause && *times >= needed))
                     .filter(|node| match context.snapshot.nodes.get("", node).known() {
                         // Nodes that are gone or not Ready are no fault of the way to them.
                         Ok(None) => false,

@@ -10,7 +10,7 @@ use crate::{
 };
 
 fn with(lines: &[&str], ready: bool) -> Snapshot {
-    let mut snapshot = healthy();
+    let mut snapshot = Snapshot { source: Source::Bundle, ..healthy() };
     let mut log = ContainerLog::new("kube-system", "metrics-server-5d8f-abcde", "metrics-server");
     for line in lines {
         log.push(line);
@@ -83,6 +83,16 @@ fn on_a_cluster_a_failure_that_is_not_repeated_is_over() {
         pod.spec.containers[0].args = vec![format!("--metric-resolution={resolution}")];
         snapshot.pods = Collection::complete([pod]);
         assert_eq!(causes(&snapshot), expected, "{source:?} {resolution}");
+    }
+}
+
+#[test]
+fn on_a_cluster_a_round_that_failed_once_is_waited_out() {
+    for (lines, expected) in
+        [(&[NODE_1, NODE_2][..], vec![]), (&[NODE_1, NODE_2, NODE_1], vec![(Cause::KubeletForbidden, Impact::Outage)])]
+    {
+        let cluster = Snapshot { source: Source::Cluster, ..with(lines, false) };
+        assert_eq!(causes(&cluster), expected, "{lines:?}");
     }
 }
 

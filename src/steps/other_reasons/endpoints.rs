@@ -11,6 +11,9 @@ use crate::{
     snapshot::{Condition, Named, NotSeen, Pod, Service, service::TargetPort},
 };
 
+/// A controller manager that was replaced leads again within its lease of 15 seconds, and then fills its caches.
+const PUBLISHING: SignedDuration = SignedDuration::from_secs(60);
+
 /// Addresses behind the Service, each counted once over all slices and address families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndpointCounts {
@@ -254,6 +257,9 @@ fn selected_pods(
         )
         .candidates([Cause::SelectorMatchesNothing, Cause::PortNameUnresolved, Cause::EndpointsNotPublished]);
         return Ok(Outcome::fail(with_evidence(finding)));
+    }
+    if newly.is_some_and(|since| now.duration_since(since) < PUBLISHING) {
+        return Err(NotSeen::TooEarly("the controller may not have published the pod yet".to_owned()));
     }
     let finding = Finding::outage(
         Cause::EndpointsNotPublished,
