@@ -16,6 +16,9 @@ use crate::{
 /// How long new pods may be without samples: two scrapes of 60 seconds at the most, and the controller's own round.
 const START_TIME: SignedDuration = SignedDuration::from_secs(180);
 
+/// Two rounds of the controller, 15 seconds each, and a moment: an API server that has just started refuses everybody once.
+const ROUNDS: SignedDuration = SignedDuration::from_secs(40);
+
 /// The cause for one autoscaler: a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HpaCause {
@@ -136,6 +139,8 @@ pub fn diagnose(context: &Context<'_>, autoscaler: &HorizontalPodAutoscaler) -> 
                 &format!("its target {} {} does not exist", target.kind, target.name),
                 Some(able),
             )
+        } else if is_younger(context, able.last_transition_time, ROUNDS) {
+            diagnosis(HpaCause::TooYoung, "the controller has failed to read the scale of its target once", Some(able))
         } else {
             diagnosis(
                 HpaCause::Other,
@@ -281,6 +286,9 @@ fn resource_metric(
             down.proven = Some(Cause::FrontProxyUntrusted);
             "metrics-server does not take over who asks".clone_into(&mut down.summary);
         } else if message.contains("pods.metrics.k8s.io is forbidden") {
+            if is_younger(context, active.last_transition_time, ROUNDS) {
+                return diagnosis(HpaCause::TooYoung, "the controller was refused once", Some(active));
+            }
             down.proven = Some(Cause::CallerForbidden);
             "the autoscaler's controller may not list pods of metrics.k8s.io".clone_into(&mut down.summary);
         }
@@ -318,7 +326,11 @@ fn resource_metric(
 }
 
 fn is_young(context: &Context<'_>, moment: Option<Timestamp>) -> bool {
-    moment.is_some_and(|moment| context.snapshot.observed_at.duration_since(moment) < START_TIME)
+    is_younger(context, moment, START_TIME)
+}
+
+fn is_younger(context: &Context<'_>, moment: Option<Timestamp>, age: SignedDuration) -> bool {
+    moment.is_some_and(|moment| context.snapshot.observed_at.duration_since(moment) < age)
 }
 
 #[cfg(test)]
@@ -436,6 +448,20 @@ mod tests {
         let mut status = inactive_with("FailedGetResourceMetric", "missing request for cpu", -600);
         status["conditions"][0] = json!({"type": "AbleToScale", "status": "False", "reason": "FailedGetScale", "message": "the HPA controller was unable to get the target's current scale: deployments.apps \"web\" not found"});
         assert_eq!(cause(&healthy(), status), HpaCause::TargetNotFound);
+    }
+
+    #[test]
+    fn a_refusal_counts_from_the_third_round_on() {
+        let refused = "the HPA controller was unable to get the target's current scale: deployments.apps \"web\" is forbidden: User \"system:serviceaccount:kube-system:horizontal-pod-autoscaler\" cannot get resource \"deployments/scale\"";
+        for (since, expected) in [(-20, HpaCause::TooYoung), (-60, HpaCause::Other)] {
+            let condition = json!({"type": "AbleToScale", "status": "False", "reason": "FailedGetScale", "message": refused, "lastTransitionTime": at(since)});
+            assert_eq!(cause(&healthy(), json!({"conditions": [condition]})), expected, "since {since} s");
+        }
+        let message = "unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: pods.metrics.k8s.io is forbidden: User \"system:kube-controller-manager\" cannot list";
+        for (since, expected) in [(-20, HpaCause::TooYoung), (-60, HpaCause::MetricsApiDown)] {
+            let status = inactive_with("FailedGetResourceMetric", message, since);
+            assert_eq!(cause(&healthy(), status), expected, "since {since} s");
+        }
     }
 
     #[test]

@@ -146,6 +146,8 @@ fn every_packaging(cluster: &Cluster) {
     }
     cluster.bed.kubelet.accept_statistics_right(false);
     cluster.apply_manifest();
+    // The next row must not meet what this one has left.
+    cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
     assert!(failed.is_empty(), "{} of {} packagings:\n{}", failed.len(), files.len(), failed.join("\n"));
 }
 
