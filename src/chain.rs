@@ -166,6 +166,13 @@ impl<'s> Chain<'s> {
         self.pod_spec().and_then(metrics_server::container)
     }
 
+    /// Seconds between scrapes: `--metric-resolution`, 60 by default in every version (kubernetes-sigs/metrics-server
+    /// `cmd/metrics-server/app/options/options.go`).
+    pub fn metric_resolution(&self) -> f64 {
+        let flag = self.container().and_then(|container| metrics_server::flag(container, "metric-resolution"));
+        flag.and_then(metrics_server::duration_seconds).unwrap_or(60.0)
+    }
+
     /// Who serves the metrics API; `None` where nothing behind the Service was seen.
     pub fn owner(&self) -> Option<Owner> {
         self.pod_spec().map(metrics_server::owner)

@@ -8,7 +8,7 @@ use super::{RECENT, end, is_recent, serves};
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Impact},
-    log_lines, metrics_server,
+    log_lines,
     snapshot::{
         ContainerLog, Named, NotSeen, Pod, Source,
         retrieval::{self, ErrorClass},
@@ -28,10 +28,7 @@ fn lasting(context: &Context<'_>, sampled: Option<&BTreeSet<&str>>) -> SignedDur
     if context.snapshot.source == Source::Bundle {
         return if context.chain.is_available() && sampled.is_none() { SCRAPES } else { RECENT };
     }
-    let container = context.chain.container();
-    let resolution = container.and_then(|container| metrics_server::flag(container, "metric-resolution"));
-    let resolution = resolution.and_then(metrics_server::duration_seconds).unwrap_or(60.0);
-    SignedDuration::try_from_secs_f64(resolution * 2.5 + 60.0).unwrap_or(RECENT).min(RECENT)
+    SignedDuration::try_from_secs_f64(context.chain.metric_resolution() * 2.5 + 60.0).unwrap_or(RECENT).min(RECENT)
 }
 
 /// Failed scrapes with one cause.
@@ -195,10 +192,7 @@ pub(super) fn kubelet_without_certificate(context: &Context<'_>) -> Option<Findi
         is_missing.then_some((pod, text))
     })?;
     let node = pod.spec.node_name.as_str();
-    let is_sampled = context.snapshot.top_nodes.seen().is_some_and(|retrieval| match &retrieval.outcome {
-        retrieval::Outcome::Samples(samples) => samples.iter().any(|sample| sample.name == node && !sample.unknown),
-        retrieval::Outcome::Failed { .. } => false,
-    });
+    let is_sampled = sampled(context).is_some_and(|nodes| nodes.contains(node));
     // What was scraped before the certificate went is still served, for a round.
     if chain.is_available() && is_sampled {
         return None;

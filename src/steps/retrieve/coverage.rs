@@ -184,12 +184,7 @@ pub(super) fn freshness(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let Some((newest, oldest)) = sample_ages(context.snapshot) else {
         return Ok(Outcome::skipped("The answer has no timestamps: kubectl top does not print them."));
     };
-    let resolution = context
-        .chain
-        .container()
-        .and_then(|container| metrics_server::flag(container, "metric-resolution"))
-        .and_then(metrics_server::duration_seconds)
-        .unwrap_or(60.0);
+    let resolution = context.chain.metric_resolution();
     // The kubelet's own interval, and clocks that differ by a minute.
     let limit = resolution * 2.5 + 30.0 + 60.0;
     let told = format!(
