@@ -18,7 +18,7 @@ use std::{fmt, sync::OnceLock};
 
 use serde::{Serialize, Serializer};
 
-use crate::steps::Step;
+use crate::guide::Step;
 
 /// A part of the data path, in its order; what fails upstream explains what fails downstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

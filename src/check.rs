@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::{
     catalogue::Cause,
-    chain::{Chain, START_TIME},
-    snapshot::{Condition, NotSeen, Snapshot},
-    steps::Step,
+    facts::chain::{Chain, START_TIME},
+    guide::Step,
+    snapshot::{Condition, NotSeen, ObjectReference, Snapshot},
 };
 
 /// The four states of a check.
@@ -48,24 +48,6 @@ pub enum Impact {
     Partial,
     /// Nobody was seen to be hurt yet.
     Latent,
-}
-
-/// The object that a finding speaks of.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct ObjectReference {
-    /// For example `Service`.
-    pub kind: String,
-    /// Empty for cluster-scoped objects.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-impl ObjectReference {
-    /// A reference.
-    pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
-        Self { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
-    }
 }
 
 /// One thing that is wrong.
@@ -313,7 +295,7 @@ mod tests {
     #[test]
     fn pods_that_were_just_made_are_starting_and_others_are_not() {
         use crate::{
-            chain::Chain,
+            facts::chain::Chain,
             testing::{at, healthy},
         };
         let starting = |ages: &[i64]| {

@@ -21,13 +21,11 @@
 
 pub mod args;
 pub mod catalogue;
-pub mod chain;
 pub mod check;
+pub mod facts;
+pub mod guide;
 pub mod http;
-pub mod log_lines;
-pub mod metrics_server;
 pub mod observe;
-pub mod rbac;
 pub mod render;
 pub mod report;
 pub mod run;
@@ -35,6 +33,7 @@ pub mod snapshot;
 pub mod steps;
 pub mod verdict;
 pub mod version;
+pub mod wording;
 
 #[cfg(test)]
 mod testing;

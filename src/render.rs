@@ -7,7 +7,7 @@ pub mod text;
 use jiff::Timestamp;
 
 use crate::{
-    chain::Chain,
+    facts::chain::Chain,
     http::CertificateState,
     observe::cluster::{ObserverHealth, RequestClass},
     report::Report,

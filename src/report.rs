@@ -5,10 +5,11 @@ use serde::Serialize;
 
 use crate::{
     catalogue::Cause,
-    chain::Chain,
-    check::{Context, Finding, Impact, ObjectReference, Status},
-    snapshot::{Snapshot, Source},
-    steps::Step,
+    check::{Context, Finding, Impact, Status},
+    facts::chain::Chain,
+    guide::Step,
+    snapshot::{ObjectReference, Snapshot, Source},
+    steps,
     verdict::{Answer, Judgement, Verdict, judge},
 };
 
@@ -35,9 +36,7 @@ impl Report {
     pub fn new(snapshot: &Snapshot) -> Self {
         let chain = Chain::resolve(snapshot);
         let context = Context { snapshot, chain: &chain };
-        let answers: Vec<Answer> = Step::ALL
-            .into_iter()
-            .flat_map(super::steps::Step::checks)
+        let answers: Vec<Answer> = steps::all()
             .map(|check| Answer { step: check.step, check: check.id, outcome: check.run(&context) })
             .collect();
         let judgement = judge(&answers);

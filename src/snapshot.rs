@@ -21,6 +21,7 @@ pub mod observed;
 pub mod pod;
 pub mod quantity;
 pub mod rbac;
+pub mod reference;
 pub mod retrieval;
 pub mod scale;
 pub mod service;
@@ -48,6 +49,7 @@ pub use self::{
     pod::Pod,
     quantity::Quantity,
     rbac::{Role, RoleBinding, ServiceAccount},
+    reference::ObjectReference,
     retrieval::Retrieval,
     scale::Scale,
     service::Service,

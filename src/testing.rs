@@ -5,14 +5,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    chain::Chain,
     check::{Check, Context, Outcome},
+    facts::chain::Chain,
+    guide::Step,
     snapshot::{
         ApiService, Collection, EndpointSlice, HorizontalPodAutoscaler, KubernetesVersion, Node, Observed, Pod,
         Retrieval, Role, RoleBinding, Service, ServiceAccount, Snapshot, Workload,
         retrieval::{self, Sample},
     },
-    steps::Step,
 };
 
 /// The moment of [`healthy`].
@@ -173,8 +173,7 @@ pub(crate) fn healthy() -> Snapshot {
 
 /// Runs one check on a snapshot.
 pub(crate) fn run(step: Step, check: &str, snapshot: &Snapshot) -> Outcome {
-    let check: &Check = step
-        .checks()
+    let check: &Check = crate::steps::checks(step)
         .iter()
         .find(|known| known.id == check)
         .unwrap_or_else(|| panic!("step {step} has no check {check}"));

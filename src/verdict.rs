@@ -8,8 +8,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use crate::{
     catalogue::{Cause, Stage},
     check::{Finding, Impact, Outcome, Status},
+    guide::Step,
     snapshot::NotSeen,
-    steps::Step,
 };
 
 /// What stands above all checks.
@@ -175,7 +175,7 @@ pub fn is_outage(finding: &Finding) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::ObjectReference;
+    use crate::snapshot::ObjectReference;
 
     fn answer(step: Step, check: &'static str, outcome: Outcome) -> Answer {
         Answer { step, check, outcome }

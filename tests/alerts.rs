@@ -25,7 +25,7 @@ mod whole;
 
 use std::{collections::BTreeSet, process::Command};
 
-use metrics_server_doctor::{catalogue, check::Impact, steps::Step};
+use metrics_server_doctor::{catalogue, check::Impact, guide::Step};
 use timeline::{Case, promtool, promtool_with, rule_files, run, tool};
 
 fn hold(cases: &[Case]) {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use metrics_server_doctor::{catalogue, steps::Step};
+use metrics_server_doctor::{catalogue, guide::Step};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -93,8 +93,8 @@ fn no_file_is_too_long_to_hold_in_the_head() {
 fn check_ids_are_unique_within_their_step_and_made_for_labels() {
     for step in Step::ALL {
         let mut seen = BTreeSet::new();
-        assert!(!step.checks().is_empty(), "step {step} has no check");
-        for check in step.checks() {
+        assert!(!metrics_server_doctor::steps::checks(step).is_empty(), "step {step} has no check");
+        for check in metrics_server_doctor::steps::checks(step) {
             assert_eq!(check.step, step, "check {} stands in the list of another step", check.id);
             assert!(seen.insert(check.id), "check {} twice in step {step}", check.id);
             assert!(check.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "check id {}", check.id);
@@ -105,8 +105,7 @@ fn check_ids_are_unique_within_their_step_and_made_for_labels() {
 
 #[test]
 fn every_cause_is_raised_by_a_check() {
-    let raised: BTreeSet<_> =
-        Step::ALL.into_iter().flat_map(Step::checks).flat_map(|check| check.causes).copied().collect();
+    let raised: BTreeSet<_> = metrics_server_doctor::steps::all().flat_map(|check| check.causes).copied().collect();
     for entry in catalogue::all() {
         assert!(raised.contains(&entry.cause), "no check names cause {}/{} among its causes", entry.step, entry.id);
     }

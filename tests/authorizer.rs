@@ -12,7 +12,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use metrics_server_doctor::{
-    rbac::{Attributes, Decision, User, decide},
+    facts::rbac::{Attributes, Decision, User, decide},
     snapshot::{Collection, Named, Role, RoleBinding},
 };
 use serde::de::DeserializeOwned;

@@ -11,13 +11,13 @@ use std::{
 use metrics_server_doctor::{
     catalogue,
     check::Status,
+    guide::Step,
     observe::demo,
     render::{
         View,
         metrics::{Kind, Page, families},
     },
     report::Report,
-    steps::Step,
 };
 use support::{Server, component};
 
@@ -120,7 +120,7 @@ fn every_series_belongs_to_a_declared_family_with_all_of_its_labels() {
 #[test]
 fn the_verdict_and_the_states_of_checks_are_complete_in_every_scene() {
     let causes = catalogue::all().len();
-    let checks: usize = Step::ALL.into_iter().map(|step| step.checks().len()).sum();
+    let checks: usize = Step::ALL.into_iter().map(|step| metrics_server_doctor::steps::checks(step).len()).sum();
     for (title, page) in pages() {
         assert_eq!(page.len_of("metrics_server_doctor_verdict"), causes + 2, "{title}");
         assert_eq!(page.len_of("metrics_server_doctor_check_status"), checks * Status::ALL.len(), "{title}");

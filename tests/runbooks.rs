@@ -5,7 +5,7 @@ use std::{fmt::Write, fs, path::PathBuf};
 
 use metrics_server_doctor::{
     catalogue::{self, Role},
-    steps::Step,
+    guide::Step,
 };
 
 const BEGIN: &str = "<!-- causes: generated from the catalogue -->";

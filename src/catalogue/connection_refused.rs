@@ -1,7 +1,7 @@
 //! Causes of step `connection_refused`: port, image, command.
 
 use super::{Cause, Entry, Role, Stage};
-use crate::steps::Step;
+use crate::guide::Step;
 
 pub(super) static CAUSES: &[Entry] = &[
     Entry {

@@ -1,7 +1,7 @@
 //! Causes of step `installed`: "Metrics Server is not installed by default".
 
 use super::{Cause, Entry, Role, Stage};
-use crate::steps::Step;
+use crate::guide::Step;
 
 pub(super) static CAUSES: &[Entry] = &[
     Entry {

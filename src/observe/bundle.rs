@@ -18,8 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::{notices::Notices, objects::Objects, texts::Top};
 use crate::{
-    log_lines,
     snapshot::{Collection, ContainerLog, NotSeen, Observed, Snapshot, Source},
+    wording::log_lines,
 };
 
 /// Files that are larger are named and skipped: nothing that explains metrics-server needs more.

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::{
     check::{Finding, Status},
+    guide::Step,
     report::{Report, runbook},
-    steps::Step,
     verdict::Verdict,
 };
 

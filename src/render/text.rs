@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::{
-    check::{Finding, ObjectReference, Status},
+    check::{Finding, Status},
+    guide::Step,
     report::{Report, runbook},
-    steps::Step,
+    snapshot::ObjectReference,
     verdict::Verdict,
 };
 

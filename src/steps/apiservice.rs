@@ -2,15 +2,14 @@
 
 mod ca_bundle;
 mod condition;
-mod message;
 
-pub use self::{ca_bundle::earliest_expiry, condition::Reason, message::MessageClass};
+pub use self::ca_bundle::earliest_expiry;
 
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Outcome},
+    guide::Step,
     snapshot::{ConditionStatus, Named, NotSeen},
-    steps::Step,
 };
 
 /// The checks of this step.

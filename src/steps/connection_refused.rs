@@ -6,7 +6,7 @@ mod port_chain;
 pub(in crate::steps) use self::container::dials_endpoint;
 pub use self::port_chain::{Hop, PortChain};
 
-use crate::{catalogue::Cause, check::Check, steps::Step};
+use crate::{catalogue::Cause, check::Check, guide::Step};
 
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[

@@ -10,9 +10,9 @@ pub use self::{
 
 use crate::{
     catalogue::Cause,
-    check::{Check, Context, Finding, ObjectReference, Outcome},
-    snapshot::{HorizontalPodAutoscaler, Named, NotSeen},
-    steps::Step,
+    check::{Check, Context, Finding, Outcome},
+    guide::Step,
+    snapshot::{HorizontalPodAutoscaler, Named, NotSeen, ObjectReference},
 };
 
 /// The checks of this step.

@@ -2,15 +2,15 @@
 
 use crate::{
     catalogue::Cause,
-    check::{Check, Context, Finding, ObjectReference, Outcome},
-    log_lines,
-    metrics_server::{self, Owner},
+    check::{Check, Context, Finding, Outcome},
+    facts::metrics_server::{self, Owner},
+    guide::Step,
     snapshot::{
-        ConditionStatus, Named, NotSeen, Observed,
+        ConditionStatus, Named, NotSeen, ObjectReference, Observed,
         retrieval::{self, ErrorClass},
         version::Version,
     },
-    steps::Step,
+    wording::log_lines,
 };
 
 /// The checks of this step.

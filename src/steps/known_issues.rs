@@ -5,8 +5,8 @@
 use crate::{
     catalogue::{self, Cause, Entry},
     check::{Check, Context, Finding, Outcome},
+    guide::Step,
     snapshot::NotSeen,
-    steps::Step,
 };
 
 /// The checks of this step.
@@ -30,14 +30,16 @@ pub fn issue_id(cause: Cause) -> String {
 
 fn known(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     const LOOKED_AT: [Step; 4] = [Step::Apiservice, Step::Timeout, Step::ConnectionRefused, Step::Logs];
-    let outcomes: Vec<Outcome> = LOOKED_AT.into_iter().flat_map(Step::checks).map(|check| check.run(context)).collect();
+    let outcomes: Vec<Outcome> =
+        LOOKED_AT.into_iter().flat_map(crate::steps::checks).map(|check| check.run(context)).collect();
     let described = |finding: &&Finding| !finding.cause.entry().issues.is_empty() && !finding.cause.is_symptom();
     let findings: Vec<Finding> =
         outcomes.iter().flat_map(|outcome| &outcome.findings).filter(described).cloned().map(with_issues).collect();
     if !findings.is_empty() {
         return Ok(Outcome::fail_all(findings));
     }
-    let logs = Step::Logs.checks().iter().map(|check| check.run(context)).find_map(|outcome| outcome.not_seen);
+    let logs =
+        crate::steps::checks(Step::Logs).iter().map(|check| check.run(context)).find_map(|outcome| outcome.not_seen);
     match logs {
         // Most known issues show in the log alone.
         Some(reason) => Err(reason),

@@ -9,9 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Outcome},
-    log_lines,
+    guide::Step,
     snapshot::{ContainerLog, Named, NotSeen, Source},
-    steps::{Step, apiservice::MessageClass, forbidden},
+    steps::forbidden,
+    wording::{aggregator::MessageClass, log_lines},
 };
 
 /// The id of the check of lines.

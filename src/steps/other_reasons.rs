@@ -6,7 +6,7 @@ mod service;
 
 pub use self::endpoints::EndpointCounts;
 
-use crate::{catalogue::Cause, check::Check, steps::Step};
+use crate::{catalogue::Cause, check::Check, guide::Step};
 
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[

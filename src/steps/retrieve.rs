@@ -9,12 +9,12 @@ use jiff::SignedDuration;
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Outcome},
-    log_lines,
+    guide::Step,
     snapshot::{
         self, NotSeen, Observed, Pod, Retrieval,
         retrieval::{self, ErrorClass},
     },
-    steps::Step,
+    wording::log_lines,
 };
 
 const CALL_CAUSES: &[Cause] = &[

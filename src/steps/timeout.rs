@@ -8,13 +8,13 @@ use jiff::SignedDuration;
 use crate::{
     catalogue::Cause,
     check::{Check, Context, Finding, Outcome},
+    guide::Step,
     snapshot::{Condition, DialOutcome, NotSeen, dial::common_outcome, pod::ContainerStatus},
     steps::{
-        Step,
-        apiservice::MessageClass,
         connection_refused::{self, Hop, PortChain},
         other_reasons::EndpointCounts,
     },
+    wording::aggregator::MessageClass,
 };
 
 /// The checks of this step.

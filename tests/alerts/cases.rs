@@ -3,7 +3,7 @@
 use metrics_server_doctor::{
     catalogue::{self, Cause, Entry, Role},
     check::Impact,
-    steps::Step,
+    guide::Step,
 };
 
 use crate::{

@@ -2,7 +2,8 @@
 
 use metrics_server_doctor::{
     catalogue::Cause,
-    check::{Finding, ObjectReference},
+    check::Finding,
+    snapshot::ObjectReference,
     verdict::{DECISIVE, Judgement, Verdict},
 };
 

@@ -8,7 +8,7 @@ use std::{
 
 use metrics_server_doctor::{
     catalogue::{self, Entry},
-    steps::Step,
+    guide::Step,
 };
 
 use crate::{

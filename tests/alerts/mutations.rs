@@ -196,7 +196,7 @@ fn noticed(case: &Case, mutants: &[&Mutant]) -> BTreeSet<String> {
 
 #[test]
 fn the_rules_of_sections_are_alike_but_for_the_step() {
-    let rules = |(step, alert): (metrics_server_doctor::steps::Step, &str)| -> Vec<_> {
+    let rules = |(step, alert): (metrics_server_doctor::guide::Step, &str)| -> Vec<_> {
         let own = rules::alerts().into_iter().filter(|rule| rule.name == alert);
         let like = |text: &str| text.replace(&format!("step=\"{step}\""), "step=STEP");
         own.map(|rule| (like(&rule.expression), rule.hold, rule.keep, rule.labels)).collect()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use metrics_server_doctor::{check::Impact, steps::Step, verdict::DECISIVE};
+use metrics_server_doctor::{check::Impact, guide::Step, verdict::DECISIVE};
 
 use crate::{
     cases::{BEFORE, first, page, well},

@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, sync::OnceLock};
 
 use metrics_server_doctor::{
     catalogue::Entry,
-    check::{Finding, Impact, ObjectReference},
+    check::{Finding, Impact},
     observe::demo::{self, Scene},
     render::{
         View,
         metrics::{Kind, Page, families, to_classic},
     },
     report::Report,
-    snapshot::Snapshot,
+    snapshot::{ObjectReference, Snapshot},
     steps::hpa::HpaCause,
     verdict::{Judgement, Verdict},
 };

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 use metrics_server_doctor::{
     catalogue::{self, Entry},
+    guide::Step,
     report::{DEFAULT_RUNBOOK_URL, runbook},
-    steps::Step,
     verdict::DECISIVE,
 };
 

@@ -1,9 +1,6 @@
 //! What all rules together say: of every scene of the demo, and of changes that are no faults.
 
-use metrics_server_doctor::{
-    catalogue,
-    steps::{Step, known_issues::issue_id},
-};
+use metrics_server_doctor::{catalogue, guide::Step, steps::known_issues::issue_id};
 
 use crate::{
     cases::{BEFORE, BEGIN, alert, alert_of, page, silent, well},

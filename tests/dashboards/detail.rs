@@ -1,6 +1,6 @@
 //! The detail dashboard: one row a section of the guide, in its order, with the section's checks and gauges.
 
-use metrics_server_doctor::{check::Status, steps::Step};
+use metrics_server_doctor::{check::Status, guide::Step};
 use serde_json::json;
 
 use super::{
@@ -55,7 +55,7 @@ pub(crate) fn dashboard() -> Dashboard {
 
 /// As high as the checks need, two lines each, and at least as high as the gauges beside them.
 fn height(step: Step) -> u32 {
-    let checks = u32::try_from(step.checks().len()).expect("a small number");
+    let checks = u32::try_from(metrics_server_doctor::steps::checks(step).len()).expect("a small number");
     let needed = (48 * checks + 100).div_ceil(38);
     needed.max(match step {
         Step::Forbidden => 10,

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metrics_server_doctor::{
     check::Status,
+    guide::Step,
     render::metrics::{Family, Kind, families},
-    steps::Step,
 };
 use promql_parser::{
     label::Matchers,

@@ -1,6 +1,6 @@
 //! The overview: what is wrong, since when, what to do, and where in the guide it stands.
 
-use metrics_server_doctor::{check::Status, steps::Step};
+use metrics_server_doctor::{check::Status, guide::Step};
 use serde_json::{Value, json};
 
 use super::{

@@ -3,7 +3,8 @@
 use metrics_server_doctor::{
     catalogue::{self, Cause},
     check::Status,
-    steps::{Step, hpa::HpaCause},
+    guide::Step,
+    steps::hpa::HpaCause,
 };
 use serde_json::{Map, Value, json};
 
@@ -95,7 +96,11 @@ pub(crate) fn remedies() -> Value {
 
 /// The question that each check of a step asks.
 pub(crate) fn questions(step: Step) -> Value {
-    mapping(step.checks().iter().map(|check| (check.id.to_owned(), check.question.to_owned(), None)))
+    mapping(
+        metrics_server_doctor::steps::checks(step)
+            .iter()
+            .map(|check| (check.id.to_owned(), check.question.to_owned(), None)),
+    )
 }
 
 /// Why an autoscaler does not know a target: what it means, with the catalogue's words where it is a fault.

@@ -1,8 +1,10 @@
 //! Every packaging and version line of metrics-server, as it runs on a healthy cluster of its era.
 
 use metrics_server_doctor::{
-    chain::Chain,
-    metrics_server::{self, Owner, Packaging},
+    facts::{
+        chain::Chain,
+        metrics_server::{self, Owner, Packaging},
+    },
     observe::bundle,
     report::Report,
     steps::connection_refused::{Hop, PortChain},

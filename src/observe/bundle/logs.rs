@@ -11,8 +11,7 @@ use jiff::Timestamp;
 
 use super::{LARGEST_FILE, notices::Notices, texts};
 use crate::{
-    chain::Chain,
-    metrics_server,
+    facts::{chain::Chain, metrics_server},
     snapshot::{ContainerLog, Named, Snapshot},
 };
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::texts::Top;
 use crate::{
-    metrics_server,
+    facts::metrics_server,
     snapshot::{
         Retrieval,
         retrieval::{ErrorClass, Outcome, Sample},

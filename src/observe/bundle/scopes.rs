@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use serde_json::Value;
 
-use crate::{metrics_server::KNOWN_LABELS, snapshot::Scope};
+use crate::{facts::metrics_server::KNOWN_LABELS, snapshot::Scope};
 
 /// The kinds that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -16,7 +16,7 @@ pub(super) use self::server_metrics::KubeletRequestTotals;
 pub use self::server_metrics::KubeletRequests;
 use super::{Timings, actor::Message, backoff::jitter};
 use crate::{
-    chain::Chain,
+    facts::chain::Chain,
     snapshot::{Dial, Named, NotSeen, Snapshot},
 };
 

@@ -20,9 +20,9 @@ use tokio::{
 
 use super::{Timings, actor::Message};
 use crate::{
-    chain::Chain,
-    log_lines, metrics_server,
+    facts::{chain::Chain, metrics_server},
     snapshot::{Collection, ContainerLog, Named, NotSeen, Pod, Scope, Snapshot},
+    wording::log_lines,
 };
 
 /// Pods whose logs are followed: the newest, for more say nothing new.

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::kinds::WatchKind;
 use crate::{
-    chain::Chain,
-    metrics_server::Owner,
+    facts::{chain::Chain, metrics_server::Owner},
     snapshot::{ApiService, Named, NotSeen, Observed, Scope, Snapshot, api_service::ServiceReference},
 };
 

@@ -20,7 +20,7 @@ use super::{
     trouble::{one_line, shorten},
 };
 use crate::{
-    chain::Chain,
+    facts::chain::Chain,
     snapshot::{
         ApiService, Named, NotSeen, Observed, Retrieval, Snapshot,
         retrieval::{ErrorClass, Outcome, classify_response},

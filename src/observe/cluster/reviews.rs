@@ -9,9 +9,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Timings, actor::Message, backoff::jitter, trouble::Trouble};
 use crate::{
-    chain::Chain,
     check::Context,
-    rbac::{Attributes, Decision, User},
+    facts::{
+        chain::Chain,
+        rbac::{Attributes, Decision, User},
+    },
     snapshot::{AccessReview, NotSeen, Observed, Snapshot},
     steps::forbidden,
 };

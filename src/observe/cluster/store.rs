@@ -19,7 +19,7 @@ use super::{
     plan::{Features, WatchRequest},
 };
 use crate::{
-    chain::Chain,
+    facts::chain::Chain,
     snapshot::{
         AccessReview, Collection, Dial, KubernetesVersion, Metadata, NotSeen, Observed, Retrieval, Scope, Snapshot,
     },

@@ -10,7 +10,7 @@ use super::{
     observe, observe_once,
 };
 use crate::{
-    chain::Chain,
+    facts::chain::Chain,
     snapshot::{
         NotSeen, Observed, Snapshot,
         retrieval::{ErrorClass, Outcome},

@@ -4,7 +4,8 @@ use super::{Family, Page};
 use crate::{
     render::View,
     snapshot::{ApiService, ConditionStatus, Named, api_service::METRICS_GROUP},
-    steps::apiservice::{MessageClass, Reason, earliest_expiry},
+    steps::apiservice::earliest_expiry,
+    wording::aggregator::{MessageClass, Reason},
 };
 
 const AVAILABLE: Family = Family::gauge(
@@ -73,7 +74,12 @@ fn write_one(api_service: &ApiService, page: &mut Page) {
     let owned = [name.to_owned()];
     page.set(&AVAILABLE, owned.clone(), available);
     page.set_one_of(&STATUS, &[name], ConditionStatus::ALL.map(ConditionStatus::label), status.label());
-    page.set_one_of(&REASON, &[name], Reason::ALL.map(Reason::label), Reason::of(api_service).label());
+    page.set_one_of(
+        &REASON,
+        &[name],
+        Reason::ALL.map(Reason::label),
+        Reason::of(api_service.available().map_or("", |condition| condition.reason.as_str())).label(),
+    );
     if let Some(transition) = condition.and_then(|condition| condition.last_transition_time) {
         page.set(&TRANSITION, owned.clone(), transition);
     }

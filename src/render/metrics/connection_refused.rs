@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Family, Page};
 use crate::{
-    metrics_server::is_metrics_server_image,
+    facts::metrics_server::is_metrics_server_image,
     render::View,
     snapshot::{
         Named,

@@ -2,7 +2,7 @@
 
 use super::{Family, Page};
 use crate::{
-    rbac::Decision,
+    facts::rbac::Decision,
     render::View,
     steps::forbidden::{AwsAuth, PermissionSource, granted},
 };

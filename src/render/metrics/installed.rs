@@ -2,7 +2,7 @@
 
 use super::{Family, Page};
 use crate::{
-    metrics_server::{self, Owner},
+    facts::metrics_server::{self, Owner},
     render::View,
     snapshot::Named,
 };

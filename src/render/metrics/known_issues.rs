@@ -3,11 +3,9 @@
 use super::{Family, Page};
 use crate::{
     check::{Finding, Status},
+    guide::Step,
     render::View,
-    steps::{
-        Step,
-        known_issues::{issue_id, known_issues},
-    },
+    steps::known_issues::{issue_id, known_issues},
 };
 
 const DETECTED: Family = Family::gauge(

@@ -1,12 +1,7 @@
 //! Step `logs`: lines of metrics-server's logs by class.
 
 use super::{Family, Page};
-use crate::{
-    catalogue::Stage,
-    log_lines::OTHER_CLASSES,
-    render::View,
-    steps::{Step, logs},
-};
+use crate::{catalogue::Stage, guide::Step, render::View, steps::logs, wording::log_lines::OTHER_CLASSES};
 
 const LINES: Family = Family::counter(
     "log_lines",
@@ -39,13 +34,13 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
         page.set(&KUBELET_REQUESTS, ["false"], requests.failed);
     }
     if let Ok(unscraped) = logs::unscraped_nodes(&view.context()) {
-        let scrapes = Step::Logs.checks().iter().flat_map(|check| check.causes);
+        let scrapes = crate::steps::checks(Step::Logs).iter().flat_map(|check| check.causes);
         for cause in scrapes.filter(|cause| cause.stage() == Stage::KubeletScrapes) {
             page.set(&NODES, [cause.id()], unscraped.get(cause).copied().unwrap_or_default());
         }
     }
     let Some(health) = view.health.filter(|health| !health.log_lines.is_empty()) else { return };
-    let causes = Step::Logs.checks().iter().flat_map(|check| check.causes).map(|cause| cause.id());
+    let causes = crate::steps::checks(Step::Logs).iter().flat_map(|check| check.causes).map(|cause| cause.id());
     for class in causes.chain(OTHER_CLASSES) {
         let lines = health.log_lines.get(class).copied().unwrap_or_default();
         page.set(&LINES, [class], lines.count);

@@ -2,15 +2,13 @@
 
 use super::{Family, Page};
 use crate::{
+    guide::Step,
     render::View,
     snapshot::{
         NotSeen, Observed, Retrieval,
         retrieval::{ErrorClass, Outcome},
     },
-    steps::{
-        Step,
-        retrieve::{node_coverage, pods_without_samples, sample_ages, sample_windows},
-    },
+    steps::retrieve::{node_coverage, pods_without_samples, sample_ages, sample_windows},
 };
 
 const UP: Family = Family::gauge(

@@ -3,12 +3,12 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     check::Status,
+    guide::Step,
     report::Report,
     snapshot::{
         Collection, KubernetesVersion, NotSeen, Observed, Retrieval, Snapshot, Source,
         retrieval::{ErrorClass, Outcome},
     },
-    steps::Step,
     testing::{healthy, without_service},
 };
 
@@ -44,7 +44,7 @@ fn what_was_not_seen_has_no_series_and_every_check_has_four_states() {
     {
         assert_eq!(page.len_of(family), 0, "{family}");
     }
-    let checks: usize = Step::ALL.into_iter().map(|step| step.checks().len()).sum();
+    let checks: usize = Step::ALL.into_iter().map(|step| crate::steps::checks(step).len()).sum();
     assert_eq!(page.len_of("metrics_server_doctor_check_status"), 4 * checks);
     assert_eq!(page.get("metrics_server_doctor_verdict", &["none", "undetermined"]), Some(1.0));
     assert_eq!(page.get("metrics_server_doctor_verdict", &["none", "healthy"]), Some(0.0));
@@ -73,7 +73,7 @@ fn exactly_one_verdict_and_one_state_of_each_check_hold() {
     assert_eq!(verdicts.values().filter(|value| **value > 0.0).count(), 1);
     assert_eq!(page.get("metrics_server_doctor_verdict", &["other_reasons", "service_not_found"]), Some(1.0));
     for step in Step::ALL {
-        for check in step.checks() {
+        for check in crate::steps::checks(step) {
             let holding = Status::ALL.into_iter().filter(|status| {
                 let labels = [step.id(), check.id, status.label()];
                 page.get("metrics_server_doctor_check_status", &labels) == Some(1.0)

@@ -7,7 +7,6 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use x509_parser::pem::Pem;
 
-use super::MessageClass;
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
@@ -15,6 +14,7 @@ use crate::{
         ApiService, ConditionStatus, Named, NotSeen,
         retrieval::{self, ErrorClass},
     },
+    wording::aggregator::MessageClass,
 };
 
 /// The ends of validity of the certificates in a bundle, in seconds of the epoch.
@@ -145,8 +145,8 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
+        guide::Step,
         snapshot::{ApiService, Collection, Snapshot},
-        steps::Step,
         testing::{healthy, object, run},
     };
 

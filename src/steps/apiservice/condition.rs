@@ -1,80 +1,12 @@
 //! Condition Available: what the aggregator itself says.
 
-use super::MessageClass;
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
-    metrics_server,
+    facts::metrics_server,
     snapshot::{ApiService, Condition, ConditionStatus, Named, NotSeen, service::TargetPort, version::Version},
+    wording::aggregator::{MessageClass, Reason},
 };
-
-/// The reasons of condition Available, with `other` and `not_registered`: a closed set
-/// (kubernetes/kube-aggregator `pkg/controllers/status`, unchanged from 1.11 to 1.37).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    /// `Passed`
-    Passed,
-    /// `Local`
-    Local,
-    /// `ServiceNotFound`
-    ServiceNotFound,
-    /// `ServiceAccessError`
-    ServiceAccessError,
-    /// `ServicePortError`
-    ServicePortError,
-    /// `EndpointsNotFound`
-    EndpointsNotFound,
-    /// `EndpointsAccessError`
-    EndpointsAccessError,
-    /// `MissingEndpoints`
-    MissingEndpoints,
-    /// `FailedDiscoveryCheck`
-    FailedDiscoveryCheck,
-    /// A reason that is not known, or no condition yet.
-    Other,
-    /// There is no such `APIService`.
-    NotRegistered,
-}
-
-impl Reason {
-    /// All reasons.
-    pub const ALL: [Self; 11] = [
-        Self::Passed,
-        Self::Local,
-        Self::ServiceNotFound,
-        Self::ServiceAccessError,
-        Self::ServicePortError,
-        Self::EndpointsNotFound,
-        Self::EndpointsAccessError,
-        Self::MissingEndpoints,
-        Self::FailedDiscoveryCheck,
-        Self::Other,
-        Self::NotRegistered,
-    ];
-
-    /// As Kubernetes writes it; the last two in the project's own words.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Passed => "Passed",
-            Self::Local => "Local",
-            Self::ServiceNotFound => "ServiceNotFound",
-            Self::ServiceAccessError => "ServiceAccessError",
-            Self::ServicePortError => "ServicePortError",
-            Self::EndpointsNotFound => "EndpointsNotFound",
-            Self::EndpointsAccessError => "EndpointsAccessError",
-            Self::MissingEndpoints => "MissingEndpoints",
-            Self::FailedDiscoveryCheck => "FailedDiscoveryCheck",
-            Self::Other => "other",
-            Self::NotRegistered => "not_registered",
-        }
-    }
-
-    /// The reason of an `APIService`'s condition.
-    pub fn of(api_service: &ApiService) -> Self {
-        let reason = api_service.available().map_or("", |condition| condition.reason.as_str());
-        Self::ALL.into_iter().take(9).find(|known| known.label() == reason).unwrap_or(Self::Other)
-    }
-}
 
 /// The `APIService` is available.
 pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
@@ -132,7 +64,7 @@ fn unavailable(context: &Context<'_>, api_service: &ApiService, condition: &Cond
     let symptom = |what: &str, candidates: &[Cause]| {
         root(Cause::ApiServiceUnavailable, what).candidates(candidates.iter().copied())
     };
-    match Reason::of(api_service) {
+    match Reason::of(&condition.reason) {
         Reason::ServiceNotFound => {
             symptom("its Service does not exist", &[Cause::ServiceNotFound, Cause::ApiServiceLeftOver])
         }
@@ -207,7 +139,7 @@ fn discovery(
         MessageClass::PlainHttp => root(Cause::AnotherServerAnswers, "a server without TLS answers"),
         MessageClass::Tls => tls(context, api_service, message, root, symptom),
         MessageClass::BadStatus401 | MessageClass::BadStatus403 => {
-            if context.chain.owner() == Some(crate::metrics_server::Owner::Other) {
+            if context.chain.owner() == Some(crate::facts::metrics_server::Owner::Other) {
                 root(Cause::AnotherServerAnswers, "another server answers")
             } else if message.contains(":10250/") && context.chain.pod_spec().is_none() {
                 // With hostNetwork or on Fargate it is the kubelet that answers there.
@@ -281,8 +213,8 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
+        guide::Step,
         snapshot::{Collection, Snapshot},
-        steps::Step,
         testing::{healthy, object, run},
     };
 
@@ -393,7 +325,10 @@ mod tests {
             [("MissingEndpoints", Reason::MissingEndpoints), ("Brand-new", Reason::Other), ("other", Reason::Other)]
         {
             let snapshot = with(json!({"conditions": [{"type": "Available", "status": "False", "reason": reason}]}));
-            assert_eq!(Reason::of(snapshot.api_services.iter().next().expect("one")), expected);
+            assert_eq!(
+                Reason::of(&snapshot.api_services.iter().next().and_then(ApiService::available).expect("one").reason),
+                expected
+            );
         }
     }
 }

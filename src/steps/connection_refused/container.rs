@@ -8,14 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
-    log_lines,
-    metrics_server::{self, ListenPort},
+    facts::metrics_server::{self, ListenPort},
     snapshot::{
         DialOutcome, Named, NotSeen, Pod,
         pod::{ContainerState, ContainerStatus},
         version::Version,
     },
     steps::timeout,
+    wording::log_lines,
 };
 
 /// A pod of metrics-server that is not Ready, with its container's state.
@@ -398,8 +398,8 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
+        guide::Step,
         snapshot::{ApiService, Collection, Snapshot},
-        steps::Step,
         testing::{healthy, object, run},
     };
 

@@ -6,16 +6,18 @@ use std::collections::BTreeSet;
 
 use crate::{
     catalogue::Cause,
-    chain::Chain,
     check::{Context, Finding, Outcome},
-    log_lines,
-    metrics_server::{self, ListenPort},
+    facts::{
+        chain::Chain,
+        metrics_server::{self, ListenPort},
+    },
     snapshot::{
         Named, NotSeen, Snapshot,
         endpoints::Endpoint,
         pod::PodSpec,
         service::{ServicePort, TargetPort},
     },
+    wording::log_lines,
 };
 
 /// A hop of the chain that may not fit: a closed set of labels.
@@ -289,8 +291,8 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
+        guide::Step,
         snapshot::{ApiService, Collection, EndpointSlice, Pod, Service},
-        steps::Step,
         testing::{healthy, object, run},
     };
 

@@ -7,10 +7,12 @@ use super::{account, object};
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
-    log_lines,
-    metrics_server::{self, Owner},
-    rbac::{Attributes, Decision, User, decide, has_node_role},
+    facts::{
+        metrics_server::{self, Owner},
+        rbac::{Attributes, Decision, User, decide, has_node_role},
+    },
     snapshot::{self, ConditionStatus, NotSeen, metadata::condition, retrieval, version::Version},
+    wording::log_lines,
 };
 
 /// A permission that metrics-server needs: a closed set.
@@ -278,8 +280,8 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
+        guide::Step,
         snapshot::{AccessReview, Collection, Observed, RoleBinding, Snapshot},
-        steps::Step,
         testing::{healthy, run},
     };
 

@@ -9,8 +9,8 @@ use super::requests;
 use crate::{
     catalogue::Cause,
     check::Context,
-    log_lines,
     snapshot::{Condition, ConditionStatus, HorizontalPodAutoscaler, metadata::condition},
+    wording::log_lines,
 };
 
 /// How long new pods may be without samples: two scrapes of 60 seconds at the most, and the controller's own round.
@@ -339,9 +339,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        chain::Chain,
+        facts::chain::Chain,
+        guide::Step,
         snapshot::{Collection, NotSeen, Pod, Snapshot, horizontal_pod_autoscaler::from_json},
-        steps::Step,
         testing::{at, healthy, object, run},
     };
 

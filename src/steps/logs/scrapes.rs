@@ -8,11 +8,11 @@ use super::{RECENT, end, is_recent, serves};
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Impact},
-    log_lines,
     snapshot::{
         ContainerLog, Named, NotSeen, Pod, Source,
         retrieval::{self, ErrorClass},
     },
+    wording::log_lines,
 };
 
 /// How long a node's kubelet may not answer after the node became Ready.

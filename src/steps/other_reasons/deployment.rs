@@ -70,8 +70,8 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
+        guide::Step,
         snapshot::{ApiService, Collection, Snapshot, Workload},
-        steps::Step,
         testing::{at, healthy, object, run},
     };
 

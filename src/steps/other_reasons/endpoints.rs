@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use crate::{
     catalogue::Cause,
-    chain::{Chain, START_TIME},
     check::{Context, Finding, Outcome},
+    facts::chain::{Chain, START_TIME},
     snapshot::{Condition, Named, NotSeen, Pod, Service, service::TargetPort},
 };
 

@@ -124,8 +124,8 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
+        guide::Step,
         snapshot::{ApiService, Collection, Snapshot},
-        steps::Step,
         testing::{healthy, object, run},
     };
 

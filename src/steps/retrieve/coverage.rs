@@ -6,11 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     catalogue::Cause,
-    chain::Chain,
-    check::{Context, Finding, ObjectReference, Outcome},
-    metrics_server,
+    check::{Context, Finding, Outcome},
+    facts::{chain::Chain, metrics_server},
     snapshot::{
-        Named, Node, NotSeen, Observed, Pod, Retrieval, Snapshot,
+        Named, Node, NotSeen, ObjectReference, Observed, Pod, Retrieval, Snapshot,
         retrieval::{self, Sample},
     },
 };
@@ -208,8 +207,8 @@ mod tests {
     use super::*;
     use crate::{
         check::{Impact, Status},
+        guide::Step,
         snapshot::Collection,
-        steps::Step,
         testing::{at, healthy, run},
     };
 

@@ -11,13 +11,14 @@ use ipnet::IpNet;
 use super::network_policy::{Selected, covers_port, selected};
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, ObjectReference, Outcome},
-    metrics_server,
+    check::{Context, Finding, Outcome},
+    facts::metrics_server,
+    guide::Step,
     snapshot::{
-        Named, NetworkPolicy, NotSeen, Pod,
+        Named, NetworkPolicy, NotSeen, ObjectReference, Pod,
         network_policy::{IpBlock, NetworkPolicyRule},
     },
-    steps::{Step, logs},
+    steps::logs,
 };
 
 /// The kubelet's port unless `--kubelet-port` says otherwise (kubernetes/kubernetes `pkg/cluster/ports/ports.go`).
@@ -44,7 +45,7 @@ fn lets_out(rule: &NetworkPolicyRule, pod: &Pod, port: u16, nodes: &[IpAddr]) ->
 
 /// The log's failed scrapes that packets which are dropped or rejected on the way would show as.
 fn blocked_scrapes(context: &Context<'_>) -> Vec<Finding> {
-    let checks = Step::Logs.checks().iter().filter(|check| check.id == logs::LINES);
+    let checks = crate::steps::checks(Step::Logs).iter().filter(|check| check.id == logs::LINES);
     let findings = checks.flat_map(|check| check.run(context).findings);
     let blocked = [Cause::KubeletTimeout, Cause::KubeletRefused, Cause::KubeletUnreachable];
     findings.filter(|finding| blocked.contains(&finding.cause)).collect()

@@ -8,7 +8,7 @@ use super::timed_out;
 use crate::{
     catalogue::Cause,
     check::{Context, Finding, Outcome},
-    metrics_server::{self, ListenPort},
+    facts::metrics_server::{self, ListenPort},
     snapshot::{
         Named, NetworkPolicy, NotSeen, Pod,
         network_policy::{NetworkPolicyPort, NetworkPolicyRule},
@@ -117,7 +117,7 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     }
     let finding = Finding::outage(
         Cause::NetworkPolicyBlocks,
-        crate::check::ObjectReference::new(
+        crate::snapshot::ObjectReference::new(
             "NetworkPolicy",
             pod.namespace(),
             names.first().copied().unwrap_or_default(),
@@ -135,8 +135,8 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
+        guide::Step,
         snapshot::{Collection, Snapshot},
-        steps::Step,
         testing::{object, run},
     };
 

@@ -6,11 +6,10 @@
 use jiff::SignedDuration;
 
 use crate::{
-    check::ObjectReference,
-    metrics_server::{self, Owner},
+    facts::metrics_server::{self, Owner},
     snapshot::{
-        ApiService, Condition, ConditionStatus, EndpointSlice, Listing, Named, NotSeen, Observed, Pod, Service,
-        Snapshot, Workload,
+        ApiService, Condition, ConditionStatus, EndpointSlice, Listing, Named, NotSeen, ObjectReference, Observed, Pod,
+        Service, Snapshot, Workload,
         api_service::ServiceReference,
         pod::{Container, PodSpec},
         service::ServicePort,

@@ -1,6 +1,73 @@
 //! The classes of the aggregator's messages, in the wordings of Kubernetes 1.8 to 1.37
 //! (kubernetes/kube-aggregator `pkg/controllers/status/*available_controller.go`).
 
+/// The reasons of condition Available, with `other` and `not_registered`: a closed set
+/// (kubernetes/kube-aggregator `pkg/controllers/status`, unchanged from 1.11 to 1.37).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// `Passed`
+    Passed,
+    /// `Local`
+    Local,
+    /// `ServiceNotFound`
+    ServiceNotFound,
+    /// `ServiceAccessError`
+    ServiceAccessError,
+    /// `ServicePortError`
+    ServicePortError,
+    /// `EndpointsNotFound`
+    EndpointsNotFound,
+    /// `EndpointsAccessError`
+    EndpointsAccessError,
+    /// `MissingEndpoints`
+    MissingEndpoints,
+    /// `FailedDiscoveryCheck`
+    FailedDiscoveryCheck,
+    /// A reason that is not known, or no condition yet.
+    Other,
+    /// There is no such `APIService`.
+    NotRegistered,
+}
+
+impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 11] = [
+        Self::Passed,
+        Self::Local,
+        Self::ServiceNotFound,
+        Self::ServiceAccessError,
+        Self::ServicePortError,
+        Self::EndpointsNotFound,
+        Self::EndpointsAccessError,
+        Self::MissingEndpoints,
+        Self::FailedDiscoveryCheck,
+        Self::Other,
+        Self::NotRegistered,
+    ];
+
+    /// As Kubernetes writes it; the last two in the project's own words.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Passed => "Passed",
+            Self::Local => "Local",
+            Self::ServiceNotFound => "ServiceNotFound",
+            Self::ServiceAccessError => "ServiceAccessError",
+            Self::ServicePortError => "ServicePortError",
+            Self::EndpointsNotFound => "EndpointsNotFound",
+            Self::EndpointsAccessError => "EndpointsAccessError",
+            Self::MissingEndpoints => "MissingEndpoints",
+            Self::FailedDiscoveryCheck => "FailedDiscoveryCheck",
+            Self::Other => "other",
+            Self::NotRegistered => "not_registered",
+        }
+    }
+
+    /// Reads the reason of a condition; what is not known is `Other`.
+    pub fn of(reason: &str) -> Self {
+        Self::ALL.into_iter().take(9).find(|known| known.label() == reason).unwrap_or(Self::Other)
+    }
+}
+
 /// What a message of condition Available tells: a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MessageClass {

@@ -1,0 +1,4 @@
+//! What other programs' texts say: text in, typed value out. Nothing else in the program compares such texts.
+
+pub mod aggregator;
+pub mod log_lines;
