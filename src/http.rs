@@ -33,7 +33,7 @@ pub use self::{
     guard::Guard,
     review::Reviewer,
     site::{Content, Site},
-    tls::{CertificateError, CertificateFiles, CertificateState, RELOAD_INTERVAL, Tls},
+    tls::{CertificateError, CertificateFiles, RELOAD_INTERVAL, Tls},
 };
 use self::{
     places::{Place, Places},

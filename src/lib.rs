@@ -24,6 +24,7 @@ pub mod catalogue;
 pub mod check;
 pub mod facts;
 pub mod guide;
+pub mod health;
 pub mod http;
 pub mod observe;
 pub mod render;

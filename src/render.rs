@@ -8,8 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     facts::chain::Chain,
-    http::CertificateState,
-    observe::cluster::{ObserverHealth, RequestClass},
+    health::{CertificateState, ObserverHealth, RequestClass},
     report::Report,
     snapshot::Snapshot,
 };

@@ -24,6 +24,8 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
+use crate::health::CertificateState;
+
 /// Between looks at the files.
 pub const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 /// A pair that does not fit may be one that was read while it was replaced.
@@ -73,15 +75,6 @@ pub enum CertificateError {
         /// What is wrong with them.
         reason: String,
     },
-}
-
-/// How the server's certificate is doing: for self metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CertificateState {
-    /// Whether the files as they are now are in use; otherwise it is the last pair that could be used.
-    pub current: bool,
-    /// When the certificate in use expires.
-    pub not_after: Timestamp,
 }
 
 /// What the files hold.

@@ -18,12 +18,15 @@ mod backoff;
 mod client;
 mod dial;
 mod entry;
-mod health;
+mod heard;
 mod kinds;
 mod logs;
+mod looked;
 mod lookups;
+mod options;
 mod plan;
 mod probe;
+mod request;
 mod reviews;
 mod sockets;
 mod store;
@@ -42,83 +45,14 @@ use tokio::{sync::watch, task::JoinHandle};
 
 pub(crate) use self::trouble::one_line;
 pub use self::{
-    access::Permission,
     backoff::Backoff,
-    client::{Clients, ConnectError, RequestClass, RequestCount, RequestLog},
-    dial::KubeletRequests,
-    health::{ObserverHealth, WatchHealth, WatchState},
+    client::{Clients, ConnectError, RequestLog},
     kinds::WatchKind,
-    logs::LogLines,
-    plan::{Features, WatchRequest, plan},
+    options::{Features, Options, Timings},
+    plan::plan,
+    request::WatchRequest,
 };
-use crate::snapshot::Snapshot;
-
-/// How to observe.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// What may be looked at.
-    pub features: Features,
-    /// Namespaces of which the pods' metrics are asked for; empty for metrics-server's own.
-    pub probe_namespaces: Vec<String>,
-    /// The port on which the doctor itself listens.
-    pub own_port: Option<u16>,
-    /// How often and how long.
-    pub timings: Timings,
-}
-
-/// How often and how long. The defaults are made for production; tests shorten them.
-#[derive(Debug, Clone, Copy)]
-pub struct Timings {
-    /// From a change until the snapshot that holds it, at least.
-    pub debounce: Duration,
-    /// Between snapshots, at least.
-    pub publish_at_most_every: Duration,
-    /// Between snapshots, at most, so that ages move.
-    pub publish_at_least_every: Duration,
-    /// From a change of the chain until new watches are started.
-    pub replan: Duration,
-    /// How long a watch goes on that is no longer planned.
-    pub linger: Duration,
-    /// Between tries of a failing watch.
-    pub retry: Backoff,
-    /// Between tries of a watch that is refused or not served: a standing state.
-    pub retry_refused: Backoff,
-    /// When data of a watch that gives no sign of life stops counting: more than two restarts.
-    pub stale_after: Duration,
-    /// Between look-ups for the same blind autoscaler.
-    pub lookup_interval: Duration,
-    /// Between questions for the server's version.
-    pub version_interval: Duration,
-    /// Between questions for the observer's permissions, and for metrics-server's.
-    pub access_interval: Duration,
-    /// Between calls of the metrics API.
-    pub probe_interval: Duration,
-    /// From a change of an `APIService` until the next call of the metrics API.
-    pub probe_soon: Duration,
-    /// How long a call of the metrics API may take.
-    pub probe_timeout: Duration,
-}
-
-impl Default for Timings {
-    fn default() -> Self {
-        Self {
-            debounce: Duration::from_millis(250),
-            publish_at_most_every: Duration::from_secs(1),
-            publish_at_least_every: Duration::from_secs(15),
-            replan: Duration::from_millis(50),
-            linger: Duration::from_mins(1),
-            retry: Backoff { first: Duration::from_millis(800), longest: Duration::from_secs(15) },
-            retry_refused: Backoff { first: Duration::from_secs(2), longest: Duration::from_mins(2) },
-            stale_after: Duration::from_secs(150),
-            lookup_interval: Duration::from_secs(30),
-            version_interval: Duration::from_mins(5),
-            access_interval: Duration::from_mins(5),
-            probe_interval: Duration::from_secs(30),
-            probe_soon: Duration::from_secs(5),
-            probe_timeout: Duration::from_secs(10),
-        }
-    }
-}
+use crate::{health::ObserverHealth, snapshot::Snapshot};
 
 /// A running observer; dropping it ends it.
 #[derive(Debug)]

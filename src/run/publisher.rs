@@ -5,8 +5,8 @@ use tokio::sync::watch;
 
 use super::Failure;
 use crate::{
-    http::{CertificateState, Content, Site, Tls},
-    observe::cluster::{ObserverHealth, RequestClass},
+    health::{CertificateState, ObserverHealth, RequestClass},
+    http::{Content, Site, Tls},
     render::{View, html::html, metrics::Page},
     report::Report,
     snapshot::Snapshot,

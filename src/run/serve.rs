@@ -10,10 +10,11 @@ use tokio::{
 use super::{Failure, publisher::Publisher};
 use crate::{
     args::{Authentication, Listen, Serve, Source},
+    health::RequestClass,
     http::{self, Guard, Reviewer, Tls},
     observe::{
         bundle,
-        cluster::{Clients, Observation, Options, RequestClass, observe},
+        cluster::{Clients, Observation, Options, observe},
     },
 };
 

@@ -73,6 +73,12 @@ impl Metadata {
         Self { name: name.to_owned(), namespace: namespace.to_owned(), ..Self::default() }
     }
 
+    /// Whether this is a later state of the same object: resource versions are numbers in every API server that exists.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        let number = |metadata: &Self| metadata.resource_version.parse::<u64>().unwrap_or(0);
+        number(self) > number(other)
+    }
+
     /// Whether all of `labels` are among the object's; an empty selector selects nothing, as Services have it.
     pub fn has_labels(&self, labels: &BTreeMap<String, String>) -> bool {
         !labels.is_empty() && labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))

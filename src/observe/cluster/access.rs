@@ -6,26 +6,11 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::{Api, Client, api::PostParams};
 
-use super::plan::{Features, WatchRequest};
-use crate::snapshot::api_service::METRICS_GROUP;
+use super::{options::Features, request::WatchRequest};
+use crate::{health::Permission, snapshot::api_service::METRICS_GROUP};
 
 /// Reviews that are asked for at the same time.
 const CONCURRENCY: usize = 4;
-
-/// One thing that the observer does.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Permission {
-    /// `get`, `list`, `watch` or `create`.
-    pub verb: &'static str,
-    /// The API group, empty for the core group.
-    pub group: &'static str,
-    /// The plural, with the subresource: `pods/log`.
-    pub resource: &'static str,
-    /// Only in this namespace; `None` for the whole cluster.
-    pub namespace: Option<String>,
-    /// Only for the object with this name.
-    pub name: Option<String>,
-}
 
 /// What the planned watches, look-ups and probes need.
 pub(super) fn needed(plan: &BTreeSet<WatchRequest>, namespace: &str, features: Features) -> BTreeSet<Permission> {

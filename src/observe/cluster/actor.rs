@@ -15,48 +15,29 @@ use tokio::{
 };
 
 use super::{
-    Clients, ObserverHealth, Options, Timings,
-    access::{self, Permission},
-    dial::{self, Dialled},
-    entry::WatchEvent,
-    logs::{self, LogEvent, LogKey},
-    lookups::{self, Looked},
-    plan::{Features, WatchRequest, plan},
-    probe::{self, Probed},
+    access,
+    client::Clients,
+    dial,
+    heard::{Message, Probed, WatchEvent},
+    logs, lookups,
+    options::{Features, Options, Timings},
+    plan::plan,
+    probe,
+    request::WatchRequest,
     reviews, sockets,
     store::{Store, decides_plan},
     trouble::one_line,
     watching,
 };
-use crate::snapshot::{AccessReview, KubernetesVersion, NotSeen, Observed, Snapshot};
+use crate::{
+    health::ObserverHealth,
+    snapshot::{KubernetesVersion, NotSeen, Observed, Snapshot},
+};
 
 /// Messages that wait for the actor; a watch that lists faster waits.
 const QUEUE: usize = 1_024;
 /// Before the server's version is asked for again after a failure.
 const VERSION_RETRY: Duration = Duration::from_secs(5);
-
-/// What the tasks tell the actor.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// Something happened to a watch.
-    Watch { request: WatchRequest, run: u64, event: WatchEvent },
-    /// The server's version was asked for.
-    Version(Observed<KubernetesVersion>),
-    /// A round of look-ups is done.
-    Looked(Arc<Looked>),
-    /// The metrics API was called.
-    Probed(Probed),
-    /// The endpoints were dialled.
-    Dialled(Dialled),
-    /// The API server was asked about metrics-server's permissions.
-    Reviewed(Observed<Vec<AccessReview>>),
-    /// The ports on which something listens were read.
-    Listening(Observed<BTreeSet<u16>>),
-    /// Something happened to a log.
-    Log { key: LogKey, event: LogEvent },
-    /// The permissions were asked for.
-    Permissions(BTreeMap<Permission, bool>),
-}
 
 struct Running {
     run: u64,

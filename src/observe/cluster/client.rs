@@ -19,6 +19,7 @@ use kube::{
 use tower::{BoxError, Layer, Service};
 
 use super::trouble::one_line;
+use crate::health::{RequestClass, RequestCount};
 
 /// The server ends every watch after this time, so that a watch that lives answers anew at least as often.
 pub(super) const WATCH_SECONDS: u32 = 60;
@@ -123,30 +124,6 @@ fn unknown_user(file: &Kubeconfig, context: Option<&str>) -> Option<String> {
 /// Without the lines of the file that YAML's errors quote: a kubeconfig holds credentials.
 fn without_excerpt(text: &str) -> String {
     text.split(" -->").next().unwrap_or(text).trim_end().to_owned()
-}
-
-/// What a request asked for: a closed set of small size for one run.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestClass {
-    /// `list`, `watch`, `get` or `create`, as RBAC has it; `other` for what is no resource.
-    pub verb: &'static str,
-    /// The API group, empty for the core group and for what is no resource.
-    pub group: String,
-    /// The plural with the subresource, for example `deployments/scale`; the path for what is no resource.
-    pub resource: String,
-    /// The code of the answer, 0 where none came.
-    pub code: u16,
-}
-
-/// How requests of one class went.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RequestCount {
-    /// How many.
-    pub count: u64,
-    /// The time until the response headers, summed up.
-    pub total: Duration,
-    /// When the last one was answered.
-    pub last: Instant,
 }
 
 /// Counts of all requests, shared by the clients.

@@ -13,28 +13,20 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsConnector;
 
 pub(super) use self::server_metrics::KubeletRequestTotals;
-pub use self::server_metrics::KubeletRequests;
-use super::{Timings, actor::Message, backoff::jitter};
+use super::{
+    backoff::jitter,
+    heard::{Dialled, Message, Target},
+    options::Timings,
+};
 use crate::{
     facts::chain::Chain,
-    snapshot::{Dial, Named, NotSeen, Snapshot},
+    snapshot::{Named, NotSeen, Snapshot},
 };
 
 /// Until an endpoint is connected, and as long again until it has answered: shorter than the aggregator's five seconds.
 const LIMIT: Duration = Duration::from_secs(2);
 /// Endpoints that are dialled: more say nothing new.
 const ENDPOINTS: usize = 4;
-
-/// An address and port of a slice.
-pub(super) type Target = (IpAddr, u16);
-
-/// What a round of dials got.
-#[derive(Debug, Default)]
-pub(super) struct Dialled {
-    pub(super) dials: Vec<Dial>,
-    /// What each server that answered counts of its own requests to kubelets.
-    pub(super) kubelet_requests: Vec<(Target, KubeletRequests)>,
-}
 
 /// Dials for ever: now and then, and at once when the endpoints or the aggregator's word change.
 pub(super) async fn run(

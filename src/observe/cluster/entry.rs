@@ -5,27 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{health::WatchState, kinds::Object, plan::WatchRequest, trouble::Trouble, watched::Unreadable};
-use crate::snapshot::NotSeen;
-
-/// Something that happened to a watch.
-#[derive(Debug, Clone)]
-pub(super) enum WatchEvent {
-    /// A list begins: what it does not show is gone.
-    Relisting,
-    /// An object of the list.
-    Listed(Result<Object, Box<Unreadable>>),
-    /// The list is complete.
-    Complete,
-    /// An object was added or changed.
-    Applied(Result<Object, Box<Unreadable>>),
-    /// An object is gone, or no longer matches the selector.
-    Deleted { namespace: String, name: String },
-    /// The API server has accepted the watch, for the first time or to go on: kube tells nothing of the latter.
-    Answered,
-    /// A request failed.
-    Failed { verb: &'static str, trouble: Trouble },
-}
+use super::{heard::WatchEvent, kinds::Object, request::WatchRequest, trouble::Trouble, watched::Unreadable};
+use crate::{health::WatchState, snapshot::NotSeen};
 
 type Key = (String, String);
 

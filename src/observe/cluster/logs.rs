@@ -11,52 +11,25 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
 use kube::Client;
 use tokio::{
     sync::{mpsc, watch},
     task::{AbortHandle, JoinSet},
 };
 
-use super::{Timings, actor::Message};
+use super::{
+    heard::{LogEvent, LogKey, Message},
+    options::Timings,
+};
 use crate::{
     facts::{chain::Chain, metrics_server},
+    health::LogLines,
     snapshot::{Collection, ContainerLog, Named, NotSeen, Pod, Scope, Snapshot},
     wording::log_lines,
 };
 
 /// Pods whose logs are followed: the newest, for more say nothing new.
 const PODS: usize = 4;
-
-/// One container of one pod.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LogKey {
-    pub(super) namespace: String,
-    pub(super) pod: String,
-    /// A pod of the same name (of a `StatefulSet`) is another one.
-    pub(super) uid: String,
-    pub(super) container: String,
-}
-
-/// Something that a follower has read.
-#[derive(Debug)]
-pub(super) enum LogEvent {
-    /// New lines; empty when the log could be opened and has none.
-    Lines(Vec<String>),
-    /// The container was started anew: what was told so far is its previous log.
-    Restarted,
-    /// The log cannot be read.
-    Failed(NotSeen),
-}
-
-/// How often a class of lines was seen, and when last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LogLines {
-    /// Lines since the doctor started.
-    pub count: u64,
-    /// The moment of the last one, by the runtime's clock.
-    pub last: Option<Timestamp>,
-}
 
 /// What the followers have told.
 #[derive(Debug, Default)]

@@ -3,7 +3,6 @@
 //! Pods of workloads are read only while an autoscaler of theirs is blind, by selector, bounded in every direction, and
 //! forgotten once it sees again.
 
-mod blind;
 mod scale_path;
 
 use std::{
@@ -17,102 +16,22 @@ use hyper::Request;
 use kube::{Api, Client, api::ListParams};
 use tokio::sync::{mpsc, watch};
 
-pub(super) use self::blind::ScaleTarget;
 use self::scale_path::{Paths, ScalePath};
 use super::{
-    Timings,
-    actor::Message,
+    heard::{FoundPods, Looked, LookedTarget, Message, ScaleTarget},
     kinds::{Served, WatchKind},
-    store::is_newer,
+    looked::{TARGETS_PER_ROUND, blind},
+    options::Timings,
     trouble::Trouble,
     watched::Watched,
 };
-use crate::snapshot::{Named, NotSeen, Observed, Pod, Scale, Scope, Snapshot};
+use crate::snapshot::{NotSeen, Observed, Pod, Scale, Snapshot};
 
-/// Autoscalers that are looked up in one round.
-const TARGETS_PER_ROUND: usize = 50;
 /// Pods that are read for one autoscaler.
 const PODS_PER_TARGET: u32 = 500;
 /// Look-ups at the same time.
 const CONCURRENCY: usize = 4;
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// What was looked up.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Looked(BTreeMap<ScaleTarget, LookedTarget>);
-
-#[derive(Debug, Clone)]
-struct LookedTarget {
-    at: Instant,
-    scale: Observed<Arc<Scale>>,
-    pods: Option<FoundPods>,
-}
-
-/// The pods under a selector.
-#[derive(Debug, Clone)]
-struct FoundPods {
-    /// The part of the selector that asks for equal labels; empty where it has none.
-    labels: BTreeMap<String, String>,
-    pods: Vec<Arc<Pod>>,
-    gap: Option<NotSeen>,
-}
-
-impl Looked {
-    /// Adds what was looked up to a snapshot.
-    pub(super) fn add_to(&self, snapshot: &mut Snapshot) {
-        for (target, looked) in &self.0 {
-            self.add_scale(target, &looked.scale, snapshot);
-            if let Some(found) = &looked.pods {
-                add_pods(&target.namespace, found, snapshot);
-            }
-        }
-    }
-
-    fn add_scale(&self, target: &ScaleTarget, scale: &Observed<Arc<Scale>>, snapshot: &mut Snapshot) {
-        let scope = Scope {
-            discriminator: known_kind(&target.kind),
-            ..Scope::in_namespace(&target.namespace).named(&target.name)
-        };
-        match scale {
-            Observed::Present(scale) => snapshot.scales.insert(Arc::clone(scale)),
-            Observed::Absent => {
-                let has_namesake = self.0.keys().any(|other| {
-                    other.namespace == target.namespace && other.name == target.name && other.kind != target.kind
-                });
-                // A scope that cannot name its kind would vouch for the namesake too.
-                if scope.discriminator.is_some() || !has_namesake {
-                    snapshot.scales.add_scope(scope);
-                }
-            }
-            Observed::NotSeen(reason) => snapshot.scales.add_scope(scope.with_gap(reason.clone())),
-        }
-    }
-
-    /// Whether every blind autoscaler of the snapshot that fits into a round was looked up.
-    pub(super) fn is_complete_for(&self, snapshot: &Snapshot) -> bool {
-        let targets = blind::targets(snapshot);
-        let done = targets.keys().filter(|target| self.0.contains_key(target)).count();
-        done >= targets.len().min(TARGETS_PER_ROUND)
-    }
-}
-
-fn add_pods(namespace: &str, found: &FoundPods, snapshot: &mut Snapshot) {
-    for pod in &found.pods {
-        let known = snapshot.pods.get(pod.namespace(), pod.name());
-        if known.seen().is_none_or(|known| is_newer(&pod.metadata, &known.metadata)) {
-            snapshot.pods.insert(Arc::clone(pod));
-        }
-    }
-    if !found.labels.is_empty() {
-        let scope = Scope { gap: found.gap.clone(), ..Scope::in_namespace(namespace).labelled(found.labels.clone()) };
-        snapshot.pods.add_scope(scope);
-    }
-}
-
-/// The kind as a scope can name it.
-fn known_kind(kind: &str) -> Option<&'static str> {
-    ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"].into_iter().find(|known| *known == kind)
-}
 
 /// Looks up what blind autoscalers of the newest snapshot need, for ever.
 pub(super) async fn run(
@@ -184,7 +103,7 @@ async fn scale(client: &Client, paths: &Paths, target: &ScaleTarget) -> Observed
         }
         Err(error) => match Trouble::of(&error) {
             Trouble::NotFound => Observed::Absent,
-            trouble => Observed::NotSeen(not_seen(trouble, "get", resource)),
+            trouble => Observed::NotSeen(trouble.not_seen("get", resource)),
         },
     }
 }
@@ -203,7 +122,7 @@ async fn pods(client: &Client, namespace: &str, selector: &str) -> FoundPods {
     let list = match tokio::time::timeout(LOOKUP_TIMEOUT, api.list(&parameters)).await {
         Ok(Ok(list)) => list,
         Ok(Err(error)) => {
-            let gap = Some(not_seen(Trouble::of(&error), "list", "pods"));
+            let gap = Some(Trouble::of(&error).not_seen("list", "pods"));
             return FoundPods { labels, pods: Vec::new(), gap };
         }
         Err(_) => {
@@ -256,32 +175,9 @@ fn equal_labels(selector: &str) -> (BTreeMap<String, String>, bool) {
     (labels, is_whole)
 }
 
-fn not_seen(trouble: Trouble, verb: &'static str, resource: &'static str) -> NotSeen {
-    match trouble {
-        Trouble::Forbidden => NotSeen::Forbidden { verb, resource },
-        Trouble::NotFound => NotSeen::Unreachable(format!("the API server does not serve {resource}")),
-        Trouble::Gone => NotSeen::Unreachable("the list must be read again".to_owned()),
-        Trouble::Unreachable(text) => NotSeen::Unreachable(text),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Metadata;
-
-    fn target(kind: &str, name: &str) -> ScaleTarget {
-        ScaleTarget {
-            namespace: "shop".to_owned(),
-            api_version: "apps/v1".to_owned(),
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-        }
-    }
-
-    fn looked(scale: Observed<Arc<Scale>>) -> LookedTarget {
-        LookedTarget { at: Instant::now(), scale, pods: None }
-    }
 
     #[test]
     fn equal_labels_are_read_out_of_any_selector() {
@@ -296,37 +192,5 @@ mod tests {
         ] {
             assert_eq!(equal_labels(selector), (labels.into_iter().collect(), whole), "{selector}");
         }
-    }
-
-    #[test]
-    fn a_target_that_is_not_there_is_absent_and_its_namesake_is_not() {
-        let mut snapshot = Snapshot::default();
-        let all = Looked(BTreeMap::from([
-            (target("Rollout", "web"), looked(Observed::Absent)),
-            (target("Deployment", "web"), looked(Observed::NotSeen(NotSeen::NotSynced))),
-            (target("Deployment", "api"), looked(Observed::Absent)),
-        ]));
-        all.add_to(&mut snapshot);
-        let scales = &snapshot.scales;
-        assert!(scales.get_of_kind(Some("Deployment"), "shop", "api").is_absent());
-        assert!(!scales.get_of_kind(Some("StatefulSet"), "shop", "api").is_absent());
-        assert_eq!(scales.get_of_kind(Some("Deployment"), "shop", "web"), Observed::NotSeen(NotSeen::NotSynced));
-    }
-
-    #[test]
-    fn a_list_of_pods_that_was_cut_off_vouches_for_nothing() {
-        let mut snapshot = Snapshot::default();
-        let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
-        let pod = Arc::new(Pod {
-            metadata: Metadata { labels: labels.clone(), ..Metadata::new("shop", "web-1") },
-            ..Pod::default()
-        });
-        let cut = NotSeen::Unreachable("cut".to_owned());
-        let found = |gap| FoundPods { labels: labels.clone(), pods: vec![Arc::clone(&pod)], gap };
-        add_pods("shop", &found(Some(cut.clone())), &mut snapshot);
-        let listing = snapshot.pods.selected("shop", &labels);
-        assert_eq!((listing.objects.len(), listing.gap), (1, Some(cut)));
-        add_pods("shop", &found(None), &mut snapshot);
-        assert!(snapshot.pods.selected("shop", &labels).complete().is_ok());
     }
 }

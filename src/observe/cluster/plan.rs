@@ -2,107 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::kinds::WatchKind;
+use super::{kinds::WatchKind, options::Features, request::WatchRequest};
 use crate::{
     facts::{chain::Chain, metrics_server::Owner},
-    snapshot::{ApiService, Named, NotSeen, Observed, Scope, Snapshot, api_service::ServiceReference},
+    snapshot::{ApiService, Named, NotSeen, Observed, Snapshot, api_service::ServiceReference},
 };
 
 /// Where metrics-server is looked for while nothing says where it is.
 const HOME: &str = "kube-system";
-
-/// One watch: one connection to the API server.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WatchRequest {
-    /// The kind.
-    pub kind: WatchKind,
-    /// Only this namespace; `None` for the whole cluster and for cluster-scoped kinds.
-    pub namespace: Option<String>,
-    /// Only the object with this name: a field selector, which is what lets RBAC `resourceNames` allow lists and watches.
-    pub name: Option<String>,
-    /// Only objects with these labels.
-    pub labels: BTreeMap<String, String>,
-}
-
-impl WatchRequest {
-    /// All objects of a kind.
-    pub fn everywhere(kind: WatchKind) -> Self {
-        Self { kind, namespace: None, name: None, labels: BTreeMap::new() }
-    }
-
-    /// All objects of a kind in one namespace.
-    pub fn within(kind: WatchKind, namespace: &str) -> Self {
-        Self { namespace: Some(namespace.to_owned()), ..Self::everywhere(kind) }
-    }
-
-    fn named(self, name: &str) -> Self {
-        Self { name: Some(name.to_owned()), ..self }
-    }
-
-    fn labelled(self, labels: &BTreeMap<String, String>) -> Self {
-        Self { labels: labels.clone(), ..self }
-    }
-
-    /// The part of the cluster that the watch shows once its first list is complete.
-    pub fn scope(&self) -> Scope {
-        let cluster_scoped_among_namespaced =
-            matches!(self.kind, WatchKind::ClusterRole | WatchKind::ClusterRoleBinding);
-        let namespace = if cluster_scoped_among_namespaced { Some(String::new()) } else { self.namespace.clone() };
-        Scope {
-            namespace,
-            name: self.name.clone(),
-            labels: (!self.labels.is_empty()).then(|| self.labels.clone()),
-            discriminator: self.kind.workload().map(crate::snapshot::workload::WorkloadKind::name),
-            gap: None,
-        }
-    }
-
-    /// The labels as the API server takes them.
-    pub(super) fn label_selector(&self) -> Option<String> {
-        let pairs: Vec<String> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        (!pairs.is_empty()).then(|| pairs.join(","))
-    }
-}
-
-/// What may be looked at, so that permissions can be left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub struct Features {
-    /// Roles and bindings: cluster-wide ones, and those of kube-system and of metrics-server's namespace.
-    pub rbac: bool,
-    /// `ConfigMap` `kube-system/aws-auth`.
-    pub aws_auth: bool,
-    /// Nodes.
-    pub nodes: bool,
-    /// `NetworkPolicies` of metrics-server's namespace.
-    pub network_policies: bool,
-    /// Logs of metrics-server's pods.
-    pub logs: bool,
-    /// Calls through the aggregator.
-    pub probes: bool,
-    /// Dials of metrics-server's endpoints; of use only from inside the pod network.
-    pub dials: bool,
-    /// `SubjectAccessReviews` about metrics-server's `ServiceAccount`, instead of an evaluation of RBAC objects alone.
-    pub access_reviews: bool,
-    /// The doctor runs in metrics-server's pod and reads on which ports something listens there.
-    pub sidecar: bool,
-}
-
-impl Default for Features {
-    fn default() -> Self {
-        Self {
-            rbac: true,
-            aws_auth: true,
-            nodes: true,
-            network_policies: true,
-            logs: true,
-            probes: true,
-            dials: false,
-            access_reviews: false,
-            sidecar: false,
-        }
-    }
-}
 
 /// What to watch. Starts with what is always needed and follows the chain `APIService` -> Service -> pods as it becomes
 /// known; where the chain is broken, or leads to another server that fails, workloads and Services of the whole cluster are
@@ -354,13 +261,5 @@ mod tests {
             ..Features::default()
         };
         assert_eq!(plan(&healthy(), none).len(), 7);
-    }
-
-    #[test]
-    fn cluster_roles_and_roles_do_not_vouch_for_each_other() {
-        let cluster_roles = WatchRequest::everywhere(WatchKind::ClusterRole).scope();
-        assert_eq!(cluster_roles.namespace.as_deref(), Some(""));
-        let deployments = WatchRequest::everywhere(WatchKind::Deployment).scope();
-        assert_eq!((deployments.namespace, deployments.discriminator), (None, Some("Deployment")));
     }
 }

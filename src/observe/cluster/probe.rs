@@ -14,9 +14,9 @@ use tokio::sync::{mpsc, watch};
 
 use self::read::{message, samples};
 use super::{
-    Timings,
-    actor::Message,
     backoff::jitter,
+    heard::{Message, Probed},
+    options::Timings,
     trouble::{one_line, shorten},
 };
 use crate::{
@@ -31,13 +31,6 @@ use crate::{
 const LONGEST_BODY: usize = 32 * 1024 * 1024;
 /// How much of an error's body is read.
 const LONGEST_ERROR: usize = 64 * 1024;
-
-/// What both calls got.
-#[derive(Debug)]
-pub(super) struct Probed {
-    pub(super) nodes: Observed<Retrieval>,
-    pub(super) pods: Observed<Retrieval>,
-}
 
 /// Calls the metrics API for ever.
 pub(super) async fn run(

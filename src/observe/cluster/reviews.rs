@@ -7,7 +7,7 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessRevie
 use kube::{Api, Client, api::PostParams};
 use tokio::sync::{mpsc, watch};
 
-use super::{Timings, actor::Message, backoff::jitter, trouble::Trouble};
+use super::{backoff::jitter, heard::Message, options::Timings, trouble::Trouble};
 use crate::{
     check::Context,
     facts::{

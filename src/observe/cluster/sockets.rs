@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
 
-use super::{Timings, actor::Message, backoff::jitter};
+use super::{backoff::jitter, heard::Message, options::Timings};
 use crate::snapshot::{NotSeen, Observed};
 
 /// Both families; a kernel without IPv6 has the first alone.

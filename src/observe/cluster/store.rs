@@ -9,20 +9,18 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    access::Permission,
     dial::{self, KubeletRequestTotals},
-    entry::{Entry, WatchEvent},
-    health::{ObserverHealth, WatchHealth, WatchState},
+    entry::Entry,
+    heard::{Looked, WatchEvent},
     kinds::{Object, WatchKind},
     logs::{self, Logs},
-    lookups::Looked,
-    plan::{Features, WatchRequest},
+    options::Features,
+    request::WatchRequest,
 };
 use crate::{
     facts::chain::Chain,
-    snapshot::{
-        AccessReview, Collection, Dial, KubernetesVersion, Metadata, NotSeen, Observed, Retrieval, Scope, Snapshot,
-    },
+    health::{ObserverHealth, Permission, WatchHealth, WatchState},
+    snapshot::{AccessReview, Collection, Dial, KubernetesVersion, NotSeen, Observed, Retrieval, Scope, Snapshot},
 };
 
 /// Everything that the observer has heard.
@@ -149,7 +147,7 @@ impl Store {
                         vacant.insert(object);
                     }
                     btree_map::Entry::Occupied(mut occupied) => {
-                        if is_newer(metadata, occupied.get().metadata()) {
+                        if metadata.is_newer_than(occupied.get().metadata()) {
                             occupied.insert(object);
                         }
                     }
@@ -197,7 +195,7 @@ impl Store {
             trouble: entry.trouble_text().or_else(|| entry.unreadable_text()),
         };
         ObserverHealth {
-            watches: self.entries.iter().map(|(request, entry)| (request.clone(), health(entry))).collect(),
+            watches: self.entries.iter().map(|(request, entry)| (request.part(), health(entry))).collect(),
             first_complete_look: self.first_complete_look,
             permissions: self.permissions.clone(),
             log_lines: self.logs.lines.clone(),
@@ -209,12 +207,6 @@ impl Store {
 /// Whether objects of this kind decide what is watched.
 pub(super) fn decides_plan(kind: WatchKind) -> bool {
     matches!(kind, WatchKind::ApiService | WatchKind::Service | WatchKind::Pod) || kind.workload().is_some()
-}
-
-/// Whether `one` is a later state of the same object: resource versions are numbers in every API server that exists.
-pub(super) fn is_newer(one: &Metadata, other: &Metadata) -> bool {
-    let number = |metadata: &Metadata| metadata.resource_version.parse::<u64>().unwrap_or(0);
-    number(one) > number(other)
 }
 
 fn add_scope(snapshot: &mut Snapshot, kind: WatchKind, scope: Scope) {

@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    Backoff, Features, Observation, Options, Timings, WatchKind, WatchState,
+    Backoff, Features, Observation, Options, Timings, WatchKind,
     fake::{FakeServer, Fault},
     observe, observe_once,
 };
 use crate::{
     facts::chain::Chain,
+    health::{ObserverHealth, WatchState},
     snapshot::{
         NotSeen, Observed, Snapshot,
         retrieval::{ErrorClass, Outcome},
@@ -134,8 +135,8 @@ async fn a_kind_that_is_refused_is_named_and_the_rest_works_on() {
         health.first_complete_look && health.missing_permissions().any(|missing| missing.resource == "networkpolicies")
     });
     let health = tokio::time::timeout(PATIENCE, health).await.expect("a complete look").expect("a living observer");
-    assert_eq!(health.by_kind().get(&WatchKind::NetworkPolicy), Some(&WatchState::Forbidden));
-    assert_eq!(health.by_kind().get(&WatchKind::Node), Some(&WatchState::Synced));
+    assert_eq!(health.by_resource().get("networkpolicies"), Some(&WatchState::Forbidden));
+    assert_eq!(health.by_resource().get("nodes"), Some(&WatchState::Synced));
 }
 
 #[tokio::test]
@@ -145,9 +146,8 @@ async fn a_right_that_is_missing_is_asked_for_again_before_the_others() {
     // The next round about all rights is out of sight.
     let timings = Timings { access_interval: Duration::from_secs(30), ..quick() };
     let mut observation = observe(server.clients(), Options { timings, ..options() });
-    let missing = |health: &super::health::ObserverHealth| {
-        health.missing_permissions().any(|missing| missing.resource == "networkpolicies")
-    };
+    let missing =
+        |health: &ObserverHealth| health.missing_permissions().any(|missing| missing.resource == "networkpolicies");
     let lost = tokio::time::timeout(PATIENCE, observation.health.wait_for(|health| missing(health))).await;
     drop(lost.expect("a missing right").expect("a living observer"));
     server.allow("networkpolicies");
@@ -216,9 +216,9 @@ async fn data_is_kept_for_a_while_and_then_counts_as_unreachable() {
     until(&mut observation, "five nodes", |snapshot| known_nodes(snapshot) == Some(5)).await;
     server.fail("nodes", Fault::Status(500));
     server.cut_watches();
-    let failing = observation.health.wait_for(|health| {
-        health.watches.iter().any(|(request, watch)| request.kind == WatchKind::Node && watch.errors > 0)
-    });
+    let failing = observation
+        .health
+        .wait_for(|health| health.watches.iter().any(|(part, watch)| part.resource == "nodes" && watch.errors > 0));
     drop(tokio::time::timeout(PATIENCE, failing).await.expect("an error"));
     assert_eq!(known_nodes(&observation.snapshots.borrow()), Some(5), "a failure alone changes nothing");
     until(&mut observation, "nodes unreachable", |snapshot| {
@@ -253,7 +253,7 @@ async fn a_broken_chain_is_searched_for_and_left_alone_when_it_is_whole() {
     server.put("apiservices", api_service());
     server.put("services", service());
     server.put("deployments", deployment("kube-system"));
-    let everywhere = super::WatchRequest::everywhere(WatchKind::Deployment);
+    let everywhere = super::WatchRequest::everywhere(WatchKind::Deployment).part();
     let left = observation.health.wait_for(|health| !health.watches.contains_key(&everywhere));
     drop(tokio::time::timeout(PATIENCE, left).await.expect("the wider look ends"));
     until(&mut observation, "the right Deployment", |snapshot| Chain::resolve(snapshot).workload_is_selected).await;

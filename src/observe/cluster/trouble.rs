@@ -4,6 +4,8 @@ use std::error::Error;
 
 use kube::runtime::watcher;
 
+use crate::snapshot::NotSeen;
+
 /// The longest text of an error that is kept: one that quotes the address of a log, which has long names, ends with what
 /// went wrong.
 const KEPT_CHARACTERS: usize = 600;
@@ -42,6 +44,16 @@ impl Trouble {
                 Self::Unreachable(format!("HTTP status {code} without a Kubernetes Status"))
             }
             code => Self::Unreachable(shorten(&format!("HTTP status {code}: {}", status.message))),
+        }
+    }
+
+    /// Why something was not seen; `resource` as RBAC names it.
+    pub(super) fn not_seen(self, verb: &'static str, resource: &'static str) -> NotSeen {
+        match self {
+            Self::Forbidden => NotSeen::Forbidden { verb, resource },
+            Self::NotFound => NotSeen::Unreachable(format!("the API server does not serve {resource}")),
+            Self::Gone => NotSeen::Unreachable("the list must be read again".to_owned()),
+            Self::Unreachable(text) => NotSeen::Unreachable(text),
         }
     }
 

@@ -20,12 +20,11 @@ use tokio::sync::mpsc;
 use tower::{BoxError, Service};
 
 use super::{
-    Timings,
-    actor::Message,
     client::WATCH_SECONDS,
-    entry::WatchEvent,
+    heard::{Message, WatchEvent},
     kinds::{Kept, Object, Served, WatchKind},
-    plan::WatchRequest,
+    options::Timings,
+    request::WatchRequest,
     trouble::Trouble,
     watched::{Unreadable, Watched},
 };

@@ -6,7 +6,7 @@ use super::{Family, Page};
 use crate::{
     catalogue::{self, Cause},
     check::Status,
-    observe::cluster::WatchState,
+    health::WatchState,
     render::View,
     snapshot::{NotSeen, api_service::METRICS_GROUP},
     verdict::{Verdict, is_outage},
@@ -169,9 +169,9 @@ fn write_permissions(view: &View<'_>, page: &mut Page) {
             let key = (permission.verb, qualified(permission.group, permission.resource));
             *missing.entry(key).or_default() |= !allowed;
         }
-        for (request, watch) in &health.watches {
+        for (part, watch) in &health.watches {
             if watch.state == WatchState::Forbidden {
-                missing.insert(("list", request.kind.resource().to_owned()), true);
+                missing.insert(("list", part.resource.to_owned()), true);
             }
         }
     }
@@ -187,12 +187,12 @@ fn write_permissions(view: &View<'_>, page: &mut Page) {
 
 fn write_watches(view: &View<'_>, page: &mut Page) {
     let Some(health) = view.health else { return };
-    for (kind, state) in health.by_kind() {
-        page.set_one_of(&WATCH_STATE, &[kind.resource()], WatchState::ALL.map(WatchState::label), state.label());
+    for (resource, state) in health.by_resource() {
+        page.set_one_of(&WATCH_STATE, &[resource], WatchState::ALL.map(WatchState::label), state.label());
     }
     let mut totals: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for (request, watch) in &health.watches {
-        *totals.entry(request.kind.resource()).or_default() += watch.objects;
+    for (part, watch) in &health.watches {
+        *totals.entry(part.resource).or_default() += watch.objects;
     }
     for (resource, objects) in totals {
         page.set(&WATCH_OBJECTS, [resource], objects);

@@ -137,7 +137,7 @@ fn the_certificate_of_the_doctors_own_server_is_on_the_page_only_over_tls() {
         "metrics_server_doctor_tls_certificate_not_after_timestamp_seconds",
     );
     assert_eq!((Page::of(&view).len_of(current), Page::of(&view).len_of(expiry)), (0, 0));
-    let certificate = Some(crate::http::CertificateState { current: false, not_after });
+    let certificate = Some(crate::health::CertificateState { current: false, not_after });
     let page = Page::of(&View { certificate, ..view });
     assert_eq!((page.get(current, &[]), page.get(expiry, &[])), (Some(0.0), Some(1_893_456_000.0)));
 }

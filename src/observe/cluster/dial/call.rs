@@ -13,12 +13,13 @@ use jiff::Timestamp;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
-use super::{
-    Target,
-    server_metrics::{self, KubeletRequests},
-};
+use super::server_metrics;
 use crate::{
-    observe::cluster::trouble::{one_line, shorten},
+    health::KubeletRequests,
+    observe::cluster::{
+        heard::Target,
+        trouble::{one_line, shorten},
+    },
     snapshot::{Dial, DialOutcome},
 };
 

@@ -2,17 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Target;
-
-/// Requests to kubelets since the server's start (kubernetes-sigs/metrics-server `pkg/scraper/scraper.go`,
-/// `metrics_server_kubelet_request_total`, 0.4.0 to 0.9.0; up to 0.3 `metrics_server_kubelet_summary_scrapes_total`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct KubeletRequests {
-    /// Answered with metrics.
-    pub succeeded: u64,
-    /// Everything else.
-    pub failed: u64,
-}
+use crate::{health::KubeletRequests, observe::cluster::heard::Target};
 
 /// Reads the counters of a page; `None` where it has none.
 pub(super) fn kubelet_requests(page: &str) -> Option<KubeletRequests> {

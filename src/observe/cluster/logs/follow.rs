@@ -8,9 +8,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::LogParams};
 use tokio::sync::{mpsc, watch};
 
-use super::{LogEvent, LogKey};
 use crate::{
-    observe::cluster::{Timings, actor::Message, trouble::Trouble},
+    observe::cluster::{
+        heard::{LogEvent, LogKey, Message},
+        options::Timings,
+        trouble::Trouble,
+    },
     snapshot::NotSeen,
 };
 

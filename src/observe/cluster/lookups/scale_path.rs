@@ -5,8 +5,10 @@ use std::{collections::HashMap, sync::Mutex, sync::PoisonError};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResourceList};
 use kube::Client;
 
-use super::{ScaleTarget, Trouble, not_seen};
-use crate::snapshot::Observed;
+use crate::{
+    observe::cluster::{heard::ScaleTarget, trouble::Trouble},
+    snapshot::Observed,
+};
 
 /// The path of a scale subresource, and what RBAC calls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,7 @@ impl Paths {
                     found
                 }
                 Ok(None) => return Observed::Absent,
-                Err(error) => return Observed::NotSeen(not_seen(Trouble::of(&error), "get", "*/scale")),
+                Err(error) => return Observed::NotSeen(Trouble::of(&error).not_seen("get", "*/scale")),
             },
         };
         Observed::Present(ScalePath { path: path(group, &version, &plural, target), resource: "*/scale" })

@@ -2,25 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::snapshot::{
-    ConditionStatus, HorizontalPodAutoscaler, Named, Snapshot,
-    horizontal_pod_autoscaler::{AutoscalerSpec, MetricSource, MetricStatus},
-    metadata::condition,
+use crate::{
+    observe::cluster::heard::ScaleTarget,
+    snapshot::{
+        ConditionStatus, HorizontalPodAutoscaler, Named, Snapshot,
+        horizontal_pod_autoscaler::{AutoscalerSpec, MetricSource, MetricStatus},
+        metadata::condition,
+    },
 };
-
-/// What an autoscaler scales.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ScaleTarget {
-    pub(crate) namespace: String,
-    /// As written in `scaleTargetRef`; only its group counts.
-    pub(crate) api_version: String,
-    pub(crate) kind: String,
-    pub(crate) name: String,
-}
 
 /// The targets of blind autoscalers, and whether their pods are needed: only a share of the request is computed from
 /// pods (kubernetes/kubernetes `pkg/controller/podautoscaler/replica_calculator.go`).
-pub(super) fn targets(snapshot: &Snapshot) -> BTreeMap<ScaleTarget, bool> {
+pub(in crate::observe::cluster) fn targets(snapshot: &Snapshot) -> BTreeMap<ScaleTarget, bool> {
     let mut targets = BTreeMap::new();
     for autoscaler in snapshot.autoscalers.iter().filter(|autoscaler| is_blind(autoscaler)) {
         let reference = &autoscaler.spec.scale_target_ref;
