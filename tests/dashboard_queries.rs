@@ -15,31 +15,35 @@ use testbed::{
 /// What the sample cluster has nothing of: there is no live cluster to watch, no pod to dial, no log that tells of a cause, no
 /// aws-auth and no certificate, neither of the API nor of the doctor. The real control plane has them.
 const NEEDS_A_CLUSTER: [&str; 12] = [
-    "aws_auth_entries",
-    "aws_auth_malformed_entries",
-    "apiservice_ca_bundle_not_after_timestamp_seconds",
-    "endpoints_dial_latency_seconds",
-    "endpoints_dial_outcome",
-    "kubelet_requests_total",
-    "log_last_seen_timestamp_seconds",
-    "log_lines_total",
+    "metrics_server_doctor_aws_auth_entries",
+    "metrics_server_doctor_aws_auth_malformed_entries",
+    "metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds",
+    "metrics_server_doctor_endpoints_dial_latency_seconds",
+    "metrics_server_doctor_endpoints_dial_outcome",
+    "metrics_server_doctor_kubelet_requests_total",
+    "metrics_server_doctor_log_last_seen_timestamp_seconds",
+    "metrics_server_doctor_log_lines_total",
     "metrics_server_doctor_api_requests_total",
     "metrics_server_doctor_tls_certificate",
     "metrics_server_doctor_watch_objects",
     "metrics_server_doctor_watch_state",
 ];
 /// What has no series while all is well.
-const NEEDS_A_FAULT: [&str; 4] =
-    ["ALERTS", "hpa_containers_without_request", "hpa_unknown_cause", "metrics_server_doctor_candidate"];
+const NEEDS_A_FAULT: [&str; 4] = [
+    "ALERTS",
+    "metrics_server_doctor_hpa_containers_without_request",
+    "metrics_server_doctor_hpa_unknown_cause",
+    "metrics_server_doctor_candidate",
+];
 /// What is 0 while all is well, so that a query for what is not finds nothing.
 const ZERO_WITHOUT_FAULT: [&str; 9] = [
-    "apiservice_condition_message_class",
-    "deployment_containers_last_terminated",
-    "deployment_containers_waiting",
+    "metrics_server_doctor_apiservice_condition_message_class",
+    "metrics_server_doctor_deployment_containers_last_terminated",
+    "metrics_server_doctor_deployment_containers_waiting",
     "hpa_unknown_targets",
-    "known_issue_detected",
-    "log_unscraped_nodes",
-    "metrics_api_error",
+    "metrics_server_doctor_known_issue_detected",
+    "metrics_server_doctor_log_unscraped_nodes",
+    "metrics_server_doctor_metrics_api_error",
     "metrics_server_doctor_findings",
     "metrics_server_doctor_permission_missing",
 ];
@@ -127,7 +131,10 @@ fn queries_have_series_when_all_is_well_but_for_those_of_faults() {
         answers.iter().filter(|((_, expression), series)| **series == 0 && !may_be_empty(expression)).collect();
     assert!(silent.is_empty(), "these find nothing: {silent:#?}");
     for ((place, expression), series) in answers {
-        if is_of(&expression, &["hpa_containers_without_request", "metrics_server_doctor_candidate"]) {
+        if is_of(
+            &expression,
+            &["metrics_server_doctor_hpa_containers_without_request", "metrics_server_doctor_candidate"],
+        ) {
             assert_eq!(series, 0, "{place}: a fault where there is none: {expression}");
         }
     }
@@ -138,7 +145,11 @@ fn queries_have_series_when_all_is_well_but_for_those_of_faults() {
 fn queries_of_faults_have_series_when_there_is_one() {
     let scene = Scene::start("connection_refused/target_port_mismatch");
     let answers = scene.answers();
-    for family in ["hpa_unknown_cause", "metrics_api_error", "metrics_server_doctor_findings"] {
+    for family in [
+        "metrics_server_doctor_hpa_unknown_cause",
+        "metrics_server_doctor_metrics_api_error",
+        "metrics_server_doctor_findings",
+    ] {
         let found = answers.iter().any(|((_, expression), series)| expression.contains(family) && *series > 0);
         assert!(found, "no query for {family} has a series");
     }
@@ -150,7 +161,9 @@ fn queries_of_faults_have_series_when_there_is_one() {
 fn the_container_without_a_request_is_named() {
     let scene = Scene::start("hpa/missing_request");
     let answers = scene.answers();
-    let named = answers.iter().filter(|((_, expression), _)| expression.contains("hpa_containers_without_request"));
+    let named = answers
+        .iter()
+        .filter(|((_, expression), _)| expression.contains("metrics_server_doctor_hpa_containers_without_request"));
     assert_eq!(named.map(|(_, series)| *series).collect::<Vec<_>>(), [1]);
 }
 

@@ -85,7 +85,7 @@ fn the_four_gauges_are_on_the_page_with_exactly_their_labels() {
         ("apiservice_available", vec!["apiservice"]),
         ("endpoints_count", vec!["namespace", "service"]),
         ("port_mismatch", vec!["namespace", "service", "hop"]),
-        ("hpa_unknown_targets", vec!["namespace", "hpa"]),
+        ("hpa_unknown_targets", vec!["namespace", "horizontalpodautoscaler"]),
     ] {
         assert!(page.contains(&format!("# TYPE {name} gauge\n")), "{name} is no gauge");
         let found: Vec<_> = page.lines().filter(|line| line.starts_with(&format!("{name}{{"))).map(series).collect();

@@ -239,8 +239,8 @@ pub(crate) fn name(alert: &Value) -> String {
 fn label_name(labels: &Value) -> String {
     let label = |name: &str| labels[name].as_str().unwrap_or_default().to_owned();
     let mut text = format!("{} {} {}/{}", label("alertname"), label("severity"), label("step"), label("cause"));
-    if !label("hpa").is_empty() {
-        text = format!("{text} {}/{}", label("namespace"), label("hpa"));
+    if !label("horizontalpodautoscaler").is_empty() {
+        text = format!("{text} {}/{}", label("namespace"), label("horizontalpodautoscaler"));
     }
     text
 }

@@ -127,7 +127,7 @@ pub(crate) fn of_cause(entry: &Entry, impact: Impact) -> Case {
     let rule = rules::alert(alert_of(entry.step), severity, None);
     let mut series = vec![("step", entry.step.id()), ("cause", entry.id)];
     if entry.step == Step::Hpa && impact == Impact::Partial {
-        series.extend([("namespace", "shop"), ("hpa", "web")]);
+        series.extend([("namespace", "shop"), ("horizontalpodautoscaler", "web")]);
     }
     let alert = alert(&rule, CLUSTER, &series);
     let fault = [page(&found(entry, impact))];
@@ -236,7 +236,7 @@ fn of_section(step: Step) -> Vec<Case> {
 
 fn of_installed() -> Vec<Case> {
     let deployment = [("namespace", "kube-system"), ("deployment", "metrics-server")];
-    let old = healthy().with("deployment_version_supported", &deployment, 0.0);
+    let old = healthy().with("metrics_server_doctor_deployment_version_supported", &deployment, 0.0);
     let rule = rules::alert("MetricsServerVersionUnsupported", "warning", None);
     let mut unsupported =
         fires("version", &rule, &alert(&rule, CLUSTER, &deployment), &[page(&old), well()], &[well(), well()]);
@@ -245,19 +245,22 @@ fn of_installed() -> Vec<Case> {
         alert(&rule, CLUSTER, &deployment),
         told(&rule, &deployment, "0"),
     ));
-    let twice = healthy().with("deployment_metrics_servers", &[], 2.0);
+    let twice = healthy().with("metrics_server_doctor_deployment_metrics_servers", &[], 2.0);
     let rule = rules::alert("MetricsServerInstalledTwice", "info", None);
     let mut double =
         fires("twice", &rule, &alert(&rule, CLUSTER, &[]), &[page(&twice), page(&twice)], &[well(), well()]);
     double.annotations.push((BEGIN + rule.hold, alert(&rule, CLUSTER, &[]), told(&rule, &[], "2")));
-    let unseen = healthy().without("deployment_version_supported").without("deployment_metrics_servers");
+    let unseen = healthy()
+        .without("metrics_server_doctor_deployment_version_supported")
+        .without("metrics_server_doctor_deployment_metrics_servers");
     vec![unsupported, double, silent_for(70, "version and number not seen", "installed", &[page(&unseen)])]
 }
 
 fn of_apiservice() -> Vec<Case> {
     let rule = rules::alert("MetricsServerCABundleExpiresSoon", "warning", None);
     let labels = [("apiservice", METRICS_API)];
-    let expires = |at: f64| healthy().with("apiservice_ca_bundle_not_after_timestamp_seconds", &labels, at);
+    let expires =
+        |at: f64| healthy().with("metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds", &labels, at);
     let fortnight = 14.0 * 86_400.0;
     // Of an hour's timeline the bundle has more than two weeks until here.
     let soon = expires(fortnight + 600.0 - 1.0);
@@ -271,12 +274,16 @@ fn of_apiservice() -> Vec<Case> {
     );
     case.annotations.push((BEGIN + rule.hold, firing, told));
     let ended = catalogue::all().iter().find(|entry| entry.cause == Cause::CaBundleExpired).expect("a cause");
-    let over = found(ended, Impact::Outage).with("apiservice_ca_bundle_not_after_timestamp_seconds", &labels, 0.0);
+    let over = found(ended, Impact::Outage).with(
+        "metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds",
+        &labels,
+        0.0,
+    );
     let mut known = Case::new("expired already", "apiservice", Timeline::default().then(120, &[page(&over)]));
     let critical = rules::alert("MetricsServerAPIServiceUnavailable", "critical", None);
     known.firing = vec![(7_000, vec![alert(&critical, CLUSTER, &[("step", "apiservice"), ("cause", ended.id)])])];
     let other = healthy().with(
-        "apiservice_ca_bundle_not_after_timestamp_seconds",
+        "metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds",
         &[("apiservice", "v1beta1.custom.metrics.k8s.io")],
         0.0,
     );
@@ -284,7 +291,7 @@ fn of_apiservice() -> Vec<Case> {
     foreign.firing = vec![(7_000, vec![])];
     // Another fault beside it holds nothing back.
     let beside = found(first(Step::Apiservice), Impact::Outage).with(
-        "apiservice_ca_bundle_not_after_timestamp_seconds",
+        "metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds",
         &labels,
         fortnight,
     );
@@ -322,12 +329,21 @@ fn of_hpa() -> Vec<Case> {
     let warning = rules::alert("HPATargetsUnknown", "warning", None);
     let critical = rules::alert("HPATargetsUnknown", "critical", None);
     let unknown = |hpa: &str, cause: &str, series: Series| {
-        series.with("hpa_unknown_cause", &[("namespace", "shop"), ("hpa", hpa), ("cause", cause)], 1.0)
+        series.with(
+            "metrics_server_doctor_hpa_unknown_cause",
+            &[("namespace", "shop"), ("horizontalpodautoscaler", hpa), ("cause", cause)],
+            1.0,
+        )
     };
     let missing = found(entry(Cause::MissingRequest), Impact::Partial);
     let two = unknown("api", "missing_request", missing.clone());
-    let blind =
-        |hpa: &str| alert(&warning, CLUSTER, &[("namespace", "shop"), ("hpa", hpa), ("cause", "missing_request")]);
+    let blind = |hpa: &str| {
+        alert(
+            &warning,
+            CLUSTER,
+            &[("namespace", "shop"), ("horizontalpodautoscaler", hpa), ("cause", "missing_request")],
+        )
+    };
     let mut each = Case::new(
         "hpa: two autoscalers, two replicas",
         "hpa",
@@ -344,7 +360,7 @@ fn of_hpa() -> Vec<Case> {
         vec![(2_370, vec![alert(&upstream, CLUSTER, &[("step", "timeout"), ("cause", first(Step::Timeout).id)])])];
 
     // A known autoscaler whose target went: no target reads <unknown>, and still it is a finding.
-    let gone = found(entry(Cause::TargetNotFound), Impact::Partial).without("hpa_unknown_cause");
+    let gone = found(entry(Cause::TargetNotFound), Impact::Partial).without("metrics_server_doctor_hpa_unknown_cause");
     let aggregated = alert(&warning, CLUSTER, &[("cause", "target_not_found")]);
     let mut without = fires(
         "hpa: a finding without unknown targets",
@@ -367,7 +383,11 @@ fn of_hpa() -> Vec<Case> {
         "hpa",
         Timeline::default().then_in(40, &[(CLUSTER, &[page(&down)]), ("b", &[page(&partly)])]),
     );
-    let elsewhere = alert(&warning, "b", &[("namespace", "shop"), ("hpa", "web"), ("cause", "metrics_api_down")]);
+    let elsewhere = alert(
+        &warning,
+        "b",
+        &[("namespace", "shop"), ("horizontalpodautoscaler", "web"), ("cause", "metrics_api_down")],
+    );
     clusters.firing = vec![(2_370, vec![all_blind.clone(), elsewhere])];
     let mut gone_elsewhere = Case::new(
         "hpa: unknown in one cluster, found in another",
@@ -376,7 +396,7 @@ fn of_hpa() -> Vec<Case> {
             40,
             &[
                 (CLUSTER, &[page(&unknown("web", "missing_request", healthy()))]),
-                ("b", &[page(&missing.clone().without("hpa_unknown_cause"))]),
+                ("b", &[page(&missing.clone().without("metrics_server_doctor_hpa_unknown_cause"))]),
             ],
         ),
     );
@@ -393,7 +413,7 @@ fn of_hpa() -> Vec<Case> {
                         .0
                         .iter()
                         .filter(|((name, labels), _)| {
-                            name == "hpa_unknown_cause"
+                            name == "metrics_server_doctor_hpa_unknown_cause"
                                 || labels.get("cause").is_some_and(|cause| cause == "missing_request")
                         })
                         .map(|(key, value)| (key.clone(), *value)),
@@ -424,13 +444,14 @@ fn of_hpa() -> Vec<Case> {
 /// The alert of an autoscaler, or of all that have no unknown target.
 fn blind_alert(hpa: Option<&str>, cause: Cause) -> Firing {
     let mut labels = vec![("cause", cause.id())];
-    labels.extend(hpa.into_iter().flat_map(|hpa| [("namespace", "shop"), ("hpa", hpa)]));
+    labels.extend(hpa.into_iter().flat_map(|hpa| [("namespace", "shop"), ("horizontalpodautoscaler", hpa)]));
     alert(&rules::alert("HPATargetsUnknown", "warning", None), CLUSTER, &labels)
 }
 
 /// A finding without an unknown target, while another exporter has autoscalers that are blind through the same cause.
 fn foreign() -> Case {
-    let series = found(Cause::MissingRequest.entry(), Impact::Partial).without("hpa_unknown_cause");
+    let series =
+        found(Cause::MissingRequest.entry(), Impact::Partial).without("metrics_server_doctor_hpa_unknown_cause");
     let mut case =
         Case::new("hpa: another exporter's blind autoscalers", "hpa", Timeline::default().then(40, &[page(&series)]));
     case.firing = vec![(2_370, vec![blind_alert(None, Cause::MissingRequest)])];
@@ -440,8 +461,8 @@ fn foreign() -> Case {
 /// One autoscaler is blind through a fault, and another is only scaled to zero.
 fn without_a_value() -> Case {
     let series = found(Cause::MissingRequest.entry(), Impact::Partial).with(
-        "hpa_unknown_cause",
-        &[("namespace", "shop"), ("hpa", "night"), ("cause", "scaled_to_zero")],
+        "metrics_server_doctor_hpa_unknown_cause",
+        &[("namespace", "shop"), ("horizontalpodautoscaler", "night"), ("cause", "scaled_to_zero")],
         1.0,
     );
     let mut case =
@@ -468,7 +489,11 @@ fn namesake(own_found: bool) -> Case {
     assert_eq!(server.id, own.id());
     let labels = [("step", own.entry().step.id()), ("cause", own.id())];
     let series = found(server, Impact::Outage)
-        .with("hpa_unknown_cause", &[("namespace", "shop"), ("hpa", "web"), ("cause", own.id())], 1.0)
+        .with(
+            "metrics_server_doctor_hpa_unknown_cause",
+            &[("namespace", "shop"), ("horizontalpodautoscaler", "web"), ("cause", own.id())],
+            1.0,
+        )
         .with("metrics_server_doctor_findings", &labels, f64::from(own_found));
     let mut case = Case::new(
         if own_found { "hpa: pods not ready, two causes" } else { "hpa: pods not ready, metrics-server's" },
@@ -486,7 +511,11 @@ fn of_known_issues() -> Vec<Case> {
     let rule = rules::alert("MetricsServerKnownIssue", "info", None);
     let issue = "logs_kubelet_timeout";
     let labels = [("step", "logs"), ("cause", "kubelet_timeout"), ("issue", issue)];
-    let seen = found(first(Step::Timeout), Impact::Outage).with("known_issue_detected", &[("issue", issue)], 1.0);
+    let seen = found(first(Step::Timeout), Impact::Outage).with(
+        "metrics_server_doctor_known_issue_detected",
+        &[("issue", issue)],
+        1.0,
+    );
     let upstream = rules::alert("MetricsServerTimeout", "critical", None);
     let firing = alert(&upstream, CLUSTER, &[("step", "timeout"), ("cause", first(Step::Timeout).id)]);
     let mut explained = Case::new(
@@ -507,8 +536,11 @@ fn of_known_issues() -> Vec<Case> {
     let mut told = told(&rule, &labels, "0");
     told.insert("runbook_url".to_owned(), "docs/runbooks/logs.md#kubelet_timeout".to_owned());
     explained.annotations.push((BEGIN + 900, info.clone(), told));
-    let own =
-        found(Cause::KubeletTimeout.entry(), Impact::Partial).with("known_issue_detected", &[("issue", issue)], 1.0);
+    let own = found(Cause::KubeletTimeout.entry(), Impact::Partial).with(
+        "metrics_server_doctor_known_issue_detected",
+        &[("issue", issue)],
+        1.0,
+    );
     let mut alone =
         Case::new("known issue with an alert of its own", "known_issues", Timeline::default().then(40, &[page(&own)]));
     let warning = rules::alert("MetricsServerLogsErrors", "warning", None);
@@ -518,7 +550,13 @@ fn of_known_issues() -> Vec<Case> {
         "known_issues",
         Timeline::default().then_in(
             40,
-            &[(CLUSTER, &[page(&healthy().with("known_issue_detected", &[("issue", issue)], 1.0))]), ("b", &[well()])],
+            &[
+                (
+                    CLUSTER,
+                    &[page(&healthy().with("metrics_server_doctor_known_issue_detected", &[("issue", issue)], 1.0))],
+                ),
+                ("b", &[well()]),
+            ],
         ),
     );
     clusters.firing = vec![(2_370, vec![info])];
@@ -526,7 +564,11 @@ fn of_known_issues() -> Vec<Case> {
         explained,
         alone,
         clusters,
-        silent("no known issue looked for", "known_issues", &[page(&healthy().without("known_issue_detected"))]),
+        silent(
+            "no known issue looked for",
+            "known_issues",
+            &[page(&healthy().without("metrics_server_doctor_known_issue_detected"))],
+        ),
     ]
 }
 

@@ -79,10 +79,10 @@ pub(crate) fn cases() -> Vec<Case> {
         "undetermined and unavailable",
         open,
         "critical",
-        &unavailable(undetermined()).without("metrics_api_up"),
+        &unavailable(undetermined()).without("metrics_server_doctor_metrics_api_up"),
         Some("1"),
     ));
-    let fail = |series: Series| series.with("metrics_api_up", &[("resource", "pods")], 0.0);
+    let fail = |series: Series| series.with("metrics_server_doctor_metrics_api_up", &[("resource", "pods")], 0.0);
     cases.push(simple("undetermined and no answer", open, "critical", &fail(undetermined()), Some("1")));
     cases.push(simple("undetermined", open, "warning", &undetermined(), Some("1")));
     let besides = unavailable(undetermined()).with(
@@ -94,7 +94,7 @@ pub(crate) fn cases() -> Vec<Case> {
         "undetermined and unavailable beside another API",
         open,
         "critical",
-        &besides.without("metrics_api_up"),
+        &besides.without("metrics_server_doctor_metrics_api_up"),
         None,
     ));
     let other = undetermined().with("apiservice_available", &[("apiservice", "v1beta1.custom.metrics.k8s.io")], 0.0);
@@ -102,7 +102,7 @@ pub(crate) fn cases() -> Vec<Case> {
         "undetermined beside another API's outage",
         open,
         "warning",
-        &other.without("metrics_api_up"),
+        &other.without("metrics_server_doctor_metrics_api_up"),
         None,
     ));
     let newer = unavailable(undetermined()).with("apiservice_available", &[("apiservice", "v1.metrics.k8s.io")], 1.0);

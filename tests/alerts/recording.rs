@@ -11,9 +11,9 @@ use crate::{
 };
 
 const CHECKS: &str = "cluster:metrics_server_doctor_checks:count";
-const NODES: &str = "cluster:metrics_api_nodes_sampled:ratio";
-const TARGETS: &str = "cluster:hpa_targets_known:ratio";
-const BLIND: &str = "cluster:hpa_blind:count";
+const NODES: &str = "cluster:metrics_server_doctor_metrics_api_nodes_sampled:ratio";
+const TARGETS: &str = "cluster:metrics_server_doctor_hpa_targets_known:ratio";
+const BLIND: &str = "cluster:metrics_server_doctor_hpa_blind:count";
 
 /// A recorded series of a cluster.
 fn of(name: &str, cluster: &str, value: f64) -> (String, f64) {
@@ -130,15 +130,27 @@ fn shares() -> Case {
             &[page(
                 &healthy
                     .clone()
-                    .with("metrics_api_nodes_expected", &[], 4.0)
-                    .with("metrics_api_nodes_without_sample", &[], 1.0)
-                    .with("hpa_targets", &[("namespace", "shop"), ("hpa", "a")], 6.0)
-                    .with("hpa_unknown_targets", &[("namespace", "shop"), ("hpa", "a")], 4.0)
+                    .with("metrics_server_doctor_metrics_api_nodes_expected", &[], 4.0)
+                    .with("metrics_server_doctor_metrics_api_nodes_without_sample", &[], 1.0)
+                    .with(
+                        "metrics_server_doctor_hpa_targets",
+                        &[("namespace", "shop"), ("horizontalpodautoscaler", "a")],
+                        6.0,
+                    )
+                    .with("hpa_unknown_targets", &[("namespace", "shop"), ("horizontalpodautoscaler", "a")], 4.0)
                     // The same name in another namespace, and another name in the same.
-                    .with("hpa_targets", &[("namespace", "office"), ("hpa", "a")], 3.0)
-                    .with("hpa_unknown_targets", &[("namespace", "office"), ("hpa", "a")], 2.0)
-                    .with("hpa_targets", &[("namespace", "shop"), ("hpa", "b")], 2.0)
-                    .with("hpa_unknown_targets", &[("namespace", "shop"), ("hpa", "b")], 1.0)
+                    .with(
+                        "metrics_server_doctor_hpa_targets",
+                        &[("namespace", "office"), ("horizontalpodautoscaler", "a")],
+                        3.0,
+                    )
+                    .with("hpa_unknown_targets", &[("namespace", "office"), ("horizontalpodautoscaler", "a")], 2.0)
+                    .with(
+                        "metrics_server_doctor_hpa_targets",
+                        &[("namespace", "shop"), ("horizontalpodautoscaler", "b")],
+                        2.0,
+                    )
+                    .with("hpa_unknown_targets", &[("namespace", "shop"), ("horizontalpodautoscaler", "b")], 1.0)
                     // Ids of checks are unique within a step only.
                     .with(
                         "metrics_server_doctor_check_status",
@@ -148,7 +160,7 @@ fn shares() -> Case {
             )],
         ),
     );
-    let all = sum(&healthy, "hpa_targets") + 11.0;
+    let all = sum(&healthy, "metrics_server_doctor_hpa_targets") + 11.0;
     let passing = |page: &Series| {
         let counts = checks(page, CLUSTER);
         counts.into_iter().map(|(labels, count)| {

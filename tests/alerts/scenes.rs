@@ -81,18 +81,26 @@ impl Series {
     pub(crate) fn opposite(&self) -> Self {
         let opposite = |name: &str, value: f64| match name {
             OBSERVED => 0.0,
-            "deployment_metrics_servers" => 2.0,
-            "metrics_api_nodes_expected" => 1_000.0,
+            "metrics_server_doctor_deployment_metrics_servers" => 2.0,
+            "metrics_server_doctor_metrics_api_nodes_expected" => 1_000.0,
             _ if value == 0.0 => 1.0,
             _ => 0.0,
         };
         let mut series = Self(self.0.iter().map(|(key, value)| (key.clone(), opposite(&key.0, *value))).collect());
-        series.set("apiservice_ca_bundle_not_after_timestamp_seconds", &[("apiservice", METRICS_API)], 0.0);
+        series.set(
+            "metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds",
+            &[("apiservice", METRICS_API)],
+            0.0,
+        );
         series.set("apiservice_available", &[("apiservice", "v1.metrics.k8s.io")], 1.0);
         for hpa in ["web", "another"] {
-            let labels = [("namespace", "shop"), ("hpa", hpa)];
-            series.set("hpa_unknown_cause", &[labels[0], labels[1], ("cause", "missing_request")], 1.0);
-            series.set("hpa_targets", &labels, 7.0);
+            let labels = [("namespace", "shop"), ("horizontalpodautoscaler", hpa)];
+            series.set(
+                "metrics_server_doctor_hpa_unknown_cause",
+                &[labels[0], labels[1], ("cause", "missing_request")],
+                1.0,
+            );
+            series.set("metrics_server_doctor_hpa_targets", &labels, 7.0);
         }
         series
     }
@@ -153,7 +161,11 @@ pub(crate) fn judged(judgement: Judgement) -> Series {
     let report = Report { judgement, ..report.clone() };
     let mut series = Series::of(snapshot, &report);
     for cause in autoscalers.into_iter().filter(|_| report.judgement.findings[0].cause.step().id() == "hpa") {
-        series.set("hpa_unknown_cause", &[("namespace", "shop"), ("hpa", "web"), ("cause", cause)], 1.0);
+        series.set(
+            "metrics_server_doctor_hpa_unknown_cause",
+            &[("namespace", "shop"), ("horizontalpodautoscaler", "web"), ("cause", cause)],
+            1.0,
+        );
     }
     series
 }

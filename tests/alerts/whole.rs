@@ -59,14 +59,20 @@ pub(crate) fn of_symptoms() -> Vec<Case> {
     let (scene, mut series) = scene.expect("a scene of step timeout");
     for number in 0..40 {
         let hpa = format!("web-{number}");
-        let labels = [("namespace", "shop"), ("hpa", hpa.as_str())];
+        let labels = [("namespace", "shop"), ("horizontalpodautoscaler", hpa.as_str())];
         series.set("hpa_unknown_targets", &labels, 1.0);
-        series.set("hpa_unknown_cause", &[labels[0], labels[1], ("cause", "metrics_api_down")], 1.0);
+        series.set(
+            "metrics_server_doctor_hpa_unknown_cause",
+            &[labels[0], labels[1], ("cause", "metrics_api_down")],
+            1.0,
+        );
     }
     let seen = |name: &str, value: f64| {
         series.only(|known| known == name).0.values().filter(|seen| seen.to_bits() == value.to_bits()).count()
     };
-    let symptoms = seen("apiservice_available", 0.0) + seen("metrics_api_up", 0.0) + seen("hpa_unknown_cause", 1.0);
+    let symptoms = seen("apiservice_available", 0.0)
+        + seen("metrics_server_doctor_metrics_api_up", 0.0)
+        + seen("metrics_server_doctor_hpa_unknown_cause", 1.0);
     assert!(symptoms > 42, "{symptoms} symptoms");
     let mut case =
         Case::new("forty-three symptoms", "all", Timeline::default().then(40, &[page(&series), page(&series)]));
@@ -93,7 +99,7 @@ pub(crate) fn of_demo() -> Vec<Case> {
                 Some(Step::Hpa) => vec![alert(
                     &rules::alert("HPATargetsUnknown", "warning", None),
                     CLUSTER,
-                    &[("namespace", "shop"), ("hpa", "web"), ("cause", blamed)],
+                    &[("namespace", "shop"), ("horizontalpodautoscaler", "web"), ("cause", blamed)],
                 )],
                 Some(step) => vec![alert(
                     &rules::alert(alert_of(step), "critical", None),
@@ -120,7 +126,8 @@ fn known_issues(series: &Series) -> Vec<Firing> {
     let described = catalogue::all().iter().filter(|entry| {
         let issue = issue_id(entry.cause);
         let named = [("step", entry.step.id()), ("cause", entry.id)];
-        set("known_issue_detected", &[("issue", &issue)]) && !set("metrics_server_doctor_findings", &named)
+        set("metrics_server_doctor_known_issue_detected", &[("issue", &issue)])
+            && !set("metrics_server_doctor_findings", &named)
     });
     let rule = rules::alert("MetricsServerKnownIssue", "info", None);
     described.map(|entry| alert(&rule, CLUSTER, &[("cause", entry.id), ("issue", &issue_id(entry.cause))])).collect()

@@ -141,7 +141,8 @@ impl Expected {
         let hops: Vec<_> = hops.map(|sample| sample.label("hop")).collect();
         differ("port_mismatch".to_owned(), format!("{:?}", self.mismatches), format!("{hops:?}"));
         for (autoscaler, wanted) in self.unknown_targets {
-            let seen = page.value("hpa_unknown_targets", &[("namespace", "shop"), ("hpa", autoscaler)]);
+            let seen =
+                page.value("hpa_unknown_targets", &[("namespace", "shop"), ("horizontalpodautoscaler", autoscaler)]);
             differ(format!("hpa_unknown_targets of {autoscaler}"), format!("{:?}", Some(wanted)), format!("{seen:?}"));
         }
         for (check, wanted) in self.checks {

@@ -23,7 +23,7 @@ pub(crate) fn dashboard() -> Dashboard {
         variables: vec![query_variable(
             "namespace",
             "Namespace",
-            r#"label_values(hpa_targets{cluster=~"$cluster", job=~"$job"}, namespace)"#,
+            r#"label_values(metrics_server_doctor_hpa_targets{cluster=~"$cluster", job=~"$job"}, namespace)"#,
             ".*",
         )],
         sections: vec![
@@ -47,21 +47,21 @@ pub(crate) fn dashboard() -> Dashboard {
 }
 
 fn each(family: &str) -> String {
-    format!("max by (cluster, namespace, hpa) ({family}{{{SELECTOR}}})")
+    format!("max by (cluster, namespace, horizontalpodautoscaler) ({family}{{{SELECTOR}}})")
 }
 
 fn all() -> Panel {
     Panel::stat("Autoscalers", "HorizontalPodAutoscalers that the doctor sees.", (6, 4))
-        .now("autoscalers", format!("count({})", each("hpa_targets")))
+        .now("autoscalers", format!("count({})", each("metrics_server_doctor_hpa_targets")))
         .unit("short")
         .without_data("No autoscaler seen")
 }
 
 fn of_causes(matcher: &str) -> String {
     let causes = format!(
-        r#"count(max by (cluster, namespace, hpa) (hpa_unknown_cause{{{SELECTOR}, cause{matcher}"{NO_FAULT}"}}))"#
+        r#"count(max by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}, cause{matcher}"{NO_FAULT}"}}))"#
     );
-    format!("{causes} or 0 * count({})", each("hpa_targets"))
+    format!("{causes} or 0 * count({})", each("metrics_server_doctor_hpa_targets"))
 }
 
 fn blind() -> Panel {
@@ -87,7 +87,7 @@ fn waiting() -> Panel {
 fn unknown_targets() -> Panel {
     Panel::stat("Unknown targets", "Metric targets that kubectl prints as <unknown>, of all targets.", (6, 4))
         .now("unknown", format!("sum({})", each("hpa_unknown_targets")))
-        .now("of all", format!("sum({})", each("hpa_targets")))
+        .now("of all", format!("sum({})", each("metrics_server_doctor_hpa_targets")))
         .option("/textMode", json!("value_and_name"))
         .unit("short")
         .without_data("No autoscaler seen")
@@ -95,9 +95,11 @@ fn unknown_targets() -> Panel {
 
 fn which() -> Panel {
     let blind = format!("{} > 0", each("hpa_unknown_targets"));
-    let cause = format!("max by (cluster, namespace, hpa, cause) (hpa_unknown_cause{{{SELECTOR}}})");
+    let cause = format!(
+        "max by (cluster, namespace, horizontalpodautoscaler, cause) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}}})"
+    );
     let since = format!(
-        r#"max by (cluster, namespace, hpa) (hpa_condition_last_transition_timestamp_seconds{{{SELECTOR}, condition="ScalingActive"}}) * 1000 and on (cluster, namespace, hpa) ({blind})"#
+        r#"max by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_condition_last_transition_timestamp_seconds{{{SELECTOR}, condition="ScalingActive"}}) * 1000 and on (cluster, namespace, horizontalpodautoscaler) ({blind})"#
     );
     Panel::table(
         "Which, why, since when",
@@ -105,13 +107,13 @@ fn which() -> Panel {
         (14, 8),
     )
     .rows(blind.clone())
-    .rows(format!("{} and on (cluster, namespace, hpa) ({blind})", each("hpa_targets")))
+    .rows(format!("{} and on (cluster, namespace, horizontalpodautoscaler) ({blind})", each("metrics_server_doctor_hpa_targets")))
     .rows(cause)
     .rows(since)
     .columns(&[
         ("cluster", "Cluster"),
         ("namespace", "Namespace"),
-        ("hpa", "Autoscaler"),
+        ("horizontalpodautoscaler", "Autoscaler"),
         ("Value #A", "Unknown"),
         ("Value #B", "Targets"),
         ("cause", "Cause"),
@@ -130,7 +132,9 @@ fn which() -> Panel {
 }
 
 fn what_to_do() -> Panel {
-    let count = format!("count by (cause) (max by (cluster, namespace, hpa, cause) (hpa_unknown_cause{{{SELECTOR}}}))");
+    let count = format!(
+        "count by (cause) (max by (cluster, namespace, horizontalpodautoscaler, cause) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}}}))"
+    );
     Panel::table("What the causes mean and what to do", "Each cause that some autoscaler has, in words.", (24, 6))
         .rows(format!(
             r#"label_replace(label_replace({count}, "why", "$1", "cause", "(.*)"), "remedy", "$1", "cause", "(.*)")"#
@@ -159,11 +163,11 @@ fn containers() -> Panel {
         (10, 8),
     )
     .rows(format!(
-        "max by (cluster, namespace, hpa, container, resource) (hpa_containers_without_request{{{SELECTOR}}})"
+        "max by (cluster, namespace, horizontalpodautoscaler, container, resource) (metrics_server_doctor_hpa_containers_without_request{{{SELECTOR}}})"
     ))
     .columns(&[
         ("namespace", "Namespace"),
-        ("hpa", "Autoscaler"),
+        ("horizontalpodautoscaler", "Autoscaler"),
         ("container", "Container"),
         ("resource", "Lacks"),
         ("Value", "Pods"),
@@ -180,10 +184,10 @@ fn conditions() -> Panel {
         "AbleToScale and ScalingActive with their reason, as kubectl describe hpa shows them.",
         (24, 8),
     )
-    .rows(format!("max by (cluster, namespace, hpa, condition, reason) (hpa_condition{{{SELECTOR}}})"))
+    .rows(format!("max by (cluster, namespace, horizontalpodautoscaler, condition, reason) (metrics_server_doctor_hpa_condition{{{SELECTOR}}})"))
     .columns(&[
         ("namespace", "Namespace"),
-        ("hpa", "Autoscaler"),
+        ("horizontalpodautoscaler", "Autoscaler"),
         ("condition", "Condition"),
         ("Value", "State"),
         ("reason", "Reason"),
@@ -202,7 +206,7 @@ fn conditions() -> Panel {
 
 fn history() -> Panel {
     Panel::timeline("Blind over time", "One band an autoscaler, for as long as it does not know a target.", (12, 9))
-        .over_time("{{namespace}}/{{hpa}}", format!("{} > bool 0", each("hpa_unknown_targets")))
+        .over_time("{{namespace}}/{{horizontalpodautoscaler}}", format!("{} > bool 0", each("hpa_unknown_targets")))
         .mappings(mapping([
             ("0".to_owned(), "knows its targets".to_owned(), Some(palette::PASS)),
             ("1".to_owned(), "unknown".to_owned(), Some(FAIL)),
@@ -214,7 +218,7 @@ fn causes() -> Panel {
     Panel::lines("By cause", "Autoscalers that do not know a target, by cause.", (12, 9), "short")
         .over_time(
             "{{cause}}",
-            format!("count by (cause) (max by (cluster, namespace, hpa, cause) (hpa_unknown_cause{{{SELECTOR}}}))"),
+            format!("count by (cause) (max by (cluster, namespace, horizontalpodautoscaler, cause) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}}}))"),
         )
         .without_data("None is blind")
 }

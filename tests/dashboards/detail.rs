@@ -114,7 +114,7 @@ const NOT_READ: &str = "Not read";
 fn installed() -> Vec<Panel> {
     vec![
         Panel::stat("Who serves metrics.k8s.io", "By the image behind the Service that the APIService names.", (7, 4))
-            .rows(holding("owner", "metrics_api_owner"))
+            .rows(holding("owner", "metrics_server_doctor_metrics_api_owner"))
             .texts_of("owner")
             .unit("string")
             .without_data("Nothing seen"),
@@ -123,13 +123,13 @@ fn installed() -> Vec<Panel> {
             "By image. One is right; a second one beside it fights for the same API. No number where one was seen and the rest of the cluster was not looked at.",
             (7, 4),
         )
-        .now("workloads", format!("max(deployment_metrics_servers{{{SELECTOR}}})"))
+        .now("workloads", format!("max(metrics_server_doctor_deployment_metrics_servers{{{SELECTOR}}})"))
         .unit("short")
         .thresholds(FAIL, &[(1.0, PASS), (2.0, FAIL)])
         .without_data("No second one seen"),
         Panel::table("The workload behind it", "Version by the tag of its image, and how it was packaged.", (14, 4))
-            .rows(of("max", "namespace, deployment, version, packaging", "deployment_info"))
-            .rows(of("min", "namespace, deployment", "deployment_version_supported"))
+            .rows(of("max", "namespace, deployment, version, packaging", "metrics_server_doctor_deployment_info"))
+            .rows(of("min", "namespace, deployment", "metrics_server_doctor_deployment_version_supported"))
             .columns(&[
                 ("namespace", "Namespace"),
                 ("deployment", "Workload"),
@@ -156,7 +156,7 @@ fn retrieve() -> Vec<Panel> {
             "Whether the metrics API answered the doctor's last call with samples.",
             (6, height(Step::Retrieve)),
         )
-        .now("{{resource}}", of("min", "resource", "metrics_api_up"))
+        .now("{{resource}}", of("min", "resource", "metrics_server_doctor_metrics_api_up"))
         .mappings(two(("fails", FAIL), ("answers", PASS)))
         .unit("short")
         .without_data("Not called"),
@@ -165,7 +165,7 @@ fn retrieve() -> Vec<Panel> {
             "What the last calls ended with, by code and body.",
             (8, height(Step::Retrieve)),
         )
-        .rows(holding("resource, class", "metrics_api_error"))
+        .rows(holding("resource, class", "metrics_server_doctor_metrics_api_error"))
         .columns(&[("resource", "Resource"), ("class", "Error")])
         .unit("string")
         .without_data("No error seen"),
@@ -175,29 +175,29 @@ fn retrieve() -> Vec<Panel> {
             (8, 7),
             "short",
         )
-        .over_time("nodes expected", format!("max(metrics_api_nodes_expected{{{SELECTOR}}})"))
-        .over_time("nodes without a sample", format!("max(metrics_api_nodes_without_sample{{{SELECTOR}}})"))
-        .over_time("pods without a sample", format!("max(metrics_api_pods_without_sample{{{SELECTOR}}})")),
+        .over_time("nodes expected", format!("max(metrics_server_doctor_metrics_api_nodes_expected{{{SELECTOR}}})"))
+        .over_time("nodes without a sample", format!("max(metrics_server_doctor_metrics_api_nodes_without_sample{{{SELECTOR}}})"))
+        .over_time("pods without a sample", format!("max(metrics_server_doctor_metrics_api_pods_without_sample{{{SELECTOR}}})")),
         Panel::lines("Time that the calls take", "Through the aggregator, as kubectl top would wait.", (8, 7), "s")
-            .over_time("{{resource}}", of("max", "resource", "metrics_api_latency_seconds")),
+            .over_time("{{resource}}", of("max", "resource", "metrics_server_doctor_metrics_api_latency_seconds")),
         Panel::lines(
             "Age of the samples",
             "Samples are at most one scrape of metrics-server old, plus the kubelet's own round; each was measured over its window.",
             (8, 7),
             "s",
         )
-        .over_time("newest", format!(r#"max(metrics_api_sample_age_seconds{{{SELECTOR}, sample="newest"}})"#))
-        .over_time("oldest", format!(r#"max(metrics_api_sample_age_seconds{{{SELECTOR}, sample="oldest"}})"#))
-        .over_time("shortest window", format!(r#"max(metrics_api_sample_window_seconds{{{SELECTOR}, window="shortest"}})"#))
-        .over_time("longest window", format!(r#"max(metrics_api_sample_window_seconds{{{SELECTOR}, window="longest"}})"#)),
+        .over_time("newest", format!(r#"max(metrics_server_doctor_metrics_api_sample_age_seconds{{{SELECTOR}, sample="newest"}})"#))
+        .over_time("oldest", format!(r#"max(metrics_server_doctor_metrics_api_sample_age_seconds{{{SELECTOR}, sample="oldest"}})"#))
+        .over_time("shortest window", format!(r#"max(metrics_server_doctor_metrics_api_sample_window_seconds{{{SELECTOR}, window="shortest"}})"#))
+        .over_time("longest window", format!(r#"max(metrics_server_doctor_metrics_api_sample_window_seconds{{{SELECTOR}, window="longest"}})"#)),
     ]
 }
 
 fn forbidden() -> Vec<Panel> {
     vec![
         Panel::table("Permissions of metrics-server", "What this version needs, whether it is granted to its ServiceAccount, and who says so: the API server or the RBAC objects.", (9, 10))
-            .rows(of("min", "permission", "rbac_permission_granted"))
-            .rows(holding("permission, source", "rbac_permission_source"))
+            .rows(of("min", "permission", "metrics_server_doctor_rbac_permission_granted"))
+            .rows(holding("permission, source", "metrics_server_doctor_rbac_permission_source"))
             .columns(&[("Value #A", "State"), ("permission", "Permission"), ("source", "By")])
             .field("By", width(110))
             .field("State", json!([
@@ -207,11 +207,11 @@ fn forbidden() -> Vec<Panel> {
             ]))
             .without_data(NOT_READ),
         Panel::stat("Entries of aws-auth", "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth.", (5, 4))
-            .now("entries", format!("max(aws_auth_entries{{{SELECTOR}}})"))
+            .now("entries", format!("max(metrics_server_doctor_aws_auth_entries{{{SELECTOR}}})"))
             .unit("short")
             .without_data("No aws-auth here"),
         Panel::table("Malformed entries", "Entries of aws-auth that map nobody, by what is wrong with them.", (5, 6))
-            .rows(of("max", "problem", "aws_auth_malformed_entries"))
+            .rows(of("max", "problem", "metrics_server_doctor_aws_auth_malformed_entries"))
             .columns(&[("problem", "Problem"), ("Value", "Entries")])
             .field("Entries", json!([
                 {"id": "custom.width", "value": 80},
@@ -232,7 +232,7 @@ fn apiservice() -> Vec<Panel> {
             .unit("short")
             .without_data("Not read"),
         Panel::timeline("Reason of the condition", "The reason that the API server gives, over time.", (8, height(Step::Apiservice)))
-            .over_time("{{apiservice}} {{reason}}", holding("apiservice, reason", "apiservice_condition_reason"))
+            .over_time("{{apiservice}} {{reason}}", holding("apiservice, reason", "metrics_server_doctor_apiservice_condition_reason"))
             .mappings(mapping([("1".to_owned(), "holds".to_owned(), Some(FAIL))]))
             .matching("/ Passed$/", json!([{"id": "mappings", "value": mapping([("1".to_owned(), "holds".to_owned(), Some(PASS))])}])),
         Panel::table(
@@ -240,11 +240,11 @@ fn apiservice() -> Vec<Panel> {
             "Status and class of the message of condition Available, when it changed, and whether and how the serving certificate is checked.",
             (24, 5),
         )
-        .rows(holding("apiservice, status", "apiservice_condition_status"))
-        .rows(holding("apiservice, class", "apiservice_condition_message_class"))
-        .rows(format!("{} * 1000", of("max", "apiservice", "apiservice_condition_last_transition_timestamp_seconds")))
-        .rows(of("max", "apiservice", "apiservice_insecure_skip_tls_verify"))
-        .rows(format!("{} * 1000", of("min", "apiservice", "apiservice_ca_bundle_not_after_timestamp_seconds")))
+        .rows(holding("apiservice, status", "metrics_server_doctor_apiservice_condition_status"))
+        .rows(holding("apiservice, class", "metrics_server_doctor_apiservice_condition_message_class"))
+        .rows(format!("{} * 1000", of("max", "apiservice", "metrics_server_doctor_apiservice_condition_last_transition_timestamp_seconds")))
+        .rows(of("max", "apiservice", "metrics_server_doctor_apiservice_insecure_skip_tls_verify"))
+        .rows(format!("{} * 1000", of("min", "apiservice", "metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds")))
         .columns(&[
             ("apiservice", "APIService"), ("status", "Status"), ("class", "Class of the message"), ("Value #C", "Since"),
             ("Value #D", "Certificate"), ("Value #E", "CA bundle ends"),
@@ -265,7 +265,7 @@ fn timeout() -> Vec<Panel> {
         )
         .now(
             "{{apiservice}}",
-            format!(r#"max by (apiservice) (apiservice_condition_message_class{{{SELECTOR}, class="timeout"}})"#),
+            format!(r#"max by (apiservice) (metrics_server_doctor_apiservice_condition_message_class{{{SELECTOR}, class="timeout"}})"#),
         )
         .mappings(two(("No timeout", PASS), ("Timeout", FAIL)))
         .unit("short")
@@ -277,11 +277,11 @@ fn timeout() -> Vec<Panel> {
         )
         .over_time(
             "{{apiservice}}",
-            format!(r#"max by (apiservice) (apiservice_condition_message_class{{{SELECTOR}, class="timeout"}})"#),
+            format!(r#"max by (apiservice) (metrics_server_doctor_apiservice_condition_message_class{{{SELECTOR}, class="timeout"}})"#),
         )
         .over_time(
             "call for {{resource}}",
-            format!(r#"max by (resource) (metrics_api_error{{{SELECTOR}, class="timeout"}})"#),
+            format!(r#"max by (resource) (metrics_server_doctor_metrics_api_error{{{SELECTOR}, class="timeout"}})"#),
         )
         .mappings(two(("no timeout", PASS), ("timeout", FAIL))),
         Panel::table(
@@ -289,12 +289,12 @@ fn timeout() -> Vec<Panel> {
             "Endpoints of the Service by how the doctor's direct dial of them ended. Where they work while the aggregator times out, the path from the control plane is closed.",
             (12, 6),
         )
-        .rows(format!("{} > 0", of("max", "namespace, service, outcome", "endpoints_dial_outcome")))
+        .rows(format!("{} > 0", of("max", "namespace, service, outcome", "metrics_server_doctor_endpoints_dial_outcome")))
         .columns(&[("namespace", "Namespace"), ("service", "Service"), ("outcome", "Outcome"), ("Value", "Endpoints")])
         .unit("short")
         .without_data("Not dialled"),
         Panel::lines("Time that the dials take", "The slowest of the last direct dials.", (12, 6), "s")
-            .over_time("{{namespace}}/{{service}}", of("max", "namespace, service", "endpoints_dial_latency_seconds"))
+            .over_time("{{namespace}}/{{service}}", of("max", "namespace, service", "metrics_server_doctor_endpoints_dial_latency_seconds"))
             .without_data("Not dialled"),
     ]
 }
@@ -317,7 +317,7 @@ fn connection_refused() -> Vec<Panel> {
     .unit("none")
     .without_data(NOT_READ);
     let chain = places.into_iter().fold(chain, |panel, (place, name)| {
-        panel.now(name, format!(r#"max(port_number{{{SELECTOR}, place="{place}"}})"#))
+        panel.now(name, format!(r#"max(metrics_server_doctor_port_number{{{SELECTOR}, place="{place}"}})"#))
     });
     let reasons = |title: &str, description: &str, family: &str| {
         Panel::table(title, description, (6, 6))
@@ -339,12 +339,12 @@ fn connection_refused() -> Vec<Panel> {
         reasons(
             "Containers that wait",
             "Containers of metrics-server, by state.waiting.reason.",
-            "deployment_containers_waiting",
+            "metrics_server_doctor_deployment_containers_waiting",
         ),
         reasons(
             "Containers that ended before",
             "Containers of metrics-server, by lastState.terminated.reason.",
-            "deployment_containers_last_terminated",
+            "metrics_server_doctor_deployment_containers_last_terminated",
         ),
         Panel::lines(
             "Restarts",
@@ -352,7 +352,10 @@ fn connection_refused() -> Vec<Panel> {
             (12, 6),
             "short",
         )
-        .over_time("{{namespace}}/{{deployment}}", of("max", "namespace, deployment", "deployment_container_restarts")),
+        .over_time(
+            "{{namespace}}/{{deployment}}",
+            of("max", "namespace, deployment", "metrics_server_doctor_deployment_container_restarts"),
+        ),
     ]
 }
 
@@ -363,7 +366,7 @@ fn other_reasons() -> Vec<Panel> {
             "Whether it exists in that namespace.",
             (7, height(Step::OtherReasons)),
         )
-        .now("{{namespace}}/{{service}}", of("min", "namespace, service", "service_exists"))
+        .now("{{namespace}}/{{service}}", of("min", "namespace, service", "metrics_server_doctor_service_exists"))
         .mappings(two(("Missing", FAIL), ("Exists", PASS)))
         .option("/textMode", json!("value_and_name"))
         .unit("short")
@@ -385,11 +388,14 @@ fn other_reasons() -> Vec<Panel> {
             "short",
         )
         .over_time("ready", of("max", "namespace, service", "endpoints_count"))
-        .over_time("not ready", of("max", "namespace, service", "endpoints_not_ready"))
-        .over_time("pods selected", of("max", "namespace, service", "service_selected_pods")),
+        .over_time("not ready", of("max", "namespace, service", "metrics_server_doctor_endpoints_not_ready"))
+        .over_time("pods selected", of("max", "namespace, service", "metrics_server_doctor_service_selected_pods")),
         Panel::lines("Replicas", "Of the workload that serves metrics.k8s.io.", (12, 7), "short")
-            .over_time("wanted", of("max", "namespace, deployment", "deployment_replicas_wanted"))
-            .over_time("available", of("max", "namespace, deployment", "deployment_replicas_available")),
+            .over_time("wanted", of("max", "namespace, deployment", "metrics_server_doctor_deployment_replicas_wanted"))
+            .over_time(
+                "available",
+                of("max", "namespace, deployment", "metrics_server_doctor_deployment_replicas_available"),
+            ),
     ]
 }
 
@@ -401,10 +407,10 @@ fn logs() -> Vec<Panel> {
             (7, 7),
             "cps",
         )
-        .over_time("{{class}}", format!("max by (class) (rate(log_lines_total{{{SELECTOR}}}[$__rate_interval])) > 0"))
+        .over_time("{{class}}", format!("max by (class) (rate(metrics_server_doctor_log_lines_total{{{SELECTOR}}}[$__rate_interval])) > 0"))
         .without_data("No such line read"),
         Panel::table("Last seen", "When the newest line of each class was written.", (7, 7))
-            .rows(format!("{} * 1000", of("max", "class", "log_last_seen_timestamp_seconds")))
+            .rows(format!("{} * 1000", of("max", "class", "metrics_server_doctor_log_last_seen_timestamp_seconds")))
             .columns(&[("class", "Class"), ("Value", "Last seen")])
             .unit("dateTimeFromNow")
             .without_data("No line read"),
@@ -414,7 +420,7 @@ fn logs() -> Vec<Panel> {
             (12, 6),
             "short",
         )
-        .over_time("{{class}}", format!("{} > 0", of("max", "class", "log_unscraped_nodes")))
+        .over_time("{{class}}", format!("{} > 0", of("max", "class", "metrics_server_doctor_log_unscraped_nodes")))
         .without_data("No failed scrape read"),
         Panel::lines(
             "Requests to kubelets",
@@ -424,7 +430,7 @@ fn logs() -> Vec<Panel> {
         )
         .over_time(
             "success {{success}}",
-            format!("max by (success) (rate(kubelet_requests_total{{{SELECTOR}}}[$__rate_interval]))"),
+            format!("max by (success) (rate(metrics_server_doctor_kubelet_requests_total{{{SELECTOR}}}[$__rate_interval]))"),
         )
         .without_data("metrics-server's own page was not read"),
     ]
@@ -433,12 +439,12 @@ fn logs() -> Vec<Panel> {
 fn known_issues() -> Vec<Panel> {
     vec![
         Panel::stat("Known issues found", "Causes that are described upstream and whose evidence was found; no data while not everything could be looked for.", (5, 7))
-            .now("found", format!("sum(max by (issue) (known_issue_detected{{{SELECTOR}}}))"))
+            .now("found", format!("sum(max by (issue) (metrics_server_doctor_known_issue_detected{{{SELECTOR}}}))"))
             .unit("short")
             .none_is_well()
             .without_data("Could not look for all"),
         Panel::table("Which", "The runbook of the cause names the upstream issue.", (9, 7))
-            .rows(holding("issue", "known_issue_detected"))
+            .rows(holding("issue", "metrics_server_doctor_known_issue_detected"))
             .columns(&[("issue", "Issue")])
             .unit("string")
             .without_data("None found"),
@@ -462,7 +468,7 @@ fn hpa() -> Vec<Panel> {
             "Blind autoscalers by cause; those that just started or are scaled to zero are no fault.",
             (4, 7),
         )
-        .rows(format!("count by (cause) (max by (namespace, hpa, cause) (hpa_unknown_cause{{{SELECTOR}}}))"))
+        .rows(format!("count by (cause) (max by (namespace, horizontalpodautoscaler, cause) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}}}))"))
         .columns(&[("cause", "Cause"), ("Value", "HPAs")])
         .field("HPAs", width(70))
         .unit("short")
@@ -473,8 +479,8 @@ fn hpa() -> Vec<Panel> {
             (6, 7),
             "short",
         )
-        .over_time("unknown", format!("sum({})", of("max", "namespace, hpa", "hpa_unknown_targets")))
-        .over_time("all", format!("sum({})", of("max", "namespace, hpa", "hpa_targets"))),
+        .over_time("unknown", format!("sum({})", of("max", "namespace, horizontalpodautoscaler", "hpa_unknown_targets")))
+        .over_time("all", format!("sum({})", of("max", "namespace, horizontalpodautoscaler", "metrics_server_doctor_hpa_targets"))),
     ]
 }
 

@@ -34,7 +34,7 @@ const VALUES: &[(&str, &[&str])] = &[
 type States = BTreeMap<String, (String, String)>;
 
 /// Endpoints by how the doctor's dial of them ended: absent where it does not dial.
-const DIALLED: &str = "endpoints_dial_outcome";
+const DIALLED: &str = "metrics_server_doctor_endpoints_dial_outcome";
 
 pub(crate) fn off(bed: &Bed) {
     bed.kubectl().apply(METRICS_SERVER_MANIFEST);

@@ -14,32 +14,32 @@ const AVAILABLE: Family = Family::gauge(
     "1 when condition Available of the APIService is True, 0 when it is False or Unknown or v1beta1.metrics.k8s.io does not exist",
 );
 const STATUS: Family = Family::gauge(
-    "apiservice_condition_status",
+    "metrics_server_doctor_apiservice_condition_status",
     &["apiservice", "status"],
     "1 for the status of condition Available of the APIService, 0 for the others; Unknown also where there is no condition",
 );
 const REASON: Family = Family::gauge(
-    "apiservice_condition_reason",
+    "metrics_server_doctor_apiservice_condition_reason",
     &["apiservice", "reason"],
     "1 for the reason of condition Available of the APIService, 0 for the others",
 );
 const TRANSITION: Family = Family::gauge(
-    "apiservice_condition_last_transition_timestamp_seconds",
+    "metrics_server_doctor_apiservice_condition_last_transition_timestamp_seconds",
     &["apiservice"],
     "Unix time of lastTransitionTime of condition Available of the APIService",
 );
 const MESSAGE: Family = Family::gauge(
-    "apiservice_condition_message_class",
+    "metrics_server_doctor_apiservice_condition_message_class",
     &["apiservice", "class"],
     "1 for the class of the message of condition Available of the APIService while it is not True, 0 for the others",
 );
 const INSECURE: Family = Family::gauge(
-    "apiservice_insecure_skip_tls_verify",
+    "metrics_server_doctor_apiservice_insecure_skip_tls_verify",
     &["apiservice"],
     "1 when spec.insecureSkipTLSVerify of the APIService is true, else 0",
 );
 const EXPIRY: Family = Family::gauge(
-    "apiservice_ca_bundle_not_after_timestamp_seconds",
+    "metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds",
     &["apiservice"],
     "Unix time at which the first certificate in spec.caBundle of the APIService expires",
 );

@@ -19,22 +19,22 @@ const MISMATCH: Family = Family::gauge(
     "1 for each hop from metrics-server's listen port to the APIService's port that does not fit, else 0",
 );
 const NUMBER: Family = Family::gauge(
-    "port_number",
+    "metrics_server_doctor_port_number",
     &["namespace", "service", "place"],
     "Port numbers along the chain: --secure-port, containerPort, resolved targetPort, Service port, APIService port",
 );
 const WAITING: Family = Family::gauge(
-    "deployment_containers_waiting",
+    "metrics_server_doctor_deployment_containers_waiting",
     &["namespace", "deployment", "reason"],
     "Containers of metrics-server that wait, by state.waiting.reason in the status of their pods",
 );
 const TERMINATED: Family = Family::gauge(
-    "deployment_containers_last_terminated",
+    "metrics_server_doctor_deployment_containers_last_terminated",
     &["namespace", "deployment", "reason"],
     "Containers of metrics-server by lastState.terminated.reason in the status of their pods",
 );
 const RESTARTS: Family = Family::gauge(
-    "deployment_container_restarts",
+    "metrics_server_doctor_deployment_container_restarts",
     &["namespace", "deployment"],
     "Sum of restartCount over the containers of metrics-server's pods that exist now",
 );

@@ -8,19 +8,22 @@ use crate::{
 };
 
 const GRANTED: Family = Family::gauge(
-    "rbac_permission_granted",
+    "metrics_server_doctor_rbac_permission_granted",
     &["permission"],
     "1 when metrics-server's ServiceAccount has a permission that its version needs, 0 when not",
 );
 const SOURCE: Family = Family::gauge(
-    "rbac_permission_source",
+    "metrics_server_doctor_rbac_permission_source",
     &["permission", "source"],
     "1 for who answered for a permission: the API server (SubjectAccessReview), or the evaluated RBAC objects; 0 for the other",
 );
-const AWS_AUTH_ENTRIES: Family =
-    Family::gauge("aws_auth_entries", &[], "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth");
+const AWS_AUTH_ENTRIES: Family = Family::gauge(
+    "metrics_server_doctor_aws_auth_entries",
+    &[],
+    "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth",
+);
 const AWS_AUTH_MALFORMED: Family = Family::gauge(
-    "aws_auth_malformed_entries",
+    "metrics_server_doctor_aws_auth_malformed_entries",
     &["problem"],
     "Entries of ConfigMap kube-system/aws-auth that map nobody, by what is wrong with them",
 );

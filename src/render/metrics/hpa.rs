@@ -9,32 +9,32 @@ use crate::{
 
 const UNKNOWN_TARGETS: Family = Family::gauge(
     "hpa_unknown_targets",
-    &["namespace", "hpa"],
+    &["namespace", "horizontalpodautoscaler"],
     "Metric targets of the HorizontalPodAutoscaler that kubectl get hpa prints as <unknown>",
 );
 const TARGETS: Family = Family::gauge(
-    "hpa_targets",
-    &["namespace", "hpa"],
+    "metrics_server_doctor_hpa_targets",
+    &["namespace", "horizontalpodautoscaler"],
     "Metric targets in spec.metrics of the HorizontalPodAutoscaler",
 );
 const UNKNOWN_CAUSE: Family = Family::gauge(
-    "hpa_unknown_cause",
-    &["namespace", "hpa", "cause"],
+    "metrics_server_doctor_hpa_unknown_cause",
+    &["namespace", "horizontalpodautoscaler", "cause"],
     "1 for the cause why the HorizontalPodAutoscaler does not know its targets; without series where it knows them",
 );
 const CONDITION: Family = Family::gauge(
-    "hpa_condition",
-    &["namespace", "hpa", "condition", "reason"],
+    "metrics_server_doctor_hpa_condition",
+    &["namespace", "horizontalpodautoscaler", "condition", "reason"],
     "Conditions AbleToScale and ScalingActive of the HorizontalPodAutoscaler with their reason: 1 when True, else 0",
 );
 const TRANSITION: Family = Family::gauge(
-    "hpa_condition_last_transition_timestamp_seconds",
-    &["namespace", "hpa", "condition"],
+    "metrics_server_doctor_hpa_condition_last_transition_timestamp_seconds",
+    &["namespace", "horizontalpodautoscaler", "condition"],
     "Unix time of lastTransitionTime of conditions AbleToScale and ScalingActive of the HorizontalPodAutoscaler",
 );
 const WITHOUT_REQUEST: Family = Family::gauge(
-    "hpa_containers_without_request",
-    &["namespace", "hpa", "container", "resource"],
+    "metrics_server_doctor_hpa_containers_without_request",
+    &["namespace", "horizontalpodautoscaler", "container", "resource"],
     "Pods under the selector of a HorizontalPodAutoscaler that is blind for it whose container of this name has no request for the resource",
 );
 

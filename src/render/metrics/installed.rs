@@ -8,22 +8,22 @@ use crate::{
 };
 
 const OWNER: Family = Family::gauge(
-    "metrics_api_owner",
+    "metrics_server_doctor_metrics_api_owner",
     &["owner"],
     "1 for what serves metrics.k8s.io, by the image behind its Service, 0 for the others",
 );
 const DEPLOYMENT_INFO: Family = Family::gauge(
-    "deployment_info",
+    "metrics_server_doctor_deployment_info",
     &["namespace", "deployment", "version", "packaging"],
     "1 for the workload that serves metrics.k8s.io, with the version in its image's tag and how it was packaged",
 );
 const METRICS_SERVERS: Family = Family::gauge(
-    "deployment_metrics_servers",
+    "metrics_server_doctor_deployment_metrics_servers",
     &[],
     "Workloads that run an image of metrics-server, more than one of which is a finding; absent where fewer were seen and more may be out of sight",
 );
 const VERSION_SUPPORTED: Family = Family::gauge(
-    "deployment_version_supported",
+    "metrics_server_doctor_deployment_version_supported",
     &["namespace", "deployment"],
     "1 when metrics-server's compatibility matrix has the version in the workload's image tag for this Kubernetes minor, else 0",
 );

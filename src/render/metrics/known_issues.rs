@@ -9,7 +9,7 @@ use crate::{
 };
 
 const DETECTED: Family = Family::gauge(
-    "known_issue_detected",
+    "metrics_server_doctor_known_issue_detected",
     &["issue"],
     "1 when the evidence for a cause that is described upstream was found, 0 when it was looked for and not found",
 );

@@ -4,23 +4,23 @@ use super::{Family, Page};
 use crate::{catalogue::Stage, guide::Step, render::View, steps::logs, wording::log_lines::OTHER_CLASSES};
 
 const LINES: Family = Family::counter(
-    "log_lines",
+    "metrics_server_doctor_log_lines",
     &["class"],
     "Lines of the logs of metrics-server's containers since the doctor started, by the cause that they tell of",
 );
 const LAST: Family = Family::gauge(
-    "log_last_seen_timestamp_seconds",
+    "metrics_server_doctor_log_last_seen_timestamp_seconds",
     &["class"],
     "Unix time of the newest line of this class in the logs of metrics-server's containers",
 );
 
 const NODES: Family = Family::gauge(
-    "log_unscraped_nodes",
+    "metrics_server_doctor_log_unscraped_nodes",
     &["class"],
     "Nodes that metrics-server does not scrape, by the cause that the last minutes of its logs tell; absent where no log could be read",
 );
 const KUBELET_REQUESTS: Family = Family::counter(
-    "kubelet_requests",
+    "metrics_server_doctor_kubelet_requests",
     &["success"],
     "Requests to kubelets since the doctor started, from metrics_server_kubelet_request_total on metrics-server's own page; absent where that page is not served to everybody",
 );

@@ -8,7 +8,7 @@ use crate::{
 };
 
 const SERVICE_EXISTS: Family = Family::gauge(
-    "service_exists",
+    "metrics_server_doctor_service_exists",
     &["namespace", "service"],
     "1 when the Service that the APIService names exists in that namespace, else 0",
 );
@@ -18,22 +18,22 @@ const READY: Family = Family::gauge(
     "Ready addresses behind the Service that the APIService names, over all EndpointSlices and address families, each once",
 );
 const NOT_READY: Family = Family::gauge(
-    "endpoints_not_ready",
+    "metrics_server_doctor_endpoints_not_ready",
     &["namespace", "service"],
     "Addresses behind the Service that the APIService names whose pods are not Ready, each once",
 );
 const SELECTED_PODS: Family = Family::gauge(
-    "service_selected_pods",
+    "metrics_server_doctor_service_selected_pods",
     &["namespace", "service"],
     "Pods that the Service's selector matches and that have not ended, Ready or not",
 );
 const WANTED: Family = Family::gauge(
-    "deployment_replicas_wanted",
+    "metrics_server_doctor_deployment_replicas_wanted",
     &["namespace", "deployment"],
     "spec.replicas of the workload that serves metrics.k8s.io",
 );
 const AVAILABLE: Family = Family::gauge(
-    "deployment_replicas_available",
+    "metrics_server_doctor_deployment_replicas_available",
     &["namespace", "deployment"],
     "status.availableReplicas of the workload that serves metrics.k8s.io",
 );

@@ -12,40 +12,40 @@ use crate::{
 };
 
 const UP: Family = Family::gauge(
-    "metrics_api_up",
+    "metrics_server_doctor_metrics_api_up",
     &["resource"],
     "1 when the metrics API answered the doctor's last call for this resource with samples, else 0; absent where the doctor itself may not call",
 );
 const ERROR: Family = Family::gauge(
-    "metrics_api_error",
+    "metrics_server_doctor_metrics_api_error",
     &["resource", "class"],
     "1 for the class of error that the last call ended with, by code and body, 0 for the others",
 );
 const LATENCY: Family = Family::gauge(
-    "metrics_api_latency_seconds",
+    "metrics_server_doctor_metrics_api_latency_seconds",
     &["resource"],
     "Seconds that the last call of the metrics API took, through the aggregator",
 );
 const NODES_EXPECTED: Family =
-    Family::gauge("metrics_api_nodes_expected", &[], "Ready nodes that should have a sample");
+    Family::gauge("metrics_server_doctor_metrics_api_nodes_expected", &[], "Ready nodes that should have a sample");
 const NODES_MISSING: Family = Family::gauge(
-    "metrics_api_nodes_without_sample",
+    "metrics_server_doctor_metrics_api_nodes_without_sample",
     &[],
     "Ready nodes that should have a sample in the metrics API and have none",
 );
 const PODS_MISSING: Family = Family::gauge(
-    "metrics_api_pods_without_sample",
+    "metrics_server_doctor_metrics_api_pods_without_sample",
     &[],
     "Pods Ready for minutes, of the namespaces that were asked for and as far as the doctor sees pods, that have no sample in the metrics API",
 );
 const SAMPLE_AGE: Family = Family::gauge(
-    "metrics_api_sample_age_seconds",
+    "metrics_server_doctor_metrics_api_sample_age_seconds",
     &["sample"],
     "Age of the newest and of the oldest sample in the answers of the metrics API",
 );
 
 const SAMPLE_WINDOW: Family = Family::gauge(
-    "metrics_api_sample_window_seconds",
+    "metrics_server_doctor_metrics_api_sample_window_seconds",
     &["window"],
     "The shortest and the longest time over which samples in the answers of the metrics API were measured, from field window",
 );

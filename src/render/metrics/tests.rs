@@ -40,8 +40,13 @@ fn a_missing_api_service_is_unavailable_and_an_unseen_one_absent() {
 #[test]
 fn what_was_not_seen_has_no_series_and_every_check_has_four_states() {
     let page = page(&Snapshot::default());
-    for family in ["apiservice_available", "endpoints_count", "port_mismatch", "hpa_unknown_targets", "metrics_api_up"]
-    {
+    for family in [
+        "apiservice_available",
+        "endpoints_count",
+        "port_mismatch",
+        "hpa_unknown_targets",
+        "metrics_server_doctor_metrics_api_up",
+    ] {
         assert_eq!(page.len_of(family), 0, "{family}");
     }
     let checks: usize = Step::ALL.into_iter().map(|step| crate::steps::checks(step).len()).sum();
@@ -52,7 +57,7 @@ fn what_was_not_seen_has_no_series_and_every_check_has_four_states() {
 
 #[test]
 fn a_second_metrics_server_is_told_even_where_a_third_may_be_out_of_sight() {
-    let count = |snapshot: &Snapshot| page(snapshot).get("deployment_metrics_servers", &[]);
+    let count = |snapshot: &Snapshot| page(snapshot).get("metrics_server_doctor_deployment_metrics_servers", &[]);
     let mut snapshot = healthy();
     assert_eq!(count(&snapshot), Some(1.0));
     let own = snapshot.workloads.iter().find(|workload| workload.metadata.name == "metrics-server").cloned();
@@ -168,13 +173,17 @@ fn a_call_that_the_doctor_may_not_make_does_not_say_that_the_metrics_api_is_down
     let outcome = Outcome::Failed { class: ErrorClass::Forbidden, text: text.to_owned() };
     let top_nodes = Observed::Present(Retrieval { outcome, latency: None });
     let bundle = Snapshot { source: Source::Bundle, top_nodes, ..healthy() };
-    assert_eq!(page(&bundle).get("metrics_api_up", &["nodes"]), Some(0.0), "whoever called was refused");
+    assert_eq!(
+        page(&bundle).get("metrics_server_doctor_metrics_api_up", &["nodes"]),
+        Some(0.0),
+        "whoever called was refused"
+    );
     let page = page(&Snapshot { source: Source::Cluster, ..bundle });
-    for family in ["metrics_api_up", "metrics_api_error"] {
+    for family in ["metrics_server_doctor_metrics_api_up", "metrics_server_doctor_metrics_api_error"] {
         let nodes = page.series[family].keys().filter(|labels| labels.iter().any(|label| label == "nodes"));
         assert_eq!(nodes.count(), 0, "{family}");
     }
-    assert_eq!(page.get("metrics_api_up", &["pods"]), Some(1.0));
+    assert_eq!(page.get("metrics_server_doctor_metrics_api_up", &["pods"]), Some(1.0));
 }
 
 /// The answer of the metrics API without the second node.
@@ -191,9 +200,9 @@ fn a_version_is_supported_by_the_matrix_or_not_told() {
     let supported = |minor| {
         let server_version = Observed::Present(KubernetesVersion { major: 1, minor });
         let page = page(&Snapshot { server_version, ..healthy() });
-        page.get("deployment_version_supported", &["kube-system", "metrics-server"])
+        page.get("metrics_server_doctor_deployment_version_supported", &["kube-system", "metrics-server"])
     };
     assert_eq!((supported(34), supported(33)), (Some(1.0), Some(0.0)));
     let unseen = Snapshot { server_version: Observed::NotSeen(NotSeen::NotLooked), ..healthy() };
-    assert_eq!(page(&unseen).len_of("deployment_version_supported"), 0);
+    assert_eq!(page(&unseen).len_of("metrics_server_doctor_deployment_version_supported"), 0);
 }

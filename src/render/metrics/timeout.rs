@@ -4,12 +4,12 @@ use super::{Family, Page};
 use crate::{render::View, snapshot::DialOutcome};
 
 const DIALS: Family = Family::gauge(
-    "endpoints_dial_outcome",
+    "metrics_server_doctor_endpoints_dial_outcome",
     &["namespace", "service", "outcome"],
     "Endpoints of the Service by how the doctor's last direct dial of them (TCP, TLS, /livez) ended; absent where it does not dial",
 );
 const LATENCY: Family = Family::gauge(
-    "endpoints_dial_latency_seconds",
+    "metrics_server_doctor_endpoints_dial_latency_seconds",
     &["namespace", "service"],
     "Seconds that the slowest of the doctor's last direct dials took",
 );

@@ -424,11 +424,21 @@ pub(crate) const PODS: &[Row] = &[
             set_args(cluster, &[&args, image]);
             cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
             let page = cluster.doctor().page();
-            assert_eq!(page.value("deployment_version_supported", &[]), Some(0.0), "{}", page.summary());
+            assert_eq!(
+                page.value("metrics_server_doctor_deployment_version_supported", &[]),
+                Some(0.0),
+                "{}",
+                page.summary()
+            );
             heal(cluster);
             cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
             let page = cluster.doctor().page();
-            assert_eq!(page.value("deployment_version_supported", &[]), Some(1.0), "{}", page.summary());
+            assert_eq!(
+                page.value("metrics_server_doctor_deployment_version_supported", &[]),
+                Some(1.0),
+                "{}",
+                page.summary()
+            );
         }),
     },
     Row {

@@ -157,7 +157,8 @@ fn agrees_with_kubectl(cluster: &Cluster) {
     wait_for("the page to say what kubectl prints", Duration::from_secs(5), || {
         let page = cluster.doctor().page();
         let differing = printed.iter().filter_map(|(name, &count)| {
-            let seen = page.value("hpa_unknown_targets", &[("namespace", NAMESPACE), ("hpa", name)]);
+            let seen =
+                page.value("hpa_unknown_targets", &[("namespace", NAMESPACE), ("horizontalpodautoscaler", name)]);
             (seen != Some(f64::from(count))).then(|| format!("{name}: kubectl prints {count}, the page {seen:?}"))
         });
         let differing: Vec<String> = differing.collect();

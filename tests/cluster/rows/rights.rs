@@ -221,7 +221,8 @@ fn put_aws_auth(cluster: &Cluster, roles: &str) {
 fn expect_malformed(cluster: &Cluster, roles: &str, problem: &str) {
     put_aws_auth(cluster, roles);
     await_page(cluster, Fault::LOOK_LIMIT, |page| {
-        let malformed = page.named("aws_auth_malformed_entries").filter(|sample| sample.value != 0.0);
+        let malformed =
+            page.named("metrics_server_doctor_aws_auth_malformed_entries").filter(|sample| sample.value != 0.0);
         let problems: Vec<_> = malformed.map(|sample| (sample.label("problem"), sample.value)).collect();
         problems == [(problem, 1.0)]
     });
