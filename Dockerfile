@@ -13,9 +13,11 @@ WORKDIR /src
 # Crates are fetched anew only when the manifests change; cargo wants to see a file for each of their targets.
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY tests/bed/Cargo.toml tests/bed/
-RUN mkdir -p src tests/bed/src \
-    && touch src/lib.rs src/main.rs tests/bed/src/lib.rs tests/bed/src/main.rs \
-    && sed -n '/^\[\[test\]\]$/,/^$/s,^name = "\(.*\)"$,tests/\1.rs,p' Cargo.toml | xargs touch \
+COPY tests/components/Cargo.toml tests/components/
+RUN for crate in . tests/bed tests/components; do \
+        mkdir -p $crate/src $crate/tests && touch $crate/src/lib.rs $crate/src/main.rs || exit; \
+        sed -n '/^\[\[test\]\]$/,/^$/s,^name = "\(.*\)"$,'$crate'/tests/\1.rs,p' $crate/Cargo.toml | xargs --no-run-if-empty touch || exit; \
+    done \
     && RUSTFLAGS='-C target-feature=+crt-static' cargo fetch --locked --target x86_64-unknown-linux-gnu --target x86_64-unknown-linux-musl \
         --target aarch64-unknown-linux-gnu --target aarch64-unknown-linux-musl
 COPY release/build.sh release/

@@ -12,6 +12,8 @@ IMAGE_TARGETS := $(foreach libc,gnu musl,$(foreach cpu,x86_64 aarch64,--target $
 
 BROWSER := tests/browser
 
+# Builds and fetches what tests read; two at a time never make the same.
+COMPONENTS := cargo run --locked --quiet -p components --
 FAST_COMPONENTS := promtool helm kubectl krew validate-krew-manifest
 FAST_TESTS := architecture cases command_line dashboards lookalikes manifests packaging page runbooks
 
@@ -23,25 +25,29 @@ help: ## List the commands
 demo: ## Serve the sample cluster's failures on http://localhost:19102 (no cluster needed)
 	cargo run --locked -- demo
 
-test: test-fast test-alerts test-cluster test-deploy ## All tests that CI runs, the real clusters included
+# The quick tests and the compiler leave time to build in, above all while modules are fetched.
+test: requirements ## All tests that need no browser, the real clusters included
+	@tests/components/meanwhile.sh $(MAKE) --no-print-directory test-fast
+	@$(MAKE) --no-print-directory test-alerts test-cluster test-deploy
 
 test-fast: kubernetes-validate ## Tests that need no cluster (the few real programs that they ask are built once)
-	@cargo run --locked --quiet -p testbed -- build $(FAST_COMPONENTS)
-	cargo test --locked -p metrics-server-doctor --lib --bins $(FAST_TESTS:%=--test %)
+	@$(COMPONENTS) $(FAST_COMPONENTS)
+	cargo test --locked -p metrics-server-doctor -p testbed -p components --lib --bins $(FAST_TESTS:%=--test %)
 	cargo test --locked --quiet --test cluster -- --table
 
 test-alerts: ## Alert rules, as promtool, amtool and vmalert read them, each broken in many small ways too
-	@cargo run --locked --quiet -p testbed -- build promtool amtool vmalert
+	@$(COMPONENTS) promtool amtool vmalert
 	cargo test --locked --test alerts
 
 test-cluster: components ## Tests on a real control plane
-	cargo test --locked -p testbed
-	cargo test --locked --test cluster --test dashboard_queries
+	cargo test --locked -p metrics-server-doctor -p testbed --test isolation --test cluster --test dashboard_queries
 
 test-alerting: components ## From fault to page, and every query of the dashboards: Prometheus and Alertmanager on real control planes
 	cargo test --locked --test alerting
 
 test-image: components ## Build the image and run it as a pod runs it (needs root; skipped with a message where it cannot be)
+	@$(COMPONENTS) buildkitd buildctl
+	@tests/image/dockerd.sh || true # of which the test says that it is not there
 	@RUSTFLAGS='-C target-feature=+crt-static' cargo fetch --locked $(IMAGE_TARGETS)
 	cargo test --locked --test image
 
@@ -62,8 +68,8 @@ $(BROWSER)/node_modules/.package-lock.json: $(BROWSER)/package-lock.json
 	cd $(BROWSER) && npm ci --legacy-peer-deps --no-audit --no-fund --loglevel=error
 	@touch $@
 
-components: requirements ## Build the real components that tests need (once, into .components)
-	@cargo run --locked --quiet -p testbed -- build
+components: requirements kubernetes-validate ## Build and fetch what tests read: real programs and files of others (once, into .components)
+	@$(COMPONENTS)
 
 cluster: components ## Start a real control plane with metrics-server and keep it running
 	@cargo run --locked --quiet -p testbed -- up

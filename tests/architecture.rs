@@ -134,3 +134,24 @@ fn the_project_speaks_of_itself_alone() {
         }
     }
 }
+
+/// What a test fetches by itself is there on the machine of whoever wrote it, and fails on a fresh one.
+#[test]
+fn only_make_components_fetches() {
+    let fetching = ["go", "npm", "npx", "pip", "pip3", "cargo", "apt-get", "curl", "wget"];
+    for file in rust_files(&root().join("tests")) {
+        let name = relative(&file);
+        // The first is what `make components` runs, the second shows that nothing can be fetched.
+        if name.starts_with("tests/components/") || name == "tests/bed/tests/isolation.rs" {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("a readable file");
+        for program in fetching {
+            let started = concat!("Command", "::new(\"");
+            assert!(
+                !text.contains(&format!("{started}{program}\")")),
+                "{name} runs {program}: let `make components` do it"
+            );
+        }
+    }
+}

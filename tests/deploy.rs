@@ -61,10 +61,8 @@ fn start() -> Result<Bed> {
     for program in ["helm", "kubectl"] {
         components::program(program)?;
     }
-    let operator =
-        components::module_files("prometheus-operator-0.85.0", "github.com/prometheus-operator/prometheus-operator")?;
-    let autoscaler =
-        components::module_files("vertical-pod-autoscaler-1.8.1", "k8s.io/autoscaler/vertical-pod-autoscaler")?;
+    let operator = components::PROMETHEUS_OPERATOR.path()?;
+    let autoscaler = components::VERTICAL_POD_AUTOSCALER.path()?;
     let bed = Bed::start_without_metrics_server()?;
     let definition = autoscaler.join("deploy/vpa-v1-crd-gen.yaml");
     bed.kubectl().run(&["apply", "--server-side", "-f", &definition.display().to_string()])?;

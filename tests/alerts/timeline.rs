@@ -342,10 +342,7 @@ pub(crate) fn promtool_once(rule_files: &[PathBuf], tests: &Value) -> Result<(),
 
 /// A program that `make components` builds.
 pub(crate) fn tool(name: &str) -> PathBuf {
-    testbed::components::named(name)
-        .expect("a component")
-        .find()
-        .unwrap_or_else(|| panic!("no {name}: run `make components`"))
+    testbed::components::program(name).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// Runs a command; the error is everything that it says.

@@ -63,8 +63,7 @@ impl Copy {
             let copied = Command::new("cp").arg("-a").arg(root.join(part)).arg(folder.path()).status().expect("cp");
             assert!(copied.success(), "{part} is not copied");
         }
-        let upstream = components::module_files("metrics-server-0.9.0", "sigs.k8s.io/metrics-server")
-            .unwrap_or_else(|error| panic!("{error:#}"));
+        let upstream = components::METRICS_SERVER_CHART.path().unwrap_or_else(|error| panic!("{error:#}"));
         let chart = upstream.join("charts/metrics-server");
         let copied = Command::new("cp").arg("-a").arg(chart).arg(folder.path()).status().expect("cp");
         assert!(copied.success(), "the chart of metrics-server is not copied");

@@ -53,9 +53,6 @@ pub(crate) fn up() -> Result<()> {
     fs::create_dir_all(&folder)?;
     let ready = folder.join("kubeconfig");
     let _ = fs::remove_file(&ready);
-    for component in components::ALL {
-        component.find_or_build()?;
-    }
     let log_path = folder.join("log");
     let log = File::create(&log_path)?;
     let mut child = Command::new(env::current_exe()?)

@@ -32,7 +32,7 @@ impl Server {
         let name = component.program;
         let log = Path::new(STATE).join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log)?;
-        let child = Command::new(component.find_or_build()?)
+        let child = Command::new(component.path()?)
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())

@@ -11,6 +11,17 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 const INSIDE: &str = "TESTBED_INSIDE";
+/// What is not to be fetched: whatever a test reads is in `.components` before it starts. The caches are folders that nobody can
+/// write to, and nothing is in them.
+const NOTHING_IS_FETCHED: &[(&str, &str)] = &[
+    ("GOPROXY", "off"),
+    ("GOTOOLCHAIN", "local"),
+    ("GOMODCACHE", READ_ONLY),
+    ("GOCACHE", READ_ONLY),
+    ("CARGO_NET_OFFLINE", "true"),
+    ("npm_config_offline", "true"),
+    ("PIP_NO_INDEX", "1"),
+];
 
 /// Where the bed keeps its files: memory that goes with the namespace.
 pub const STATE: &str = "/run/testbed";
@@ -23,11 +34,14 @@ pub const KUBELET_ADDRESS: &str = "198.18.0.2";
 
 /// Runs this program again inside new namespaces unless it is inside already; returns only inside.
 ///
+/// Inside there is no way out and no cache of modules, so that a test which would fetch what it reads fails everywhere, not only on
+/// a machine where nobody has fetched it before.
+///
 /// The process that was called becomes `unshare`; when it is killed, the kernel ends everything inside. Works as root
 /// and, by a user namespace, as an ordinary user.
 pub fn enter() -> Result<()> {
-    if env::var_os(INSIDE).is_some() {
-        return set_up();
+    if let Some(caches) = env::var_os(INSIDE) {
+        return set_up(env::split_paths(&caches));
     }
     let root = Path::new("/proc/self").metadata().context("/proc is not mounted")?.uid() == 0;
     let mut unshare = Command::new("unshare");
@@ -35,16 +49,33 @@ pub fn enter() -> Result<()> {
         unshare.args(["--user", "--map-root-user"]);
     }
     unshare.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-    unshare.arg(env::current_exe()?).args(env::args_os().skip(1)).env(INSIDE, "1");
+    unshare.arg(env::current_exe()?).args(env::args_os().skip(1));
+    unshare.env(INSIDE, env::join_paths(module_caches())?).envs(NOTHING_IS_FETCHED.iter().copied());
     Err(unshare.exec()).context("cannot run `unshare` (Debian package util-linux)")
 }
 
-/// Mounts the state folder and builds the bridge that stands for the pod network.
-fn set_up() -> Result<()> {
+/// Where Go keeps modules and what it has compiled.
+/// Source: `go help environment`, of Go 1.26.
+fn module_caches() -> Vec<PathBuf> {
+    let of = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = of("HOME").unwrap_or_default();
+    let path = of("GOPATH").and_then(|paths| env::split_paths(&paths).next()).unwrap_or_else(|| home.join("go"));
+    let cache = of("XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache"));
+    vec![
+        of("GOMODCACHE").unwrap_or_else(|| path.join("pkg/mod")),
+        of("GOCACHE").unwrap_or_else(|| cache.join("go-build")),
+    ]
+}
+
+/// Mounts the state folder, covers what is cached of modules, and builds the bridge that stands for the pod network.
+fn set_up(caches: impl Iterator<Item = PathBuf>) -> Result<()> {
     run("mount", &["-t", "tmpfs", "testbed", "/run"])?;
     std::fs::create_dir_all("/run/netns")?;
     std::fs::create_dir_all(READ_ONLY)?;
     run("mount", &["-t", "tmpfs", "-o", "ro,mode=755", "testbed", READ_ONLY])?;
+    for cache in caches.filter(|cache| cache.is_absolute() && cache.is_dir()) {
+        run("mount", &["-t", "tmpfs", "-o", "ro,mode=755", "testbed", &cache.display().to_string()])?;
+    }
     name_server()?;
     for command in [
         "link set lo up",

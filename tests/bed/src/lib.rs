@@ -7,7 +7,6 @@ pub mod alertmanager;
 pub mod audit;
 pub mod cases;
 pub mod certificates;
-pub mod components;
 mod control_plane;
 pub mod dashboards;
 mod dns;
@@ -36,6 +35,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+pub use components;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},

@@ -1,10 +1,10 @@
-//! The command `testbed`: builds the components, keeps a cluster running in the background, ends it.
+//! The command `testbed`: keeps a cluster running in the background, ends it, measures on one.
 
 mod background;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testbed::{components, load::Load, measure::Figures};
+use testbed::{load::Load, measure::Figures};
 
 /// A real Kubernetes control plane with metrics-server, in network namespaces of its own.
 #[derive(Debug, Parser)]
@@ -15,11 +15,6 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build what is in neither `$KUBEBUILDER_ASSETS` nor `.components`
-    Build {
-        /// Programs such as promtool; all when none is named
-        programs: Vec<String>,
-    },
     /// Start a cluster and keep it running
     Up,
     /// End the cluster that `up` started
@@ -58,17 +53,6 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Build { programs } => {
-            let wanted = if programs.is_empty() {
-                components::ALL.to_vec()
-            } else {
-                programs.iter().map(|name| components::named(name)).collect::<Result<_>>()?
-            };
-            for component in wanted {
-                component.find_or_build()?;
-            }
-            Ok(())
-        }
         Command::Up => background::up(),
         Command::Down => background::down(),
         Command::Load { nodes, pods, autoscalers } => background::load(Load { nodes, pods, autoscalers }),

@@ -20,7 +20,7 @@ impl MetricsServer<'_> {
     pub(super) fn command(&self, kubeconfig: &Path) -> Result<Command> {
         let image = self.container.image.as_deref().unwrap_or_default();
         let program = match Image::of(image) {
-            Image::Program(component) => component.find_or_build()?,
+            Image::Program(component) => component.path()?,
             Image::OtherArchitecture => anyhow::bail!("a program for another processor cannot run"),
             Image::Missing(why) => anyhow::bail!("{why}"),
         };
