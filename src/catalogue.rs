@@ -6,10 +6,13 @@
 
 mod apiservice;
 mod connection_refused;
+mod explains;
 mod forbidden;
 mod hpa;
 mod installed;
+mod known_issues;
 mod logs;
+mod may_be;
 mod other_reasons;
 mod retrieve;
 mod timeout;
@@ -54,6 +57,35 @@ pub enum Role {
     Symptom,
 }
 
+/// Whom a cause hurts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The way that everybody's metrics take.
+    Pipeline,
+    /// Some nodes, and the pods on them.
+    Nodes,
+    /// Some callers of the metrics API.
+    Caller,
+    /// Single autoscalers: the faults of those who own them.
+    Autoscaler,
+}
+
+impl Scope {
+    /// All scopes.
+    pub const ALL: [Self; 4] = [Self::Pipeline, Self::Nodes, Self::Caller, Self::Autoscaler];
+
+    /// As in labels and reports.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Pipeline => "pipeline",
+            Self::Nodes => "nodes",
+            Self::Caller => "caller",
+            Self::Autoscaler => "autoscaler",
+        }
+    }
+}
+
 /// One row of the catalogue.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -63,7 +95,7 @@ pub struct Entry {
     pub id: &'static str,
     /// The section of the guide that leads to it.
     pub step: Step,
-    /// Its place on the data path; findings of later stages are held back while it holds.
+    /// Its place on the data path; of several root causes the first on the path leads.
     pub stage: Stage,
     /// Root cause or symptom.
     pub role: Role,
@@ -93,6 +125,8 @@ pub enum Cause {
     ApiOwnedByAnother,
     /// This metrics-server does not work with this Kubernetes version.
     UnsupportedVersion,
+    /// This metrics-server version has a known defect.
+    KnownDefect,
     // Stage::Workload
     /// The Service that the `APIService` names does not exist; metrics-server does.
     ServiceNotFound,
@@ -124,6 +158,8 @@ pub enum Cause {
     CertificateDirectoryUnwritable,
     /// The kernel killed the container for its memory limit.
     OutOfMemory,
+    /// The container's own liveness probe kills it before it can serve.
+    LivenessProbeKills,
     /// metrics-server cannot reach the API server from its pod.
     ApiServerUnreachable,
     /// The API server refuses metrics-server's token, or metrics-server its certificate.
@@ -154,6 +190,8 @@ pub enum Cause {
     PodNetworkClosed,
     /// metrics-server accepts connections and answers none.
     ServerUnresponsive,
+    /// Some API servers reach the pod and others do not.
+    ApiServersDisagree,
     /// No route from the control plane to the pod.
     NoRoute,
     /// A proxy that is set on the API server stands in the way.
@@ -223,6 +261,10 @@ pub enum Cause {
     AwsAuthUsernameMissing,
     /// aws-auth cannot be read as YAML.
     AwsAuthUnparsable,
+    /// aws-auth maps one ARN to several usernames.
+    AwsAuthConflictingUsernames,
+    /// aws-auth names role ARNs with a path, which never match.
+    AwsAuthArnWithPath,
     /// The caller may not read metrics.
     CallerForbidden,
     /// The caller is not authenticated.
@@ -235,10 +277,16 @@ pub enum Cause {
     // Stage::Hpa
     /// A container under the autoscaler's selector has no request for the resource.
     MissingRequest,
-    /// The autoscaler's target does not exist or cannot be scaled.
+    /// The autoscaler's target does not exist.
     TargetNotFound,
+    /// The API server does not serve the kind of the autoscaler's target in that group.
+    TargetKindNotServed,
+    /// The kind of the autoscaler's target has no scale subresource.
+    TargetNotScalable,
     /// The autoscaler's selector is missing, invalid or shared with another autoscaler.
     Selector,
+    /// The custom or external metrics API is not available.
+    OtherMetricsApiUnavailable,
     /// The metric is not metrics-server's: custom or external.
     NotMetricsServer,
     /// The target's pods are not Ready.
@@ -278,6 +326,28 @@ impl Cause {
         self.entry().stage
     }
 
+    /// For a symptom: the root causes that may be behind it. Empty for root causes.
+    pub fn may_be(self) -> &'static [Self] {
+        may_be::may_be(self)
+    }
+
+    /// The causes whose findings go away once this one is repaired. Nothing else is ever told as its consequence.
+    pub fn explains(self) -> &'static [Self] {
+        explains::explains(self)
+    }
+
+    /// Whom the cause hurts, unless a finding says that it is wider.
+    pub fn scope(self) -> Scope {
+        match (self.stage(), self) {
+            // What is called from here on are symptoms of everybody's way.
+            (_, Self::ApiServiceUnavailable | Self::MetricsApiFailing | Self::MetricsApiDown) => Scope::Pipeline,
+            (Stage::KubeletScrapes | Stage::Samples, _) => Scope::Nodes,
+            (Stage::CallerRights, _) => Scope::Caller,
+            (Stage::Hpa, _) => Scope::Autoscaler,
+            _ => Scope::Pipeline,
+        }
+    }
+
     /// Whether it only names what is seen of another cause.
     pub fn is_symptom(self) -> bool {
         self.entry().role == Role::Symptom
@@ -309,6 +379,7 @@ pub fn all() -> &'static [Entry] {
             connection_refused::CAUSES,
             other_reasons::CAUSES,
             logs::CAUSES,
+            known_issues::CAUSES,
             hpa::CAUSES,
         ]
         .into_iter()

@@ -47,7 +47,7 @@ impl<'v> View<'v> {
     }
 
     /// What a check reads.
-    pub(crate) fn context(&self) -> crate::check::Context<'_> {
-        crate::check::Context { snapshot: self.snapshot, chain: &self.chain }
+    pub(crate) fn context(&self) -> crate::facts::Facts<'_> {
+        crate::facts::Facts::new(self.snapshot)
     }
 }

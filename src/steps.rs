@@ -1,6 +1,7 @@
 //! What is asked in each section of the guide: one module a step, one function a check.
 
 pub mod apiservice;
+mod bridge;
 pub mod connection_refused;
 pub mod forbidden;
 pub mod hpa;

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    check::{Check, Context, Outcome},
-    facts::chain::Chain,
+    check::{Answer, Check},
+    facts::Facts,
     guide::Step,
     snapshot::{
         ApiService, Collection, EndpointSlice, HorizontalPodAutoscaler, KubernetesVersion, Node, Observed, Pod,
@@ -172,11 +172,10 @@ pub(crate) fn healthy() -> Snapshot {
 }
 
 /// Runs one check on a snapshot.
-pub(crate) fn run(step: Step, check: &str, snapshot: &Snapshot) -> Outcome {
+pub(crate) fn run(step: Step, check: &str, snapshot: &Snapshot) -> Answer {
     let check: &Check = crate::steps::checks(step)
         .iter()
         .find(|known| known.id == check)
         .unwrap_or_else(|| panic!("step {step} has no check {check}"));
-    let chain = Chain::resolve(snapshot);
-    check.run(&Context { snapshot, chain: &chain })
+    check.run(&Facts::new(snapshot))
 }

@@ -1,35 +1,72 @@
-//! The one cause that explains the most with the least.
+//! The one cause that explains the most with the least, or what is missing for it.
 //!
-//! Findings are put in the order of the data path. The first root cause upstream carries the verdict, and what lies
-//! downstream of it is held back as its symptom: a dead `APIService` and forty blind autoscalers are one cause.
+//! Findings are put in the order of the data path, and the first root cause that hurts most carries the verdict. A finding
+//! is told as a consequence only where the catalogue's table `explains` says so. *Healthy* is a claim that needs a
+//! [`Proof`], which nothing but [`Proof::of`] makes.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+mod proof;
+
+pub use self::proof::{MissingLook, Proof, REQUIRED};
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use jiff::Timestamp;
 
 use crate::{
     catalogue::{Cause, Stage},
-    check::{Finding, Impact, Outcome, Status},
-    guide::Step,
-    snapshot::NotSeen,
+    check::{Answer, Finding, Impact, Ruling},
+    snapshot::ObjectReference,
 };
 
 /// What stands above all checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Everything that decides was looked at, and nothing is wrong.
-    Healthy,
+    /// Callers get their metrics, and nothing is wrong.
+    Healthy(Proof),
+    /// This is wrong: confirmed, or the only cause that is left.
+    Fault(Cause),
     /// It could not be told.
-    Undetermined,
-    /// This is wrong.
-    Cause(Cause),
+    Undetermined(Undetermined),
 }
 
-impl Verdict {
+/// What keeps a verdict from being told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Undetermined {
+    /// Whether something is seen to be broken, though not why; else nothing was found, and health is not proved.
+    pub broken: bool,
+    /// The causes that fit all that is seen.
+    pub candidates: Vec<Cause>,
+    /// Looks that would tell the candidates apart, or prove health.
+    pub discriminators: Vec<String>,
+    /// When what has just happened should have settled.
+    pub settling_until: Option<Timestamp>,
+    /// What has just happened.
+    pub settling: Option<String>,
+    /// Looks that health needs and that were not made or failed.
+    pub missing: Vec<MissingLook>,
+}
+
+/// The verdict as a name, for labels and for telling changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VerdictName {
+    /// See [`Verdict::Healthy`].
+    Healthy,
+    /// See [`Verdict::Undetermined`].
+    Undetermined,
+    /// See [`Verdict::Fault`].
+    Fault(Cause),
+}
+
+impl VerdictName {
     /// As in labels and reports.
     pub fn id(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
             Self::Undetermined => "undetermined",
-            Self::Cause(cause) => cause.id(),
+            Self::Fault(cause) => cause.id(),
         }
     }
 
@@ -37,20 +74,37 @@ impl Verdict {
     pub fn step_id(self) -> &'static str {
         match self {
             Self::Healthy | Self::Undetermined => "none",
-            Self::Cause(cause) => cause.step().id(),
+            Self::Fault(cause) => cause.step().id(),
         }
     }
 }
 
-/// One check with its answer.
+impl Verdict {
+    /// The verdict as a name.
+    pub fn name(&self) -> VerdictName {
+        match self {
+            Self::Healthy(_) => VerdictName::Healthy,
+            Self::Undetermined(_) => VerdictName::Undetermined,
+            Self::Fault(cause) => VerdictName::Fault(*cause),
+        }
+    }
+
+    /// The causes that fit; only while the verdict is undetermined.
+    pub fn candidates(&self) -> &[Cause] {
+        match self {
+            Self::Undetermined(undetermined) => &undetermined.candidates,
+            Self::Healthy(_) | Self::Fault(_) => &[],
+        }
+    }
+}
+
+/// A finding that goes away once another is repaired.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The section of the guide.
-    pub step: Step,
-    /// The check's id.
-    pub check: &'static str,
-    /// What it answered.
-    pub outcome: Outcome,
+pub struct Consequence {
+    /// What is seen.
+    pub finding: Finding,
+    /// What explains it.
+    pub of: Cause,
 }
 
 /// Findings, sorted into what stands and what is only a consequence.
@@ -58,237 +112,210 @@ pub struct Answer {
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// Causes that the evidence fits; only for `Undetermined`.
-    pub candidates: Vec<Cause>,
     /// Findings that stand by themselves, the one that carries the verdict first.
     pub findings: Vec<Finding>,
-    /// Findings that the verdict explains.
-    pub held_back: Vec<Finding>,
+    /// Findings that others explain.
+    pub held_back: Vec<Consequence>,
+    /// The looks that health needs and that failed or were not made.
+    pub missing: Vec<MissingLook>,
 }
 
-/// Whether a finding speaks of single autoscalers and not of the way that metrics take.
-fn is_local(finding: &Finding) -> bool {
-    finding.cause.stage() == Stage::Hpa && !finding.cause.is_symptom()
+impl Judgement {
+    /// The weight of the finding that carries the verdict.
+    pub fn lead(&self) -> Option<&Finding> {
+        self.findings.first().filter(|_| !matches!(self.verdict, Verdict::Healthy(_)))
+    }
+}
+
+/// Whether a cause is a fault of single autoscalers and not of the way that metrics take.
+fn is_local(cause: Cause) -> bool {
+    cause.stage() == Stage::Hpa && !cause.is_symptom() && cause != Cause::OtherMetricsApiUnavailable
 }
 
 /// Weighs the answers of all checks.
 pub fn judge(answers: &[Answer]) -> Judgement {
-    let mut findings: Vec<Finding> = Vec::new();
-    for finding in answers.iter().flat_map(|answer| &answer.outcome.findings) {
-        // Several checks may see the same fault, on different objects along the way; it is told once, with the evidence of
-        // all. Only autoscalers have faults of their own.
-        let same = |known: &&mut Finding| {
-            known.cause == finding.cause && (known.object == finding.object || !is_local(finding))
-        };
-        match findings.iter_mut().find(same) {
-            Some(known) => {
-                known.impact = known.impact.min(finding.impact);
-                let new: Vec<_> =
-                    finding.evidence.iter().filter(|line| !known.evidence.contains(line)).cloned().collect();
-                known.evidence.extend(new);
-            }
-            None => findings.push(finding.clone()),
-        }
-    }
+    let excluded = excluded(answers);
+    let mut findings: Vec<Finding> = answers.iter().flat_map(|answer| answer.findings.iter().cloned()).collect();
+    narrow(&mut findings, &excluded);
+    let mut findings = merge(findings);
     // Among autoscalers' own faults the one that most of them share hurts most.
     let shared: BTreeMap<Cause, usize> = findings.iter().fold(BTreeMap::new(), |mut shared, finding| {
         *shared.entry(finding.cause).or_default() += 1;
         shared
     });
-    findings.sort_by_key(|finding| {
-        let local = is_local(finding);
+    findings.sort_by_cached_key(|finding| {
+        let local = is_local(finding.cause);
         let sharing = if local { shared[&finding.cause] } else { 0 };
-        (finding.impact, finding.cause.is_symptom(), local, Reverse(sharing), finding.cause, finding.object.clone())
+        let open = finding.cause.is_symptom();
+        (finding.impact, open, local, Reverse(sharing), finding.cause, finding.object.clone())
     });
-    let Some(lead) = findings.first().cloned() else {
-        let verdict = if decides_health(answers) { Verdict::Healthy } else { Verdict::Undetermined };
-        return Judgement { verdict, candidates: Vec::new(), findings, held_back: Vec::new() };
+    let (findings, held_back) = hold_back(findings);
+    let missing = proof::missing(answers);
+    let verdict = match findings.first() {
+        Some(lead) if lead.impact == Impact::Latent && missing.iter().any(MissingLook::is_failed) => {
+            // What hurts nobody yet is no answer to why something else could not be seen to work.
+            Verdict::Undetermined(unproved(answers, missing.clone()))
+        }
+        Some(lead) if lead.candidates.len() < 2 => Verdict::Fault(lead.cause),
+        Some(lead) => Verdict::Undetermined(Undetermined {
+            broken: true,
+            candidates: lead.candidates.clone(),
+            discriminators: discriminators(answers, &lead.candidates),
+            missing: missing.clone(),
+            ..Undetermined::default()
+        }),
+        None => match Proof::of(answers) {
+            Ok(proof) => Verdict::Healthy(proof),
+            Err(missing) => Verdict::Undetermined(unproved(answers, missing)),
+        },
     };
-    let (held_back, findings) = findings.into_iter().partition(|finding| explains(&lead, finding));
-    let (verdict, candidates) = match lead.candidates.as_slice() {
-        [] => (Verdict::Cause(lead.cause), Vec::new()),
-        [only] => (Verdict::Cause(*only), Vec::new()),
-        several => (Verdict::Undetermined, several.to_vec()),
+    Judgement { verdict, findings, held_back, missing }
+}
+
+/// The causes that some check has proved not to hold, and none to hold.
+fn excluded(answers: &[Answer]) -> BTreeSet<Cause> {
+    let rulings = || answers.iter().flat_map(|answer| answer.rulings.iter().map(move |ruling| (answer, ruling)));
+    let confirmed: BTreeSet<Cause> = rulings()
+        .filter(|(_, (_, ruling))| matches!(ruling, Ruling::Confirmed(_)))
+        .map(|(_, (cause, _))| *cause)
+        .collect();
+    rulings()
+        .filter(|(answer, (_, ruling))| {
+            !answer.bridged && matches!(ruling, Ruling::Excluded(_) | Ruling::NotApplicable(_))
+        })
+        .map(|(_, (cause, _))| *cause)
+        .filter(|cause| !confirmed.contains(cause))
+        .collect()
+}
+
+/// Leaves of each symptom's candidates those that nothing excludes and that fit the other symptoms too; a symptom with
+/// one candidate left is that cause.
+fn narrow(findings: &mut [Finding], excluded: &BTreeSet<Cause>) {
+    for finding in findings.iter_mut() {
+        let left: Vec<Cause> =
+            finding.candidates.iter().copied().filter(|candidate| !excluded.contains(candidate)).collect();
+        // Where everything that was thought of is excluded, the list was not complete: better too wide than wrong.
+        if !left.is_empty() {
+            finding.candidates = left;
+        }
+    }
+    let pipeline = |finding: &&mut Finding| !finding.candidates.is_empty() && finding.impact == Impact::Outage;
+    let common: Option<BTreeSet<Cause>> = findings.iter_mut().filter(pipeline).fold(None, |common, finding| {
+        let own: BTreeSet<Cause> = finding.candidates.iter().copied().collect();
+        Some(common.map_or_else(|| own.clone(), |common| common.intersection(&own).copied().collect()))
+    });
+    for finding in findings.iter_mut() {
+        if let Some(common) = common.as_ref().filter(|common| !common.is_empty())
+            && finding.impact == Impact::Outage
+            && finding.candidates.iter().any(|candidate| common.contains(candidate))
+        {
+            finding.candidates.retain(|candidate| common.contains(candidate));
+        }
+        if let [only] = finding.candidates[..] {
+            finding.cause = only;
+            finding.scope = only.scope();
+            finding.candidates.clear();
+        }
+    }
+}
+
+/// Several checks may see the same fault, on different objects along the way; it is told once, with the evidence of all.
+/// Only autoscalers have faults of their own.
+fn merge(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut merged: Vec<Finding> = Vec::new();
+    let mut known: BTreeMap<(Cause, Option<ObjectReference>), usize> = BTreeMap::new();
+    for finding in findings {
+        let own = is_local(finding.cause) || finding.cause == Cause::OtherMetricsApiUnavailable;
+        let key = (finding.cause, own.then(|| finding.object.clone()));
+        match known.get(&key).and_then(|&index| merged.get_mut(index)) {
+            Some(same) => {
+                same.impact = same.impact.min(finding.impact);
+                same.scope = same.scope.min(finding.scope);
+                same.since = [same.since, finding.since].into_iter().flatten().min();
+                // Two looks at one symptom leave what fits both.
+                if finding.candidates.iter().any(|candidate| same.candidates.contains(candidate)) {
+                    same.candidates.retain(|candidate| finding.candidates.contains(candidate));
+                }
+                for line in finding.evidence {
+                    if !same.evidence.iter().any(|known| known.line == line.line) {
+                        same.evidence.push(line);
+                    }
+                }
+                for (slot, value) in finding.slots {
+                    same.slots.entry(slot).or_insert(value);
+                }
+                same.advice = same.advice.take().or(finding.advice);
+            }
+            None => {
+                known.insert(key, merged.len());
+                merged.push(finding);
+            }
+        }
+    }
+    merged
+}
+
+/// Sets aside what another finding explains that hurts at least as much.
+fn hold_back(findings: Vec<Finding>) -> (Vec<Finding>, Vec<Consequence>) {
+    // A symptom that may be several things explains nothing but what is seen of the same further down.
+    let mut explained: BTreeMap<Cause, (Impact, Cause)> = BTreeMap::new();
+    for finding in &findings {
+        for &consequence in finding.cause.explains() {
+            let entry = explained.entry(consequence).or_insert((finding.impact, finding.cause));
+            if finding.impact < entry.0 {
+                *entry = (finding.impact, finding.cause);
+            }
+        }
+    }
+    let mut standing = Vec::new();
+    let mut held_back = Vec::new();
+    for finding in findings {
+        match explained.get(&finding.cause) {
+            Some((impact, of)) if *impact <= finding.impact => held_back.push(Consequence { finding, of: *of }),
+            _ => standing.push(finding),
+        }
+    }
+    (standing, held_back)
+}
+
+/// What the checks that have left a candidate open would need.
+fn discriminators(answers: &[Answer], candidates: &[Cause]) -> Vec<String> {
+    let open = |answer: &&Answer| {
+        answer.rulings.iter().any(|(cause, ruling)| {
+            candidates.contains(cause) && matches!(ruling, Ruling::Open(_) | Ruling::Settling { .. })
+        })
     };
-    Judgement { verdict, candidates, findings, held_back }
+    unique(answers.iter().filter(open).filter_map(|answer| answer.settle.clone()))
 }
 
-/// Whether `lead` is enough to explain `finding`: it lies downstream on the way that metrics take, or is only what is
-/// seen of something.
-fn explains(lead: &Finding, finding: &Finding) -> bool {
-    if lead.cause == finding.cause && lead.object == finding.object {
-        return false;
+/// Nothing is seen to be wrong, and health is not proved.
+fn unproved(answers: &[Answer], missing: Vec<MissingLook>) -> Undetermined {
+    let settling = answers
+        .iter()
+        .filter(|answer| missing.iter().any(|look| (look.step, look.check) == (answer.step, answer.check)))
+        .filter_map(|answer| Some((answer.settling_until?, answer.not_seen.as_ref()?.to_string())))
+        .max_by_key(|(until, _)| *until);
+    let needed = answers
+        .iter()
+        .filter(|answer| missing.iter().any(|look| (look.step, look.check) == (answer.step, answer.check)));
+    let mut discriminators = unique(needed.filter_map(|answer| answer.settle.clone()));
+    if let Some(caller) = missing.iter().find_map(|look| look.settle.clone()) {
+        discriminators.insert(0, caller);
     }
-    if is_local(lead) || is_local(finding) {
-        // Autoscalers' own faults explain no outage, and no outage explains them; other autoscalers' symptoms stay too.
-        return false;
+    Undetermined {
+        broken: false,
+        candidates: Vec::new(),
+        discriminators: unique(discriminators),
+        settling_until: settling.as_ref().map(|(until, _)| *until),
+        settling: settling.map(|(_, why)| why),
+        missing,
     }
-    let downstream = finding.cause.is_symptom() || finding.cause.stage() > lead.cause.stage();
-    lead.impact <= finding.impact && (downstream || SPECIFIC.contains(&(lead.cause, finding.cause)))
 }
 
-/// Causes of one stage of which the first says why the second is seen.
-pub const SPECIFIC: [(Cause, Cause); 7] = [
-    (Cause::NetworkPolicyBlocks, Cause::ControlPlanePathClosed),
-    (Cause::EgressPolicyBlocks, Cause::KubeletTimeout),
-    (Cause::EgressPolicyBlocks, Cause::KubeletRefused),
-    (Cause::EgressPolicyBlocks, Cause::KubeletUnreachable),
-    (Cause::AwsAuthUsernameMissing, Cause::CallerUnauthorized),
-    (Cause::AwsAuthUnparsable, Cause::CallerUnauthorized),
-    (Cause::ServiceAccountMissing, Cause::PodsNotCreated),
-];
-
-/// Whether enough was looked at to call the cluster healthy: the metrics API was seen to work, and no look that was
-/// part of this way to run failed. What a bundle does not hold was not part of it.
-fn decides_health(answers: &[Answer]) -> bool {
-    let works = answers.iter().any(|answer| {
-        answer.outcome.status == Status::Pass
-            && matches!(
-                (answer.step, answer.check),
-                (Step::Apiservice, "available") | (Step::Retrieve, "nodes" | "pods")
-            )
-    });
-    let blind = answers.iter().filter(|answer| answer.outcome.status == Status::Unknown).any(|answer| {
-        // An APIService stays available while calls fail, so whoever may not call has not looked.
-        let may_not_call = matches!((answer.step, answer.check), (Step::Retrieve, "nodes" | "pods"))
-            && matches!(answer.outcome.not_seen, Some(NotSeen::Forbidden { .. }));
-        let undecided = DECISIVE.contains(&(answer.step, answer.check))
-            && !matches!(answer.outcome.not_seen, Some(NotSeen::NotInBundle(_)));
-        may_not_call || undecided
-    });
-    works && !blind
-}
-
-/// Checks without whose answer nothing is called healthy.
-pub const DECISIVE: [(Step, &str); 4] = [
-    (Step::Apiservice, "available"),
-    (Step::OtherReasons, "service"),
-    (Step::OtherReasons, "endpoints"),
-    (Step::Hpa, "targets"),
-];
-
-/// Whether a finding hurts everybody; for renderers that colour by impact.
-pub fn is_outage(finding: &Finding) -> bool {
-    finding.impact == Impact::Outage
+fn unique(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    lines.into_iter().filter(|line| seen.insert(line.clone())).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::snapshot::ObjectReference;
-
-    fn answer(step: Step, check: &'static str, outcome: Outcome) -> Answer {
-        Answer { step, check, outcome }
-    }
-
-    fn object(name: &str) -> ObjectReference {
-        ObjectReference::new("Service", "kube-system", name)
-    }
-
-    fn finding(cause: Cause) -> Finding {
-        Finding::outage(cause, object("metrics-server"), "broken")
-    }
-
-    fn healthy() -> Vec<Answer> {
-        vec![
-            answer(Step::Apiservice, "available", Outcome::pass("available")),
-            answer(Step::OtherReasons, "endpoints", Outcome::pass("one")),
-            answer(Step::Hpa, "targets", Outcome::pass("known")),
-        ]
-    }
-
-    #[test]
-    fn nothing_wrong_and_all_seen_is_healthy() {
-        assert_eq!(judge(&healthy()).verdict, Verdict::Healthy);
-    }
-
-    #[test]
-    fn whoever_may_not_call_the_metrics_api_calls_nothing_healthy() {
-        for (not_seen, verdict) in [
-            (NotSeen::Forbidden { verb: "list", resource: "nodes.metrics.k8s.io" }, Verdict::Undetermined),
-            (NotSeen::NotLooked, Verdict::Healthy),
-        ] {
-            let mut answers = healthy();
-            answers.push(answer(Step::Retrieve, "nodes", Outcome::unknown(not_seen, "not seen")));
-            assert_eq!(judge(&answers).verdict, verdict);
-        }
-    }
-
-    #[test]
-    fn nothing_seen_is_never_healthy() {
-        assert_eq!(judge(&[]).verdict, Verdict::Undetermined);
-        let mut answers = healthy();
-        answers[2].outcome = Outcome::unknown(NotSeen::NotSynced, "not synced");
-        assert_eq!(judge(&answers).verdict, Verdict::Undetermined);
-        answers[2].outcome = Outcome::unknown(NotSeen::NotInBundle("autoscalers"), "not in the bundle");
-        assert_eq!(judge(&answers).verdict, Verdict::Healthy);
-    }
-
-    #[test]
-    fn upstream_explains_downstream() {
-        let mut answers = healthy();
-        answers[0].outcome = Outcome::fail(finding(Cause::ApiServiceUnavailable));
-        answers[1].outcome = Outcome::fail(finding(Cause::SelectorMatchesNothing));
-        answers[2].outcome = Outcome::fail(finding(Cause::MetricsApiDown));
-        let judgement = judge(&answers);
-        assert_eq!(judgement.verdict, Verdict::Cause(Cause::SelectorMatchesNothing));
-        assert_eq!(judgement.findings.len(), 1);
-        assert_eq!(judgement.held_back.len(), 2);
-    }
-
-    #[test]
-    fn what_says_why_explains_what_is_seen_of_it() {
-        let answers = [
-            answer(Step::Timeout, "path", Outcome::fail(finding(Cause::ControlPlanePathClosed))),
-            answer(Step::Timeout, "network_policy", Outcome::fail(finding(Cause::NetworkPolicyBlocks))),
-        ];
-        let judgement = judge(&answers);
-        assert_eq!(judgement.verdict, Verdict::Cause(Cause::NetworkPolicyBlocks));
-        assert_eq!(judgement.held_back.len(), 1);
-    }
-
-    #[test]
-    fn a_symptom_carries_the_verdict_only_alone() {
-        let mut answers = healthy();
-        answers[0].outcome = Outcome::fail(finding(Cause::PodsNotReady));
-        assert_eq!(judge(&answers).verdict, Verdict::Cause(Cause::PodsNotReady));
-        answers[1].outcome = Outcome::fail(finding(Cause::KubeletCertificateNames));
-        assert_eq!(judge(&answers).verdict, Verdict::Cause(Cause::KubeletCertificateNames));
-    }
-
-    #[test]
-    fn several_candidates_are_undetermined_and_named() {
-        let candidates = [Cause::NothingListens, Cause::TargetPortMismatch];
-        let answers = [answer(
-            Step::Apiservice,
-            "available",
-            Outcome::fail(finding(Cause::ApiServiceUnavailable).candidates(candidates)),
-        )];
-        let judgement = judge(&answers);
-        assert_eq!(judgement.verdict, Verdict::Undetermined);
-        assert_eq!(judgement.candidates, candidates);
-    }
-
-    #[test]
-    fn an_autoscaler_without_request_stays_a_finding_beside_an_outage() {
-        let local = Finding::partial(Cause::MissingRequest, object("web"), "no request");
-        let answers = [
-            answer(Step::Apiservice, "available", Outcome::fail(finding(Cause::ControlPlanePathClosed))),
-            answer(Step::Hpa, "targets", Outcome::fail(local)),
-        ];
-        let judgement = judge(&answers);
-        assert_eq!(judgement.verdict, Verdict::Cause(Cause::ControlPlanePathClosed));
-        assert_eq!(judgement.findings.len(), 2);
-    }
-
-    #[test]
-    fn the_same_fault_seen_twice_is_told_once_with_both_evidences() {
-        let answers = [
-            answer(Step::ConnectionRefused, "a", Outcome::fail(finding(Cause::UnknownFlag).evidence("log"))),
-            answer(Step::ConnectionRefused, "b", Outcome::fail(finding(Cause::UnknownFlag).evidence("status"))),
-        ];
-        let judgement = judge(&answers);
-        assert_eq!(judgement.findings.len(), 1);
-        assert_eq!(judgement.findings[0].evidence, ["log", "status"]);
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use metrics_server_doctor::{
     observe::bundle,
     render::text::text,
     report::{DEFAULT_RUNBOOK_URL, Report},
-    verdict::Verdict,
+    verdict::{Consequence, VerdictName},
 };
 use serde::Deserialize;
 
@@ -83,10 +83,10 @@ fn id(cause: Cause) -> String {
     format!("{}/{}", cause.step(), cause.id())
 }
 
-fn verdict_id(verdict: Verdict) -> String {
+fn verdict_id(verdict: VerdictName) -> String {
     match verdict {
-        Verdict::Cause(cause) => id(cause),
-        Verdict::Healthy | Verdict::Undetermined => verdict.id().to_owned(),
+        VerdictName::Fault(cause) => id(cause),
+        VerdictName::Healthy | VerdictName::Undetermined => verdict.id().to_owned(),
     }
 }
 
@@ -94,8 +94,8 @@ fn known_ids() -> BTreeSet<String> {
     catalogue::all().iter().map(|entry| id(entry.cause)).collect()
 }
 
-fn ids(findings: &[Finding]) -> BTreeSet<String> {
-    findings.iter().map(|finding| id(finding.cause)).collect()
+fn ids<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> BTreeSet<String> {
+    findings.into_iter().map(|finding| id(finding.cause)).collect()
 }
 
 fn names(ids: &BTreeSet<String>) -> String {
@@ -107,15 +107,16 @@ fn differences(case: &Case, report: &Report) -> String {
     let mut told = String::new();
     let judgement = &report.judgement;
     let expected = &case.expected;
-    let verdict = verdict_id(judgement.verdict);
+    let verdict = verdict_id(judgement.verdict.name());
     if verdict != expected.verdict {
         let _ = writeln!(told, "  verdict: expected {}, got {verdict}", expected.verdict);
     }
-    let candidates: BTreeSet<String> = judgement.candidates.iter().copied().map(id).collect();
+    let candidates: BTreeSet<String> = judgement.verdict.candidates().iter().copied().map(id).collect();
     if candidates != expected.candidates && (verdict != expected.verdict || !expected.candidates.is_empty()) {
         let _ = writeln!(told, "  candidates: expected {}, got {}", names(&expected.candidates), names(&candidates));
     }
-    let (findings, held_back) = (ids(&judgement.findings), ids(&judgement.held_back));
+    let held_back = ids(judgement.held_back.iter().map(|Consequence { finding, .. }| finding));
+    let findings = ids(&judgement.findings);
     for (what, wanted, got) in
         [("findings", &expected.findings, &findings), ("held_back", &expected.held_back, &held_back)]
     {

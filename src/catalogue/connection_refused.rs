@@ -113,6 +113,18 @@ pub(super) static CAUSES: &[Entry] = &[
         issues: &[],
     },
     Entry {
+        cause: Cause::LivenessProbeKills,
+        id: "liveness_probe_kills",
+        step: Step::ConnectionRefused,
+        stage: Stage::Workload,
+        role: Role::Root,
+        title: "The liveness probe kills the metrics-server container before it is up.",
+        recognised_by: "restarts with exit code 137 without OOMKilled (or 143), a log without an error, Events `Liveness probe failed` or `failed liveness probe, will be restarted`, and a probe that gives less time than the start takes",
+        remedy: "Give the liveness probe more time: initialDelaySeconds 20 or more, timeoutSeconds 5 and failureThreshold 3, and look at the CPU limit, which makes the start slow: `kubectl edit deployment -n NAMESPACE NAME`.",
+        guide: "",
+        issues: &[],
+    },
+    Entry {
         cause: Cause::ContainerCrashing,
         id: "container_crashing",
         step: Step::ConnectionRefused,

@@ -41,6 +41,18 @@ pub(super) static CAUSES: &[Entry] = &[
         issues: &["#532"],
     },
     Entry {
+        cause: Cause::ApiServersDisagree,
+        id: "api_servers_disagree",
+        step: Step::Timeout,
+        stage: Stage::NetworkPath,
+        role: Role::Root,
+        title: "Some API servers reach the metrics-server pods and others do not.",
+        recognised_by: "condition Available that changes every few seconds or is seconds old on an old installation, beside calls that fail",
+        remedy: "Find the API servers that do not reach the pods and repair the path from their hosts to the pod network (routes, overlay, firewall between nodes): often only the API server on the pod's own node gets through.",
+        guide: "",
+        issues: &[],
+    },
+    Entry {
         cause: Cause::ServerUnresponsive,
         id: "server_unresponsive",
         step: Step::Timeout,

@@ -256,7 +256,7 @@ mod tests {
             let snapshot = scene.snapshot(now.parse().expect("a moment"));
             assert!(snapshot.notices.is_empty(), "{}: {:?}", scene.title, snapshot.notices);
             let report = Report::new(&snapshot);
-            let verdict = report.judgement.verdict;
+            let verdict = report.judgement.verdict.name();
             let text = crate::render::text::text(&report, "");
             assert_eq!(format!("{}/{}", verdict.step_id(), verdict.id()), scene.verdict, "{}\n{text}", scene.title);
             assert_eq!(report.judgement.findings.len(), usize::from(scene.verdict != "none/healthy"), "{text}");

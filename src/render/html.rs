@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::{
-    check::{Finding, Status},
+    check::{Evidence, Finding, Status},
     guide::Step,
     report::{Report, runbook},
     verdict::Verdict,
@@ -37,10 +37,10 @@ pub fn html(report: &Report, since: Timestamp, runbook_url: &str) -> String {
 
 fn write(page: &mut String, report: &Report, since: Timestamp, runbook_url: &str) -> std::fmt::Result {
     let judgement = &report.judgement;
-    let (status, heading) = match judgement.verdict {
-        Verdict::Healthy => (Status::Pass, "Healthy".to_owned()),
-        Verdict::Undetermined => (Status::Unknown, "Could not tell".to_owned()),
-        Verdict::Cause(cause) => (Status::Fail, format!("Fault: {}/{}", cause.step(), cause.id())),
+    let (status, heading) = match &judgement.verdict {
+        Verdict::Healthy(_) => (Status::Pass, "Healthy".to_owned()),
+        Verdict::Undetermined(_) => (Status::Unknown, "Could not tell".to_owned()),
+        Verdict::Fault(cause) => (Status::Fail, format!("Fault: {}/{}", cause.step(), cause.id())),
     };
     write!(
         page,
@@ -52,27 +52,28 @@ fn write(page: &mut String, report: &Report, since: Timestamp, runbook_url: &str
         moment(since),
         moment(report.observed_at)
     )?;
-    if !judgement.candidates.is_empty() {
+    if !judgement.verdict.candidates().is_empty() {
         page.push_str("<h2>It may be</h2><ul>");
-        for cause in &judgement.candidates {
+        for cause in judgement.verdict.candidates() {
             write!(page, "<li>{}/{}: {}</li>", cause.step(), cause.id(), escape(cause.entry().title))?;
         }
         page.push_str("</ul>");
     }
     for (index, finding) in judgement.findings.iter().take(FINDINGS_SHOWN).enumerate() {
         // The box above tells the first finding already.
-        let told = index == 0 && matches!(judgement.verdict, Verdict::Cause(_));
+        let told = index == 0 && matches!(judgement.verdict, Verdict::Fault(_));
         write_finding(page, finding, told, runbook_url)?;
     }
     if judgement.findings.len() > FINDINGS_SHOWN {
         write!(page, "<p>and {} more findings</p>", judgement.findings.len() - FINDINGS_SHOWN)?;
     }
-    if judgement.verdict == Verdict::Undetermined {
+    if matches!(judgement.verdict, Verdict::Undetermined(_)) {
         write!(page, "<h2>What to do</h2><p>{}</p>", escape(&report.remedy()))?;
     }
     if !judgement.held_back.is_empty() {
-        page.push_str("<h2>Explained by the verdict, nothing to do</h2><ul>");
-        for finding in judgement.held_back.iter().take(FINDINGS_SHOWN) {
+        page.push_str("<h2>Caused by the fault above</h2><ul>");
+        for held in judgement.held_back.iter().take(FINDINGS_SHOWN) {
+            let finding = &held.finding;
             let cause = finding.cause;
             write!(page, "<li>{}/{}: {}</li>", cause.step(), cause.id(), escape(&finding.summary))?;
         }
@@ -103,8 +104,7 @@ fn write_steps(page: &mut String, report: &Report) -> std::fmt::Result {
             step.title()
         )?;
         for answer in report.answers_of(step) {
-            let outcome = &answer.outcome;
-            let (chip, summary) = (chip(outcome.status), escape(&outcome.summary));
+            let (chip, summary) = (chip(answer.status), escape(&answer.summary));
             write!(page, "<tr><td>{chip}</td><td>{}</td><td>{summary}</td></tr>", answer.check)?;
         }
     }
@@ -128,7 +128,7 @@ fn write_finding(page: &mut String, finding: &Finding, told: bool, runbook_url: 
         write!(page, "<h2>{}/{}</h2><p>{}</p>", cause.step(), cause.id(), escape(&finding.summary))?;
     }
     if !finding.evidence.is_empty() {
-        write!(page, "<h3>What was read</h3><pre>{}</pre>", escape(&finding.evidence.join("\n")))?;
+        write!(page, "<h3>What was read</h3><pre>{}</pre>", escape(&lines(&finding.evidence)))?;
     }
     if finding.candidates.len() < 2 {
         let link = runbook(runbook_url, cause);
@@ -156,6 +156,11 @@ fn with_code(escaped: &str) -> String {
         text.push_str("</code>");
     }
     text
+}
+
+/// Evidence, a line each.
+fn lines(evidence: &[Evidence]) -> String {
+    evidence.iter().map(|line| line.line.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 fn escape(text: &str) -> String {

@@ -1,9 +1,10 @@
 //! The report for people: verdict first, then the evidence, then what repairs it, then every step of the guide.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{
-    check::{Finding, Status},
+    catalogue::Cause,
+    check::{Finding, Impact, Status},
     guide::Step,
     report::{Report, runbook},
     snapshot::ObjectReference,
@@ -12,6 +13,8 @@ use crate::{
 
 /// Independent findings beyond this number are only counted: the verdict stands among the first.
 const FINDINGS_SHOWN: usize = 20;
+/// Findings of one cause that are shown one by one.
+const SAME_CAUSE_SHOWN: usize = 3;
 /// Lines of evidence that are shown of one finding.
 const EVIDENCE_SHOWN: usize = 8;
 
@@ -25,50 +28,80 @@ pub fn text(report: &Report, runbook_url: &str) -> String {
 
 fn write(text: &mut String, report: &Report, runbook_url: &str) -> std::fmt::Result {
     let judgement = &report.judgement;
-    let heading = match judgement.verdict {
-        Verdict::Healthy => "HEALTHY".to_owned(),
-        Verdict::Undetermined => "COULD NOT TELL".to_owned(),
-        Verdict::Cause(cause) => format!("FAULT  {}/{}", cause.step(), cause.id()),
-    };
-    writeln!(text, "{heading}\n{}\n", report.summary())?;
-    if !judgement.candidates.is_empty() {
-        writeln!(text, "It may be:")?;
-        for cause in &judgement.candidates {
+    writeln!(text, "{}\n{}\n", heading(&judgement.verdict, judgement.lead()), report.summary())?;
+    if !judgement.verdict.candidates().is_empty() {
+        writeln!(text, "Candidates:")?;
+        for cause in judgement.verdict.candidates() {
             writeln!(text, "  - {}/{}: {}", cause.step(), cause.id(), cause.entry().title)?;
         }
         writeln!(text)?;
     }
-    for (index, finding) in judgement.findings.iter().take(FINDINGS_SHOWN).enumerate() {
-        if index == 1 {
-            writeln!(text, "Also wrong, independent of it:\n")?;
+    // The same fault of many autoscalers is shown once, with the others counted.
+    let mut shown_causes: BTreeMap<Cause, usize> = BTreeMap::new();
+    let mut shown = 0;
+    for (index, finding) in judgement.findings.iter().enumerate() {
+        let count = shown_causes.entry(finding.cause).or_default();
+        *count += 1;
+        if *count > SAME_CAUSE_SHOWN || shown == FINDINGS_SHOWN {
+            continue;
         }
-        write_finding(text, finding, index == 0, runbook_url)?;
+        if index == 1 {
+            writeln!(text, "Also found (look again after the fix):\n")?;
+        }
+        let leads = index == 0 && !matches!(judgement.verdict, Verdict::Undetermined(ref open) if !open.broken);
+        write_finding(text, finding, leads, *count == 1, runbook_url)?;
+        shown += 1;
     }
-    if judgement.findings.len() > FINDINGS_SHOWN {
-        writeln!(
-            text,
-            "… and {} more findings (--output json lists all).\n",
-            judgement.findings.len() - FINDINGS_SHOWN
-        )?;
+    if judgement.findings.len() > shown {
+        let more = judgement.findings.len() - shown;
+        let findings = if more == 1 { "finding" } else { "findings" };
+        writeln!(text, "… and {more} more {findings} (--output json lists all).\n")?;
     }
-    if judgement.verdict == Verdict::Undetermined && !report.remedy().is_empty() {
+    if matches!(judgement.verdict, Verdict::Undetermined(_)) && !report.remedy().is_empty() {
         writeln!(text, "{}\n", report.remedy())?;
     }
     if !judgement.held_back.is_empty() {
-        writeln!(text, "Explained by the verdict, nothing to do:")?;
-        for finding in &judgement.held_back {
+        writeln!(text, "Caused by the fault above; should clear once it is fixed:")?;
+        for held in &judgement.held_back {
+            let finding = &held.finding;
             writeln!(text, "  - {}/{}: {}", finding.cause.step(), finding.cause.id(), finding.summary)?;
         }
         writeln!(text)?;
+    }
+    if let Some(trouble) = report.unreachable() {
+        // One sentence says it; thirty checks that repeat it say nothing more.
+        writeln!(text, "No check could look ({}): {trouble}", report.observed_at)?;
+        return write_notices(text, report);
     }
     writeln!(text, "The guide, step by step ({}):", report.observed_at)?;
     for step in Step::ALL {
         writeln!(text, "  {}  {step}", mark(report.status_of(step)))?;
         for answer in report.answers_of(step) {
-            let outcome = &answer.outcome;
-            writeln!(text, "           {:<8} {:<22} {}", outcome.status.label(), answer.check, outcome.summary)?;
+            writeln!(text, "           {:<8} {:<22} {}", answer.status.label(), answer.check, answer.summary)?;
         }
     }
+    write_notices(text, report)
+}
+
+/// The verdict in capitals.
+fn heading(verdict: &Verdict, lead: Option<&Finding>) -> String {
+    match verdict {
+        Verdict::Healthy(proof) if proof.unseen() == 0 => "HEALTHY".to_owned(),
+        Verdict::Healthy(proof) => format!("HEALTHY ({} of {} checks could not look)", proof.unseen(), proof.checks()),
+        Verdict::Undetermined(undetermined) if undetermined.broken => "BROKEN, CAUSE NOT CLEAR".to_owned(),
+        Verdict::Undetermined(_) => "COULD NOT TELL".to_owned(),
+        Verdict::Fault(cause) => {
+            let impact = match lead.map(|lead| lead.impact) {
+                Some(Impact::Partial) => "PARTIAL FAULT",
+                Some(Impact::Latent) => "WARNING",
+                Some(Impact::Outage) | None => "FAULT",
+            };
+            format!("{impact}  {}/{}", cause.step(), cause.id())
+        }
+    }
+}
+
+fn write_notices(text: &mut String, report: &Report) -> std::fmt::Result {
     if !report.notices.is_empty() {
         writeln!(text, "\nNotices:")?;
         for notice in &report.notices {
@@ -87,7 +120,13 @@ const fn mark(status: Status) -> &'static str {
     }
 }
 
-fn write_finding(text: &mut String, finding: &Finding, leads: bool, runbook_url: &str) -> std::fmt::Result {
+fn write_finding(
+    text: &mut String,
+    finding: &Finding,
+    leads: bool,
+    with_remedy: bool,
+    runbook_url: &str,
+) -> std::fmt::Result {
     if !leads {
         writeln!(text, "{}/{}: {}", finding.cause.step(), finding.cause.id(), finding.summary)?;
     }
@@ -101,15 +140,27 @@ fn write_finding(text: &mut String, finding: &Finding, leads: bool, runbook_url:
         }
     }
     // With several candidates no remedy is the right one yet.
-    if finding.candidates.len() < 2 {
-        let cause = finding.candidates.first().copied().unwrap_or(finding.cause);
+    if finding.candidates.is_empty() && with_remedy {
         writeln!(text, "What to do:")?;
         for line in finding.remedy().lines() {
             writeln!(text, "  {line}")?;
         }
-        writeln!(text, "Runbook: {}", runbook(runbook_url, cause))?;
+        writeln!(text, "Runbook: {}", runbook(runbook_url, finding.cause))?;
+        let issues = issues(finding.cause);
+        if !issues.is_empty() {
+            writeln!(text, "Described upstream: {}", issues.join(", "))?;
+        }
     }
     writeln!(text)
+}
+
+/// The upstream issues of a cause, each with its repository.
+fn issues(cause: Cause) -> Vec<String> {
+    let full = |issue: &&str| match issue.strip_prefix('#') {
+        Some(number) => format!("kubernetes-sigs/metrics-server#{number}"),
+        None => (*issue).to_owned(),
+    };
+    cause.entry().issues.iter().map(|issue| full(&issue)).collect()
 }
 
 fn shown(object: &ObjectReference) -> String {

@@ -49,9 +49,9 @@ pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Failure::Defect(error.to_string())),
         _ => {}
     }
-    Ok(ExitCode::from(match report.judgement.verdict {
-        Verdict::Healthy => 0,
-        Verdict::Cause(_) => 1,
-        Verdict::Undetermined => 2,
+    Ok(ExitCode::from(match &report.judgement.verdict {
+        Verdict::Healthy(_) => 0,
+        Verdict::Fault(_) => 1,
+        Verdict::Undetermined(_) => 2,
     }))
 }

@@ -10,15 +10,15 @@ use crate::{
     render::{View, html::html, metrics::Page},
     report::Report,
     snapshot::Snapshot,
-    verdict::Verdict,
+    verdict::VerdictName,
 };
 
 /// Renders snapshots, remembers since when the verdict holds, and logs every change of it.
 pub(super) struct Publisher {
     site: Site,
     runbook_url: String,
-    verdict: Option<(Verdict, Timestamp)>,
-    told: Option<Verdict>,
+    verdict: Option<(VerdictName, Timestamp)>,
+    told: Option<VerdictName>,
     certificate: Option<watch::Receiver<CertificateState>>,
 }
 
@@ -49,9 +49,10 @@ impl Publisher {
         health: Option<&ObserverHealth>,
         requests: &[(RequestClass, u64)],
     ) -> Result<(), Failure> {
-        let report = Report::new(snapshot);
+        let mut report = Report::new(snapshot);
         let ready = health.is_none_or(|health| health.first_complete_look);
         let verdict_since = self.since(&report, ready);
+        report.held_since = Some(verdict_since);
         let certificate = self.certificate.as_mut().map(|certificate| *certificate.borrow_and_update());
         let view = View { verdict_since, health, requests, certificate, ..View::new(snapshot, &report) };
         let page = Page::of(&view).to_open_metrics().map_err(|error| Failure::Defect(error.to_string()))?;
@@ -64,14 +65,14 @@ impl Publisher {
     }
 
     fn since(&mut self, report: &Report, ready: bool) -> Timestamp {
-        let verdict = report.judgement.verdict;
+        let verdict = report.judgement.verdict.name();
         // Before the first complete look nothing can be told yet, which is no news.
         if ready && self.told != Some(verdict) {
             self.told = Some(verdict);
             let (step, cause, summary) = (verdict.step_id(), verdict.id(), report.summary());
             match verdict {
-                Verdict::Healthy => tracing::info!(step, cause, summary, "verdict"),
-                Verdict::Undetermined | Verdict::Cause(_) => tracing::warn!(step, cause, summary, "verdict"),
+                VerdictName::Healthy => tracing::info!(step, cause, summary, "verdict"),
+                VerdictName::Undetermined | VerdictName::Fault(_) => tracing::warn!(step, cause, summary, "verdict"),
             }
         }
         match self.verdict {

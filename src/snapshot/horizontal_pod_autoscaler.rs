@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{Condition, Metadata, Named, Quantity, metadata::or_default};
+use super::{
+    Condition, ConditionStatus, Metadata, Named, Quantity,
+    metadata::{condition, or_default},
+};
 
 /// An autoscaler.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -384,6 +387,14 @@ impl HorizontalPodAutoscaler {
     /// How many targets `kubectl get hpa` prints as `<unknown>`.
     pub fn unknown_targets(&self) -> usize {
         (0..self.spec.metrics.len()).filter(|&index| self.is_unknown(index)).count()
+    }
+
+    /// Whether the controller has a current value of the metrics API for it: it is active, and a Resource metric is known.
+    pub fn is_served(&self) -> bool {
+        let active = condition(&self.status.conditions, "ScalingActive")
+            .is_some_and(|active| active.status == ConditionStatus::True);
+        let metrics = self.spec.metrics.iter().enumerate();
+        active && metrics.into_iter().any(|(index, metric)| metric.is_resource() && !self.is_unknown(index))
     }
 }
 

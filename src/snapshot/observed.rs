@@ -23,6 +23,8 @@ pub enum NotSeen {
     NotInBundle(&'static str),
     /// It was seen, but so soon after a start or a change that it proves nothing.
     TooEarly(String),
+    /// The doctor itself failed while it judged: a defect to report.
+    Defect,
 }
 
 impl fmt::Display for NotSeen {
@@ -33,6 +35,7 @@ impl fmt::Display for NotSeen {
             Self::Forbidden { verb, resource } => write!(formatter, "not permitted to {verb} {resource}"),
             Self::Unreachable(reason) => write!(formatter, "unreachable: {reason}"),
             Self::NotInBundle(what) => write!(formatter, "{what} not in the bundle"),
+            Self::Defect => write!(formatter, "the doctor has a defect here; please report it"),
             Self::TooEarly(why) => write!(formatter, "too early to tell: {why}"),
         }
     }

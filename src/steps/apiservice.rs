@@ -7,9 +7,12 @@ pub use self::ca_bundle::earliest_expiry;
 
 use crate::{
     catalogue::Cause,
-    check::{Check, Context, Outcome},
+    check::Check,
+    facts::Facts as Context,
     guide::Step,
     snapshot::{ConditionStatus, Named, NotSeen},
+    steps::bridge,
+    steps::bridge::Outcome,
 };
 
 /// The checks of this step.
@@ -28,21 +31,21 @@ pub const CHECKS: &[Check] = &[
             Cause::AnotherServerAnswers,
             Cause::FrontProxyUntrusted,
         ],
-        evaluate: condition::evaluate,
+        rule: |facts, docket| bridge::rule(facts, docket, condition::evaluate(facts)),
     },
     Check {
         step: Step::Apiservice,
         id: "ca_bundle",
         question: "Does the CA bundle of the APIService fit the serving certificate?",
         causes: &[Cause::CaBundleMissing, Cause::CaBundleExpired, Cause::CaBundleMismatch],
-        evaluate: ca_bundle::evaluate,
+        rule: |facts, docket| bridge::rule(facts, docket, ca_bundle::evaluate(facts)),
     },
     Check {
         step: Step::Apiservice,
         id: "other_apis",
         question: "Are the custom and external metrics APIs available, where they are registered?",
         causes: &[],
-        evaluate: other_apis,
+        rule: |facts, docket| bridge::rule(facts, docket, other_apis(facts)),
     },
 ];
 

@@ -6,7 +6,7 @@ mod port_chain;
 pub(in crate::steps) use self::container::dials_endpoint;
 pub use self::port_chain::{Hop, PortChain};
 
-use crate::{catalogue::Cause, check::Check, guide::Step};
+use crate::{catalogue::Cause, check::Check, guide::Step, steps::bridge};
 
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[
@@ -15,28 +15,28 @@ pub const CHECKS: &[Check] = &[
         id: "port_chain",
         question: "Do listen port, containerPort, targetPort, Service port and EndpointSlice port fit together?",
         causes: &[Cause::TargetPortMismatch, Cause::ContainerPortMismatch, Cause::EndpointPortStale],
-        evaluate: port_chain::evaluate,
+        rule: |facts, docket| bridge::rule(facts, docket, port_chain::evaluate(facts)),
     },
     Check {
         step: Step::ConnectionRefused,
         id: "port_conflict",
         question: "Is the port free that metrics-server wants?",
         causes: &[Cause::PortConflict],
-        evaluate: container::port_conflict,
+        rule: |facts, docket| bridge::rule(facts, docket, container::port_conflict(facts)),
     },
     Check {
         step: Step::ConnectionRefused,
         id: "image",
         question: "Can the image be pulled and run?",
         causes: &[Cause::ImageUnavailable, Cause::ImageArchitecture],
-        evaluate: container::image,
+        rule: |facts, docket| bridge::rule(facts, docket, container::image(facts)),
     },
     Check {
         step: Step::ConnectionRefused,
         id: "command",
         question: "Does this version know every flag of its command?",
         causes: &[Cause::UnknownFlag, Cause::FlagValueRefused, Cause::CommandNotFound],
-        evaluate: container::command,
+        rule: |facts, docket| bridge::rule(facts, docket, container::command(facts)),
     },
     Check {
         step: Step::ConnectionRefused,
@@ -49,6 +49,6 @@ pub const CHECKS: &[Check] = &[
             Cause::CertificateDirectoryUnwritable,
             Cause::NothingListens,
         ],
-        evaluate: container::state,
+        rule: |facts, docket| bridge::rule(facts, docket, container::state(facts)),
     },
 ];

@@ -10,9 +10,12 @@ pub use self::{
 
 use crate::{
     catalogue::Cause,
-    check::{Check, Context, Finding, Outcome},
+    check::{Check, Finding},
+    facts::Facts as Context,
     guide::Step,
     snapshot::{Named, NotSeen, ObjectReference},
+    steps::bridge,
+    steps::bridge::Outcome,
 };
 
 /// The checks of this step.
@@ -22,7 +25,7 @@ pub const CHECKS: &[Check] = &[
         id: "service_account",
         question: "Does the ServiceAccount of metrics-server's pods exist?",
         causes: &[Cause::ServiceAccountMissing],
-        evaluate: service_account,
+        rule: |facts, docket| bridge::rule(facts, docket, service_account(facts)),
     },
     Check {
         step: Step::Forbidden,
@@ -34,27 +37,27 @@ pub const CHECKS: &[Check] = &[
             Cause::ListPermissionMissing,
             Cause::KubeletPermissionMissing,
         ],
-        evaluate: permissions::evaluate,
+        rule: |facts, docket| bridge::rule(facts, docket, permissions::evaluate(facts)),
     },
     Check {
         step: Step::Forbidden,
         id: "reader_role",
         question: "Can view, edit and admin read metrics by the aggregated reader role?",
         causes: &[],
-        evaluate: reader_role,
+        rule: |facts, docket| bridge::rule(facts, docket, reader_role(facts)),
     },
     Check {
         step: Step::Forbidden,
         id: "aws_auth",
         question: "Has every identity in aws-auth a username?",
         causes: &[Cause::AwsAuthUsernameMissing, Cause::AwsAuthUnparsable],
-        evaluate: aws_auth::evaluate,
+        rule: |facts, docket| bridge::rule(facts, docket, aws_auth::evaluate(facts)),
     },
 ];
 
 /// The namespace and name of the `ServiceAccount` that metrics-server runs as.
 pub(super) fn account<'s>(context: &Context<'s>) -> Option<(&'s str, &'s str)> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let namespace = chain
         .pods()
         .first()
@@ -64,7 +67,7 @@ pub(super) fn account<'s>(context: &Context<'s>) -> Option<(&'s str, &'s str)> {
 }
 
 fn service_account(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let Some((namespace, name)) = account(context) else {
         chain.workload.clone().known()?;
         return Ok(Outcome::skipped("There is no workload that could have a ServiceAccount."));

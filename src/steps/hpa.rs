@@ -10,9 +10,12 @@ pub use self::{
 
 use crate::{
     catalogue::Cause,
-    check::{Check, Context, Finding, Outcome},
+    check::{Check, Finding},
+    facts::Facts as Context,
     guide::Step,
     snapshot::{HorizontalPodAutoscaler, Named, NotSeen, ObjectReference},
+    steps::bridge,
+    steps::bridge::Outcome,
 };
 
 /// The checks of this step.
@@ -33,7 +36,7 @@ pub const CHECKS: &[Check] = &[Check {
         Cause::CallerForbidden,
         Cause::FrontProxyUntrusted,
     ],
-    evaluate: targets,
+    rule: |facts, docket| bridge::rule(facts, docket, targets(facts)),
 }];
 
 fn targets(context: &Context<'_>) -> Result<Outcome, NotSeen> {
@@ -53,6 +56,19 @@ fn targets(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         return Ok(Outcome::fail_all(findings));
     }
     let count = listing.objects.len();
+    let served = listing.objects.iter().find(|autoscaler| autoscaler.is_served());
+    let outcome = without_findings(gap, count, waiting)?;
+    Ok(match served {
+        Some(served) => outcome.witness(format!(
+            "HorizontalPodAutoscaler {}/{}: ScalingActive is True and a Resource metric has a current value",
+            served.namespace(),
+            served.name()
+        )),
+        None => outcome,
+    })
+}
+
+fn without_findings(gap: Option<NotSeen>, count: usize, waiting: usize) -> Result<Outcome, NotSeen> {
     match gap {
         Some(gap) if count == 0 => Err(gap),
         // Watches see all or nothing; a bundle may hold one autoscaler of many, and judges that one.
@@ -76,5 +92,5 @@ fn finding(autoscaler: &HorizontalPodAutoscaler, diagnosis: &Diagnosis, cause: C
         }
         _ => Finding::partial(cause, object, summary),
     };
-    diagnosis.evidence.iter().fold(finding, super::super::check::Finding::evidence)
+    diagnosis.evidence.iter().fold(finding, |finding, line| finding.evidence(line.as_str()))
 }

@@ -2,7 +2,8 @@
 
 use crate::{
     catalogue::Cause,
-    check::{Check, Context, Finding, Outcome},
+    check::{Check, Finding},
+    facts::Facts as Context,
     facts::metrics_server::{self, Owner},
     guide::Step,
     snapshot::{
@@ -10,6 +11,8 @@ use crate::{
         retrieval::{self, ErrorClass},
         version::Version,
     },
+    steps::bridge,
+    steps::bridge::Outcome,
     wording::log_lines,
 };
 
@@ -20,33 +23,33 @@ pub const CHECKS: &[Check] = &[
         id: "registered",
         question: "Does an APIService of group metrics.k8s.io exist?",
         causes: &[Cause::NotInstalled, Cause::ApiServiceMissing],
-        evaluate: registered,
+        rule: |facts, docket| bridge::rule(facts, docket, registered(facts)),
     },
     Check {
         step: Step::Installed,
         id: "workload",
         question: "Does something that serves the API stand behind the APIService?",
         causes: &[Cause::ApiServiceLeftOver],
-        evaluate: workload,
+        rule: |facts, docket| bridge::rule(facts, docket, workload(facts)),
     },
     Check {
         step: Step::Installed,
         id: "owner",
         question: "Who serves metrics.k8s.io?",
         causes: &[Cause::ApiOwnedByAnother],
-        evaluate: owner,
+        rule: |facts, docket| bridge::rule(facts, docket, owner(facts)),
     },
     Check {
         step: Step::Installed,
         id: "version",
         question: "Does this metrics-server version work with this Kubernetes version?",
         causes: &[Cause::UnsupportedVersion],
-        evaluate: version,
+        rule: |facts, docket| bridge::rule(facts, docket, version(facts)),
     },
 ];
 
 fn registered(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     if let Some(api_service) = chain.api_service.clone().known()? {
         let service = chain.service_reference().map_or_else(
             || "no Service".to_owned(),
@@ -88,7 +91,7 @@ fn registered(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 /// The finding that the `APIService` outlived its server, where that is certain: its namespace was seen, nothing there
 /// or anywhere else runs metrics-server, and no address is ready.
 pub(super) fn left_over(context: &Context<'_>) -> Option<Finding> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let reference = chain.service_reference()?;
     let gone = chain.metrics_servers.objects.is_empty()
         && chain.workload.seen().is_none()
@@ -117,7 +120,7 @@ pub(super) fn left_over(context: &Context<'_>) -> Option<Finding> {
 }
 
 fn workload(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     if chain.api_service.clone().known()?.is_none() {
         return Ok(Outcome::skipped("There is no APIService that could name something."));
     }
@@ -144,7 +147,7 @@ fn workload(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 }
 
 fn owner(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     if chain.api_service.clone().known()?.is_none() {
         return Ok(Outcome::skipped("There is no APIService."));
     }
@@ -222,7 +225,7 @@ fn fails(context: &Context<'_>) -> Option<String> {
 }
 
 fn version(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let Some(container) = chain.container() else {
         chain.workload.clone().known()?;
         return Ok(Outcome::skipped("metrics-server does not stand behind the API."));

@@ -8,9 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     catalogue::Cause,
-    check::{Check, Context, Finding, Outcome},
+    check::{Check, Finding},
+    facts::Facts as Context,
     guide::Step,
     snapshot::{ContainerLog, Named, NotSeen, Source},
+    steps::bridge,
+    steps::bridge::Outcome,
     steps::forbidden,
     wording::{aggregator::MessageClass, log_lines},
 };
@@ -50,7 +53,7 @@ pub const CHECKS: &[Check] = &[Check {
         Cause::ListPermissionMissing,
         Cause::FrontProxyUntrusted,
     ],
-    evaluate: lines,
+    rule: |facts, docket| bridge::rule(facts, docket, lines(facts)),
 }];
 
 /// What was logged longer ago than this is history.
@@ -117,7 +120,7 @@ fn lines(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 
 /// Whether a line of a cause that ends or hampers a start counts in this state of the cluster.
 fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp) -> bool {
-    let chain = context.chain;
+    let chain = &context.chain;
     match cause {
         // It runs on and answers 500.
         Cause::AuthDelegatorMissing => {

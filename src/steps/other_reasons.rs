@@ -6,7 +6,7 @@ mod service;
 
 pub use self::endpoints::EndpointCounts;
 
-use crate::{catalogue::Cause, check::Check, guide::Step};
+use crate::{catalogue::Cause, check::Check, guide::Step, steps::bridge};
 
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[
@@ -15,14 +15,14 @@ pub const CHECKS: &[Check] = &[
         id: "service",
         question: "Does the Service exist that the APIService names?",
         causes: &[Cause::ServiceNotFound, Cause::ApiServiceLeftOver],
-        evaluate: service::exists,
+        rule: |facts, docket| bridge::rule(facts, docket, service::exists(facts)),
     },
     Check {
         step: Step::OtherReasons,
         id: "service_port",
         question: "Has the Service the port that the APIService asks for?",
         causes: &[Cause::ServicePortMismatch],
-        evaluate: service::port,
+        rule: |facts, docket| bridge::rule(facts, docket, service::port(facts)),
     },
     Check {
         step: Step::OtherReasons,
@@ -35,13 +35,13 @@ pub const CHECKS: &[Check] = &[
             Cause::EndpointsNotPublished,
             Cause::ApiServiceUnavailable,
         ],
-        evaluate: endpoints::evaluate,
+        rule: |facts, docket| bridge::rule(facts, docket, endpoints::evaluate(facts)),
     },
     Check {
         step: Step::OtherReasons,
         id: "deployment",
         question: "Does the Deployment want and have at least one replica?",
         causes: &[Cause::ReplicasZero, Cause::PodsNotCreated, Cause::ServiceAccountMissing, Cause::PodsUnschedulable],
-        evaluate: deployment::evaluate,
+        rule: |facts, docket| bridge::rule(facts, docket, deployment::evaluate(facts)),
     },
 ];

@@ -8,12 +8,15 @@ use jiff::SignedDuration;
 
 use crate::{
     catalogue::Cause,
-    check::{Check, Context, Finding, Outcome},
+    check::{Check, Finding},
+    facts::Facts as Context,
     guide::Step,
     snapshot::{
         self, NotSeen, Observed, Pod, Retrieval,
         retrieval::{self, ErrorClass},
     },
+    steps::bridge,
+    steps::bridge::Outcome,
     wording::log_lines,
 };
 
@@ -35,28 +38,28 @@ pub const CHECKS: &[Check] = &[
         id: "nodes",
         question: "Does the metrics API answer for nodes?",
         causes: CALL_CAUSES,
-        evaluate: nodes,
+        rule: |facts, docket| bridge::rule(facts, docket, nodes(facts)),
     },
     Check {
         step: Step::Retrieve,
         id: "pods",
         question: "Does the metrics API answer for pods?",
         causes: CALL_CAUSES,
-        evaluate: pods,
+        rule: |facts, docket| bridge::rule(facts, docket, pods(facts)),
     },
     Check {
         step: Step::Retrieve,
         id: "coverage",
         question: "Has every Ready node and every running pod a sample?",
         causes: &[Cause::NodesWithoutSamples, Cause::PodsWithoutSamples],
-        evaluate: coverage::evaluate,
+        rule: |facts, docket| bridge::rule(facts, docket, coverage::evaluate(facts)),
     },
     Check {
         step: Step::Retrieve,
         id: "freshness",
         question: "Are the samples fresh?",
         causes: &[Cause::SamplesStale],
-        evaluate: coverage::freshness,
+        rule: |facts, docket| bridge::rule(facts, docket, coverage::freshness(facts)),
     },
 ];
 
@@ -74,14 +77,16 @@ fn call(context: &Context<'_>, retrieval: &Observed<Retrieval>, resource: &str) 
     };
     match &retrieval.outcome {
         retrieval::Outcome::Samples(samples) => {
-            Ok(Outcome::pass(format!("The metrics API answers with {} {resource}.", samples.len())))
+            let outcome = Outcome::pass(format!("The metrics API answers with {} {resource}.", samples.len()));
+            let known = samples.iter().filter(|sample| !sample.unknown).count();
+            Ok(if known > 0 { outcome.witness(format!("{resource}: {known} samples")) } else { outcome })
         }
         retrieval::Outcome::Failed { class, text } => failed(context, resource, *class, text),
     }
 }
 
 fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let object = chain.api_service_object();
     let told = format!("{resource}: {}", log_lines::quoted(text.trim()));
     let outage = |cause: Cause, what: &str| {
@@ -195,7 +200,7 @@ fn names_metrics_server(context: &Context<'_>, text: &str) -> bool {
 /// An empty list, which is an answer: right after metrics-server's start nothing else can be expected, later it is a
 /// fault of the scrapes.
 fn empty(context: &Context<'_>, resource: &str, text: &str, told: String) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let answers = chain.unavailable().is_none();
     if answers && resource == "pods" && text.contains("Metrics not available for pod") {
         // kubectl says so of pods older than two minutes alone.

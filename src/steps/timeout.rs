@@ -7,9 +7,12 @@ use jiff::SignedDuration;
 
 use crate::{
     catalogue::Cause,
-    check::{Check, Context, Finding, Outcome},
+    check::{Check, Finding},
+    facts::Facts as Context,
     guide::Step,
     snapshot::{Condition, DialOutcome, NotSeen, dial::common_outcome, pod::ContainerStatus},
+    steps::bridge,
+    steps::bridge::Outcome,
     steps::{
         connection_refused::{self, Hop, PortChain},
         other_reasons::EndpointCounts,
@@ -24,21 +27,21 @@ pub const CHECKS: &[Check] = &[
         id: "path",
         question: "Do the control plane's packets reach metrics-server's pods?",
         causes: &[Cause::ControlPlanePathClosed, Cause::PodNetworkClosed, Cause::ServerUnresponsive],
-        evaluate: path,
+        rule: |facts, docket| bridge::rule(facts, docket, path(facts)),
     },
     Check {
         step: Step::Timeout,
         id: "network_policy",
         question: "Do the NetworkPolicies let the control plane in on metrics-server's port?",
         causes: &[Cause::NetworkPolicyBlocks],
-        evaluate: network_policy::evaluate,
+        rule: |facts, docket| bridge::rule(facts, docket, network_policy::evaluate(facts)),
     },
     Check {
         step: Step::Timeout,
         id: "network_policy_egress",
         question: "Do the NetworkPolicies let metrics-server out to the kubelets?",
         causes: &[Cause::EgressPolicyBlocks],
-        evaluate: egress::evaluate,
+        rule: |facts, docket| bridge::rule(facts, docket, egress::evaluate(facts)),
     },
 ];
 
@@ -72,7 +75,7 @@ fn with_dials(context: &Context<'_>, finding: Finding) -> Finding {
 /// was seen says otherwise (kubernetes/kube-aggregator `pkg/controllers/status`: of Services of type `ClusterIP`, every
 /// version).
 fn knows_a_ready_endpoint(context: &Context<'_>, condition: &Condition) -> bool {
-    let chain = context.chain;
+    let chain = &context.chain;
     let cluster_ip = chain.service.seen().is_none_or(|service| service.is_cluster_ip());
     let unseen = chain.pods().is_empty()
         && chain.selected_pods.gap.is_some()
@@ -103,7 +106,7 @@ fn restarting(context: &Context<'_>) -> Option<String> {
 /// The aggregator's calls arrive. That they fail while the pods answer others on the same port means that somebody drops
 /// or rejects them on the way.
 fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     chain.api_service.clone().known()?;
     let Some(condition) = chain.unavailable() else {
         return match chain.available() {
@@ -184,7 +187,7 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 }
 
 fn closed_for_the_control_plane(context: &Context<'_>, port: &str, pods: &str, fails: &str) -> Finding {
-    let chain = context.chain;
+    let chain = &context.chain;
     let seen = !chain.pods().is_empty() || chain.workload.seen().is_some();
     let object = if seen { chain.workload_object() } else { chain.api_service_object() };
     Finding::outage(
@@ -197,7 +200,7 @@ fn closed_for_the_control_plane(context: &Context<'_>, port: &str, pods: &str, f
 }
 
 fn is_ready(context: &Context<'_>) -> bool {
-    let chain = context.chain;
+    let chain = &context.chain;
     chain.has_ready_pod()
         || EndpointCounts::of(chain).is_ok_and(|counts| counts.ready > 0)
         || chain.workload.seen().is_some_and(|workload| workload.available() > 0)
@@ -255,7 +258,10 @@ mod tests {
         ] {
             let found = run(Step::Timeout, "path", &dialled(outcome, timing_out()));
             assert_eq!(found.findings[0].cause, cause, "{outcome:?}");
-            assert!(found.evidence.iter().any(|line| line.starts_with("direct dial of 10.0.1.10:10250")), "{found:?}");
+            assert!(
+                found.evidence.iter().any(|line| line.line.starts_with("direct dial of 10.0.1.10:10250")),
+                "{found:?}"
+            );
             let healthy = run(Step::Timeout, "path", &dialled(outcome, healthy()));
             assert_eq!(
                 healthy.status,

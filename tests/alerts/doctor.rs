@@ -4,7 +4,7 @@ use metrics_server_doctor::{
     catalogue::Cause,
     check::Finding,
     snapshot::ObjectReference,
-    verdict::{DECISIVE, Judgement, Verdict},
+    verdict::{Judgement, REQUIRED, Undetermined, Verdict},
 };
 
 use crate::{
@@ -19,8 +19,12 @@ fn undetermined() -> Series {
     let finding = Finding::outage(Cause::ApiServiceUnavailable, ObjectReference::default(), "open")
         .candidates([Cause::NothingListens, Cause::PodsNotReady]);
     judged(Judgement {
-        verdict: Verdict::Undetermined,
-        candidates: finding.candidates.clone(),
+        verdict: Verdict::Undetermined(Undetermined {
+            broken: true,
+            candidates: finding.candidates.clone(),
+            ..Undetermined::default()
+        }),
+        missing: Vec::new(),
         findings: vec![finding],
         held_back: Vec::new(),
     })
@@ -61,7 +65,7 @@ pub(crate) fn cases() -> Vec<Case> {
         }
         case
     };
-    for (step, check) in DECISIVE {
+    for (step, check) in REQUIRED {
         cases.push(simple(
             "rights revoked",
             "MetricsServerDoctorBlind",

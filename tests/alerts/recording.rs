@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use metrics_server_doctor::{check::Impact, guide::Step, verdict::DECISIVE};
+use metrics_server_doctor::{check::Impact, guide::Step, verdict::REQUIRED};
 
 use crate::{
     cases::{BEFORE, first, page, well},
@@ -24,7 +24,7 @@ fn of(name: &str, cluster: &str, value: f64) -> (String, f64) {
 fn checks(page: &Series, cluster: &str) -> Vec<(String, f64)> {
     let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
     for ((name, labels), value) in &page.0 {
-        let decides = labels.get("check").is_some_and(|check| DECISIVE.iter().any(|(_, known)| known == check));
+        let decides = labels.get("check").is_some_and(|check| REQUIRED.iter().any(|(_, known)| known == check));
         let unknown = labels.get("status").is_some_and(|status| status == "unknown");
         if name == "metrics_server_doctor_check_status" && (decides || unknown) && *value > 0.0 {
             *counts.entry(&labels["status"]).or_default() += 1.0;

@@ -147,8 +147,8 @@ pub(crate) fn scene(yaml: &str) -> Series {
 pub(crate) fn found(entry: &Entry, impact: Impact) -> Series {
     let finding = Finding::outage(entry.cause, ObjectReference::default(), "broken");
     judged(Judgement {
-        verdict: Verdict::Cause(entry.cause),
-        candidates: Vec::new(),
+        verdict: Verdict::Fault(entry.cause),
+        missing: Vec::new(),
         findings: vec![Finding { impact, ..finding }],
         held_back: Vec::new(),
     })

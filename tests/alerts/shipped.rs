@@ -6,7 +6,7 @@ use metrics_server_doctor::{
     catalogue::{self, Entry},
     guide::Step,
     report::{DEFAULT_RUNBOOK_URL, runbook},
-    verdict::DECISIVE,
+    verdict::REQUIRED,
 };
 
 use crate::{
@@ -90,7 +90,7 @@ fn every_selector_names_the_job_and_no_rule_keeps_the_labels_of_a_target() {
 #[test]
 fn the_alert_for_blindness_knows_the_checks_that_decide() {
     let rule = rules::alert("MetricsServerDoctorBlind", "warning", None);
-    for (step, check) in DECISIVE {
+    for (step, check) in REQUIRED {
         for word in [step.id(), check] {
             let listed = [format!("\"{word}|"), format!("|{word}|"), format!("|{word}\"")];
             assert!(listed.iter().any(|form| rule.expression.contains(form)), "{word} is not in the expression");

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use metrics_server_doctor::verdict::DECISIVE;
+use metrics_server_doctor::verdict::REQUIRED;
 use serde_json::{Value, json};
 
 use crate::{
@@ -112,7 +112,7 @@ impl Timeline {
         let (causes, issues) = (self.values_set("cause"), self.values_set("issue"));
         // A known issue is named by step and cause.
         let sets = |cause: &str| causes.contains(cause) || issues.iter().any(|issue| issue.ends_with(cause));
-        let decides = |check: &str| DECISIVE.iter().any(|(_, known)| *known == check);
+        let decides = |check: &str| REQUIRED.iter().any(|(_, known)| *known == check);
         let kept = |labels: &Labels| {
             labels.get("cause").is_none_or(|cause| tried.contains(&cause.as_str()) || sets(cause))
                 && labels.get("check").is_none_or(|check| decides(check) || unknown.contains(check.as_str()))

@@ -14,7 +14,6 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use metrics_server_doctor::{
     catalogue::{self, Entry, Role},
-    verdict::SPECIFIC,
 };
 use testbed::{
     Bed, Plan,
@@ -218,14 +217,14 @@ impl Cluster {
             if evidence.as_array().is_none_or(Vec::is_empty) {
                 differences.push("the verdict has no evidence".to_owned());
             }
+            // Only what the table says goes away with its cause is held back.
             for name in names("heldBack") {
-                let downstream = entry(&name).is_some_and(|held| {
-                    held.role == Role::Symptom
-                        || held.stage > lead.stage
-                        || SPECIFIC.contains(&(lead.cause, held.cause))
+                let explained = entry(&name).is_some_and(|held| {
+                    let explains = |cause: &str| entry(cause).is_some_and(|by| by.cause.explains().contains(&held.cause));
+                    lead.cause.explains().contains(&held.cause) || findings.iter().any(|by| explains(by))
                 });
-                if !downstream {
-                    differences.push(format!("{name} is held back, though it lies upstream"));
+                if !explained {
+                    differences.push(format!("{name} is held back, though nothing that was found explains it"));
                 }
             }
         }

@@ -7,7 +7,7 @@ use metrics_server_doctor::{
     observe::bundle::{self, BundleError},
     render::text::text,
     report::Report,
-    verdict::Verdict,
+    verdict::{Verdict, VerdictName},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -29,8 +29,8 @@ fn healthy() -> tempfile::TempDir {
 }
 
 fn is_blamed(report: &Report) -> bool {
-    matches!(report.judgement.verdict, Verdict::Cause(_))
-        || !report.judgement.candidates.is_empty()
+    matches!(report.judgement.verdict, Verdict::Fault(_))
+        || !report.judgement.verdict.candidates().is_empty()
         || !report.judgement.findings.is_empty()
 }
 
@@ -84,7 +84,11 @@ fn no_damage_to_a_file_makes_a_healthy_cluster_guilty() {
                 blamed.push(format!("{name}, {what}: {}", report.summary()));
             }
             if *harmless {
-                assert_eq!((report.judgement.verdict, notices.as_str()), (Verdict::Healthy, ""), "{name}, {what}");
+                assert_eq!(
+                    (report.judgement.verdict.name(), notices.as_str()),
+                    (VerdictName::Healthy, ""),
+                    "{name}, {what}"
+                );
             } else if !matches!(*what, "gone" | "empty") && !name.starts_with("top-") && !name.starts_with("server") {
                 assert!(notices.contains(&name), "{name}, {what}: no notice names it: {notices}");
             }
@@ -177,7 +181,7 @@ fn links_and_deep_folders_lead_nowhere() {
     fs::write(folder.path().join("archive.tar.gz"), [0x1f, 0x8b]).expect("a file");
     fs::write(folder.path().join("notes.docx"), "notes").expect("a file");
     let report = report(folder.path());
-    assert_eq!(report.judgement.verdict, Verdict::Healthy, "{}", shown(&report));
+    assert_eq!(report.judgement.verdict.name(), VerdictName::Healthy, "{}", shown(&report));
     for notice in [
         "round: skipped, a link",
         "link.yaml: skipped, a link",
@@ -203,7 +207,7 @@ fn a_file_that_is_too_large_is_named_and_a_log_of_any_size_is_read() {
     // Behind its first line the log is one line of zeros, as after a crash of its host.
     fs::OpenOptions::new().write(true).open(&log).and_then(|file| file.set_len(70 << 20)).expect("a size");
     let report = report(folder.path());
-    assert_eq!(report.judgement.verdict, Verdict::Healthy, "{}", shown(&report));
+    assert_eq!(report.judgement.verdict.name(), VerdictName::Healthy, "{}", shown(&report));
     assert_eq!(report.notices, ["events.yaml: skipped, larger than 64 MiB"]);
 }
 

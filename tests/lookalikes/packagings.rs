@@ -8,7 +8,7 @@ use metrics_server_doctor::{
     observe::bundle,
     report::Report,
     steps::connection_refused::{Hop, PortChain},
-    verdict::Verdict,
+    verdict::VerdictName,
 };
 
 use super::live::{Cluster, full_name};
@@ -68,7 +68,7 @@ fn every_packaging_and_version_line_is_healthy_and_known() {
         let snapshot = bundle::read(folder.path()).expect("a bundle");
         let report = Report::new(&snapshot);
         let told = format!("{}: {}", line.fixture, metrics_server_doctor::render::text::text(&report, "docs/runbooks"));
-        assert_eq!(report.judgement.verdict, Verdict::Healthy, "{told}");
+        assert_eq!(report.judgement.verdict.name(), VerdictName::Healthy, "{told}");
         assert!(report.judgement.findings.is_empty() && report.judgement.held_back.is_empty(), "{told}");
         assert_eq!(report.notices, Vec::<String>::new(), "{told}");
 

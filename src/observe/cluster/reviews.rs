@@ -9,11 +9,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{backoff::jitter, heard::Message, options::Timings, trouble::Trouble};
 use crate::{
-    check::Context,
-    facts::{
-        chain::Chain,
-        rbac::{Attributes, Decision, User},
-    },
+    facts::Facts,
+    facts::rbac::{Attributes, Decision, User},
     snapshot::{AccessReview, NotSeen, Observed, Snapshot},
     steps::forbidden,
 };
@@ -45,8 +42,7 @@ pub(super) async fn run(
 type Cues = Option<(User, Vec<(Attributes<'static>, Decision)>)>;
 
 fn cues(snapshot: &Snapshot) -> Cues {
-    let chain = Chain::resolve(snapshot);
-    forbidden::questions(&Context { snapshot, chain: &chain })
+    forbidden::questions(&Facts::new(snapshot))
 }
 
 /// The answers to all questions, or why there are none.

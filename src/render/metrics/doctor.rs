@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::{Family, Page};
 use crate::{
     catalogue::{self, Cause},
-    check::Status,
+    check::{Impact, Status},
     health::WatchState,
     render::View,
     snapshot::{NotSeen, api_service::METRICS_GROUP},
-    verdict::{Verdict, is_outage},
+    verdict::VerdictName,
     version,
 };
 
@@ -113,7 +113,7 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
     write_judgement(view, page);
     for answer in &view.report.answers {
         let labels = [answer.step.id(), answer.check];
-        page.set_one_of(&CHECK_STATUS, &labels, Status::ALL.map(Status::label), answer.outcome.status.label());
+        page.set_one_of(&CHECK_STATUS, &labels, Status::ALL.map(Status::label), answer.status.label());
     }
     write_permissions(view, page);
     write_watches(view, page);
@@ -130,25 +130,24 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
 fn write_judgement(view: &View<'_>, page: &mut Page) {
     let judgement = &view.report.judgement;
     page.set_single(&VERDICT_SINCE, view.verdict_since);
-    for verdict in [Verdict::Healthy, Verdict::Undetermined] {
-        page.set(&VERDICT, [verdict.step_id(), verdict.id()], judgement.verdict == verdict);
+    let name = judgement.verdict.name();
+    for verdict in [VerdictName::Healthy, VerdictName::Undetermined] {
+        page.set(&VERDICT, [verdict.step_id(), verdict.id()], name == verdict);
     }
-    let undetermined = judgement.verdict == Verdict::Undetermined;
     for entry in catalogue::all() {
         let labels = [entry.step.id(), entry.id];
-        page.set(&VERDICT, labels, judgement.verdict == Verdict::Cause(entry.cause));
-        if undetermined && judgement.candidates.contains(&entry.cause) {
+        page.set(&VERDICT, labels, name == VerdictName::Fault(entry.cause));
+        if judgement.verdict.candidates().contains(&entry.cause) {
             page.set(&CANDIDATE, labels, true);
         }
     }
     let mut findings: BTreeMap<Cause, (usize, bool)> =
         catalogue::all().iter().map(|entry| (entry.cause, (0, false))).collect();
     // Of a finding with several candidates none is found yet.
-    for finding in judgement.findings.iter().filter(|finding| finding.candidates.len() < 2) {
-        let cause = finding.candidates.first().copied().unwrap_or(finding.cause);
-        let (count, outage) = findings.entry(cause).or_default();
+    for finding in judgement.findings.iter().filter(|finding| finding.candidates.is_empty()) {
+        let (count, outage) = findings.entry(finding.cause).or_default();
         *count += 1;
-        *outage |= is_outage(finding);
+        *outage |= finding.impact == Impact::Outage;
     }
     for (cause, (count, outage)) in findings {
         page.set(&FINDINGS, [cause.step().id(), cause.id()], count);
@@ -176,7 +175,7 @@ fn write_permissions(view: &View<'_>, page: &mut Page) {
         }
     }
     for answer in &view.report.answers {
-        if let Some(NotSeen::Forbidden { verb, resource }) = &answer.outcome.not_seen {
+        if let Some(NotSeen::Forbidden { verb, resource }) = &answer.not_seen {
             missing.insert((verb, (*resource).to_owned()), true);
         }
     }

@@ -19,7 +19,7 @@ pub(super) const FAMILIES: &[Family] = &[DETECTED];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
     let complete = view.report.status_of(Step::KnownIssues) != Status::Unknown;
-    let found: Vec<&Finding> = view.report.answers.iter().flat_map(|answer| &answer.outcome.findings).collect();
+    let found: Vec<&Finding> = view.report.answers.iter().flat_map(|answer| &answer.findings).collect();
     for entry in known_issues() {
         let detected = found.iter().any(|finding| finding.cause == entry.cause && finding.candidates.len() < 2);
         if detected || complete {

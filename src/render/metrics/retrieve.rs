@@ -61,7 +61,7 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
         let answers = view.report.answers.iter();
         let refused = answers
             .filter(|answer| answer.step == Step::Retrieve && answer.check == resource)
-            .any(|answer| matches!(answer.outcome.not_seen, Some(NotSeen::Forbidden { .. })));
+            .any(|answer| matches!(answer.not_seen, Some(NotSeen::Forbidden { .. })));
         if let (Observed::Present(retrieval), false) = (retrieval, refused) {
             write_call(resource, retrieval, page);
         }

@@ -9,11 +9,13 @@ use x509_parser::pem::Pem;
 
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     snapshot::{
         ApiService, ConditionStatus, Named, NotSeen,
         retrieval::{self, ErrorClass},
     },
+    steps::bridge::Outcome,
     wording::aggregator::MessageClass,
 };
 
@@ -37,7 +39,7 @@ pub fn earliest_expiry(api_service: &ApiService) -> Option<Timestamp> {
 
 /// The bundle fits.
 pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let Some(api_service) = chain.api_service.clone().known()? else {
         return Ok(Outcome::skipped("There is no APIService."));
     };

@@ -2,15 +2,17 @@
 
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     facts::metrics_server,
     snapshot::{ApiService, Condition, ConditionStatus, Named, NotSeen, service::TargetPort, version::Version},
+    steps::bridge::Outcome,
     wording::aggregator::{MessageClass, Reason},
 };
 
 /// The `APIService` is available.
 pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let Some(api_service) = chain.api_service.clone().known()? else {
         return Ok(Outcome::skipped("There is no APIService that could be available."));
     };
@@ -79,7 +81,7 @@ fn unavailable(context: &Context<'_>, api_service: &ApiService, condition: &Cond
 
 /// Why a Service may have no ready endpoint, without what the objects that were seen rule out.
 fn without_endpoint(context: &Context<'_>) -> Vec<Cause> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let pods_gone = chain.selected_pods.is_certainly_empty() && chain.workload_pods.is_certainly_empty();
     let named = chain.service_port().is_none_or(|port| matches!(port.effective_target_port(), TargetPort::Name(_)));
     let possible = [

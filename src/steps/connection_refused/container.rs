@@ -7,13 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     facts::metrics_server::{self, ListenPort},
     snapshot::{
         DialOutcome, Named, NotSeen, Pod,
         pod::{ContainerState, ContainerStatus},
         version::Version,
     },
+    steps::bridge::Outcome,
     steps::timeout,
     wording::log_lines,
 };
@@ -37,7 +39,7 @@ fn has_recovered(status: &ContainerStatus, now: Timestamp) -> bool {
 /// What does not run, where nothing else serves. `Err(Ok(..))` is an outcome that ends the check early.
 #[expect(clippy::result_large_err, reason = "made once a look")]
 fn broken<'s>(context: &Context<'s>) -> Result<Vec<Broken<'s>>, Result<Outcome, NotSeen>> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let pods = chain.pods();
     if pods.is_empty() {
         let gap = chain.selected_pods.gap.clone().or_else(|| chain.workload_pods.gap.clone());
@@ -280,7 +282,7 @@ fn refused_value(container: &crate::snapshot::pod::Container, version: Version) 
 
 /// Nothing else holds the port.
 pub(super) fn port_conflict(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     if chain.is_available() {
         return Ok(Outcome::pass("metrics-server answers on its port."));
     }
@@ -328,7 +330,7 @@ pub(super) fn port_conflict(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 
 /// The container runs.
 pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let refused = chain.unavailable().filter(|condition| condition.message.contains("connection refused"));
     if let Some(condition) = refused
         && chain.has_ready_pod()

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     facts::{
         chain::Chain,
         metrics_server::{self, ListenPort},
@@ -17,6 +18,7 @@ use crate::{
         pod::PodSpec,
         service::{ServicePort, TargetPort},
     },
+    steps::bridge::Outcome,
     wording::log_lines,
 };
 
@@ -214,7 +216,7 @@ fn serves_another(spec: Option<&PodSpec>, port: u16) -> bool {
 
 /// The chain fits.
 pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     if chain.service_reference().is_none() {
         chain.api_service.clone().known()?;
         return Ok(Outcome::skipped("No APIService names a Service."));
@@ -224,7 +226,7 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     }
     let ports = PortChain::of(context.snapshot, chain);
     let evidence = ports.evidence();
-    let told = |outcome: Outcome| evidence.iter().fold(outcome, crate::check::Outcome::evidence);
+    let told = |outcome: Outcome| evidence.iter().fold(outcome, crate::steps::bridge::Outcome::evidence);
     let findings: Vec<Finding> = mismatches(chain, &ports)
         .into_iter()
         .map(|finding| evidence.iter().fold(finding, crate::check::Finding::evidence))

@@ -7,11 +7,13 @@ use serde::Deserialize;
 use super::object;
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Impact, Outcome},
+    check::{Finding, Impact},
+    facts::Facts as Context,
     snapshot::{
         NotSeen, Snapshot,
         retrieval::{self, ErrorClass},
     },
+    steps::bridge::Outcome,
 };
 
 /// A longer text than any cluster has is not parsed.

@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use super::{account, object};
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     facts::{
         metrics_server::{self, Owner},
         rbac::{Attributes, Decision, User, decide, has_node_role},
     },
-    snapshot::{self, ConditionStatus, NotSeen, metadata::condition, retrieval, version::Version},
+    snapshot::{self, HorizontalPodAutoscaler, NotSeen, retrieval, version::Version},
+    steps::bridge::Outcome,
     wording::log_lines,
 };
 
@@ -170,19 +172,9 @@ pub fn granted_by_now(context: &Context<'_>, cause: Cause) -> bool {
     answers.peek().is_some() && answers.all(|(_, decision, _)| matches!(decision, Decision::Allowed(_)))
 }
 
-/// Whether an autoscaler has a value of the metrics API now.
-fn autoscaler_is_served(context: &Context<'_>) -> bool {
-    context.snapshot.autoscalers.iter().any(|autoscaler| {
-        let active = condition(&autoscaler.status.conditions, "ScalingActive")
-            .is_some_and(|active| active.status == ConditionStatus::True);
-        let metrics = autoscaler.spec.metrics.iter().enumerate();
-        active && metrics.clone().any(|(index, metric)| metric.is_resource() && !autoscaler.is_unknown(index))
-    })
-}
-
 /// Whether what is seen to work proves that the permission is there, whoever grants it: other authorizers than RBAC may.
 fn proven_by_success(context: &Context<'_>, permission: Permission) -> bool {
-    let chain = context.chain;
+    let chain = &context.chain;
     let sampled = context.snapshot.top_nodes.seen().is_some_and(|retrieval| {
         matches!(&retrieval.outcome, retrieval::Outcome::Samples(samples) if samples.iter().any(|sample| !sample.unknown))
     });
@@ -199,7 +191,8 @@ fn proven_by_success(context: &Context<'_>, permission: Permission) -> bool {
         // Whoever wrote a bundle may be in system:masters, whom it never asks about; the doctor is not, nor is the
         // controller of autoscalers.
         Permission::TokenReviews | Permission::SubjectAccessReviews => {
-            sampled && context.snapshot.source == snapshot::Source::Cluster || autoscaler_is_served(context)
+            sampled && context.snapshot.source == snapshot::Source::Cluster
+                || context.snapshot.autoscalers.iter().any(HorizontalPodAutoscaler::is_served)
         }
     }
 }
@@ -255,7 +248,7 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             Decision::NotSeen(reason) => unseen = unseen.or(Some(reason)),
             Decision::Denied if proven_by_success(context, permission) => {}
             Decision::Denied => match findings.iter_mut().find(|finding| finding.cause == permission.cause()) {
-                Some(finding) => finding.evidence.push(told),
+                Some(finding) => finding.evidence.push(told.into()),
                 None => findings.push(
                     Finding::outage(
                         permission.cause(),
@@ -368,11 +361,11 @@ mod tests {
         snapshot.access_reviews = Observed::Present(vec![review(true), token_review(true)]);
         let outcome = run(Step::Forbidden, "permissions", &snapshot);
         assert_eq!(outcome.status, Status::Pass, "a webhook may allow what no binding does: {outcome:?}");
-        assert!(outcome.evidence.contains(&"by SubjectAccessReview, by the RBAC objects".to_owned()), "{outcome:?}");
+        assert!(outcome.evidence.contains(&"by SubjectAccessReview, by the RBAC objects".into()), "{outcome:?}");
         snapshot.access_reviews = Observed::Present(vec![review(false)]);
         let outcome = run(Step::Forbidden, "permissions", &snapshot);
         assert_eq!(outcome.findings[0].cause, Cause::AuthDelegatorMissing);
-        assert!(outcome.evidence.iter().any(|line| line.starts_with("by SubjectAccessReview")), "{outcome:?}");
+        assert!(outcome.evidence.iter().any(|line| line.line.starts_with("by SubjectAccessReview")), "{outcome:?}");
     }
 
     #[test]

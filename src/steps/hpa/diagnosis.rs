@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::requests;
 use crate::{
     catalogue::Cause,
-    check::Context,
+    facts::Facts as Context,
     snapshot::{Condition, ConditionStatus, HorizontalPodAutoscaler, metadata::condition},
     wording::log_lines,
 };
@@ -339,7 +339,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        facts::chain::Chain,
         guide::Step,
         snapshot::{Collection, NotSeen, Pod, Snapshot, horizontal_pod_autoscaler::from_json},
         testing::{at, healthy, object, run},
@@ -362,8 +361,7 @@ mod tests {
     }
 
     fn cause(snapshot: &Snapshot, status: Value) -> HpaCause {
-        let chain = Chain::resolve(snapshot);
-        diagnose(&Context { snapshot, chain: &chain }, &autoscaler(status)).cause
+        diagnose(&Context::new(snapshot), &autoscaler(status)).cause
     }
 
     fn web_pod(containers: Value) -> Pod {
@@ -508,11 +506,8 @@ mod tests {
     fn messages_prove_causes_of_other_steps() {
         let message = "unable to fetch metrics from resource metrics API: an error on the server (\"Internal Server Error: subjectaccessreviews.authorization.k8s.io is forbidden: User\") has prevented the request from succeeding (get pods.metrics.k8s.io)";
         let snapshot = healthy();
-        let chain = Chain::resolve(&snapshot);
-        let diagnosis = diagnose(
-            &Context { snapshot: &snapshot, chain: &chain },
-            &autoscaler(inactive_with("FailedGetResourceMetric", message, -600)),
-        );
+        let diagnosis =
+            diagnose(&Context::new(&snapshot), &autoscaler(inactive_with("FailedGetResourceMetric", message, -600)));
         assert_eq!(diagnosis.finding_cause(), Some(Cause::AuthDelegatorMissing));
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    check::Context,
+    facts::Facts as Context,
     snapshot::{
         HorizontalPodAutoscaler, KubernetesVersion, Named, Pod,
         pod::Container,

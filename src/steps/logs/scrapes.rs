@@ -7,7 +7,8 @@ use jiff::SignedDuration;
 use super::{RECENT, end, is_recent, serves};
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Impact},
+    check::{Finding, Impact},
+    facts::Facts as Context,
     snapshot::{
         ContainerLog, Named, NotSeen, Pod, Source,
         retrieval::{self, ErrorClass},
@@ -111,7 +112,7 @@ fn failed_scrapes<'s>(
 }
 
 /// What metrics-server does not get from kubelets, by cause.
-pub(super) fn scrapes(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
+pub(super) fn scrapes<'s>(context: &Context<'s>, logs: &[&'s ContainerLog]) -> Vec<Finding> {
     let nodes = context.snapshot.nodes.all();
     let available = context.chain.is_available();
     let sampled = sampled(context);
@@ -181,7 +182,7 @@ fn lasting_scrapes<'s>(
 /// The kubelet serves logs with the certificate that it serves metrics with, so what keeps the API server from
 /// metrics-server's log keeps metrics-server from the node.
 pub(super) fn kubelet_without_certificate(context: &Context<'_>) -> Option<Finding> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let (pod, text) = context.snapshot.logs.scopes().iter().find_map(|scope| {
         let Some(NotSeen::Unreachable(text)) = &scope.gap else { return None };
         let is_missing = text.contains("/containerLogs/") && text.contains("remote error: tls: internal error");

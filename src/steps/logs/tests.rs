@@ -47,10 +47,7 @@ fn scrapes_that_fail_on_all_nodes_are_an_outage_and_on_one_partial() {
 
 #[test]
 fn nodes_are_counted_by_what_keeps_them_from_being_scraped() {
-    let unscraped = |snapshot: &Snapshot| {
-        let chain = crate::facts::chain::Chain::resolve(snapshot);
-        unscraped_nodes(&Context { snapshot, chain: &chain })
-    };
+    let unscraped = |snapshot: &Snapshot| unscraped_nodes(&Context::new(snapshot));
     assert_eq!(unscraped(&with(&[NODE_1, NODE_1, NODE_2], true)), Ok([(Cause::KubeletForbidden, 2)].into()));
     assert_eq!(unscraped(&with(&[], true)), Ok([].into()));
     let refused = NotSeen::Forbidden { verb: "get", resource: "pods/log" };

@@ -2,13 +2,15 @@
 
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     snapshot::{ConditionStatus, Named, NotSeen, Pod, metadata::condition},
+    steps::bridge::Outcome,
 };
 
 /// At least one replica is wanted, and pods come to be.
 pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let Some(workload) = chain.workload.clone().known()? else {
         return Ok(Outcome::skipped("There is no workload."));
     };

@@ -6,9 +6,11 @@ use jiff::SignedDuration;
 
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     facts::chain::{Chain, START_TIME},
     snapshot::{Condition, Named, NotSeen, Pod, Service, service::TargetPort},
+    steps::bridge::Outcome,
 };
 
 /// A controller manager that was replaced leads again within its lease of 15 seconds, and then fills its caches.
@@ -53,7 +55,7 @@ impl EndpointCounts {
 
 /// The Service has an address that the aggregator can use.
 pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let Some(reference) = chain.service_reference() else {
         let Err(gap) = chain.api_service.clone().known() else {
             return Ok(Outcome::skipped("No APIService names a Service."));
@@ -111,7 +113,7 @@ fn unregistered(context: &Context<'_>, gap: NotSeen) -> Result<Outcome, NotSeen>
 
 /// Why the Service has no address that can be used.
 fn why_none(context: &Context<'_>, counted: &str, condition: Option<&Condition>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let with_evidence = |finding: Finding| {
         let finding = finding.evidence(counted);
         condition.iter().fold(finding, |finding, condition| {
@@ -208,7 +210,7 @@ fn selected_pods(
     pods: &[&Pod],
     with_evidence: impl Fn(Finding) -> Finding,
 ) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let now = context.snapshot.observed_at;
     let ready: Vec<&&Pod> = pods.iter().filter(|pod| pod.is_ready()).collect();
     if ready.is_empty() {

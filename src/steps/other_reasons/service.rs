@@ -2,14 +2,16 @@
 
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     snapshot::{Named, NotSeen, Observed, Service},
+    steps::bridge::Outcome,
     steps::installed,
 };
 
 /// The Service exists with that name and namespace.
 pub(super) fn exists(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     if chain.api_service.clone().known()?.is_none() {
         return Ok(Outcome::skipped("No APIService names a Service."));
     }
@@ -61,7 +63,7 @@ fn services_of_metrics_server<'s>(context: &Context<'s>) -> Vec<&'s Service> {
 
 /// The Service listens on the `APIService`'s port, by TCP.
 pub(super) fn port(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let Some(reference) = chain.service_reference() else {
         chain.api_service.clone().known()?;
         return Ok(Outcome::skipped("No APIService names a Service."));

@@ -6,12 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     facts::{chain::Chain, metrics_server},
     snapshot::{
         Named, Node, NotSeen, ObjectReference, Observed, Pod, Retrieval, Snapshot,
         retrieval::{self, Sample},
     },
+    steps::bridge::Outcome,
 };
 
 /// A node or pod may be without a sample until two scrapes after its start.
@@ -104,8 +106,8 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     if let Some(young) = just_started(context) {
         return Err(young);
     }
-    let nodes = node_coverage(context.snapshot, context.chain);
-    let pods = pods_without_samples(context.snapshot, context.chain);
+    let nodes = node_coverage(context.snapshot, &context.chain);
+    let pods = pods_without_samples(context.snapshot, &context.chain);
     let mut findings = Vec::new();
     if let Ok(coverage) = &nodes
         && !coverage.missing.is_empty()

@@ -11,13 +11,15 @@ use ipnet::IpNet;
 use super::network_policy::{Selected, covers_port, selected};
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     facts::metrics_server,
     guide::Step,
     snapshot::{
         Named, NetworkPolicy, NotSeen, ObjectReference, Pod,
         network_policy::{IpBlock, NetworkPolicyRule},
     },
+    steps::bridge::Outcome,
     steps::logs,
 };
 
@@ -53,7 +55,7 @@ fn blocked_scrapes(context: &Context<'_>) -> Vec<Finding> {
 
 /// No policy keeps metrics-server from the kubelets.
 pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let Selected { pod, policies: selecting, gap } = match selected(context, restricts_egress) {
         Ok(selected) => selected,
         Err(outcome) => return outcome,
@@ -93,7 +95,7 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let object = ObjectReference::new("NetworkPolicy", pod.namespace(), policy);
     let finding =
         Finding { impact: scrape.impact, ..Finding::outage(Cause::EgressPolicyBlocks, object, format!("{told}.")) };
-    Ok(Outcome::fail(scrape.evidence.iter().fold(finding, Finding::evidence)))
+    Ok(Outcome::fail(scrape.evidence.iter().cloned().fold(finding, Finding::evidence)))
 }
 
 #[cfg(test)]

@@ -7,13 +7,15 @@
 use super::timed_out;
 use crate::{
     catalogue::Cause,
-    check::{Context, Finding, Outcome},
+    check::Finding,
+    facts::Facts as Context,
     facts::metrics_server::{self, ListenPort},
     snapshot::{
         Named, NetworkPolicy, NotSeen, Pod,
         network_policy::{NetworkPolicyPort, NetworkPolicyRule},
         service::IntOrString,
     },
+    steps::bridge::Outcome,
 };
 
 /// Whether the policy has a say on what comes in: so it is where `policyTypes` is unset.
@@ -58,7 +60,7 @@ pub(super) fn selected<'s>(
     context: &Context<'s>,
     has_a_say: fn(&NetworkPolicy) -> bool,
 ) -> Result<Selected<'s>, Result<Outcome, NotSeen>> {
-    let chain = context.chain;
+    let chain = &context.chain;
     let Some(pod) = chain.pods().first().copied() else {
         if let Some(gap) = chain.selected_pods.gap.clone().filter(|_| chain.service_reference().is_some()) {
             return Err(Err(gap));
