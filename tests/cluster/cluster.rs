@@ -12,9 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use metrics_server_doctor::{
-    catalogue::{self, Entry, Role},
-};
+use metrics_server_doctor::catalogue::{self, Entry, Role};
 use testbed::{
     Bed, Plan,
     doctor::{self, Doctor},
@@ -220,7 +218,8 @@ impl Cluster {
             // Only what the table says goes away with its cause is held back.
             for name in names("heldBack") {
                 let explained = entry(&name).is_some_and(|held| {
-                    let explains = |cause: &str| entry(cause).is_some_and(|by| by.cause.explains().contains(&held.cause));
+                    let explains =
+                        |cause: &str| entry(cause).is_some_and(|by| by.cause.explains().contains(&held.cause));
                     lead.cause.explains().contains(&held.cause) || findings.iter().any(|by| explains(by))
                 });
                 if !explained {
