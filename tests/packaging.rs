@@ -332,6 +332,20 @@ fn the_dockerfile_fetches_and_builds_for_the_platforms_that_the_build_knows() {
 }
 
 #[test]
+fn every_test_of_the_makefile_runs_in_ci_or_at_night() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).expect(name);
+    let (makefile, ci) = (read("Makefile"), read(".ci/run"));
+    let at_night = makefile.lines().find(|line| line.starts_with("nightly: ")).expect("a target");
+    let run: BTreeSet<&str> = ci.split_whitespace().chain(at_night.split_whitespace()).collect();
+    let targets: Vec<&str> =
+        makefile.lines().filter(|line| line.starts_with("test-")).filter_map(|line| line.split(':').next()).collect();
+    assert!(targets.len() >= 7, "{targets:?}");
+    for target in targets.into_iter().chain(["lint"]) {
+        assert!(run.contains(target), "neither `.ci/run` nor `make nightly` runs `make {target}`");
+    }
+}
+
+#[test]
 fn the_version_is_the_same_everywhere() {
     let shown =
         String::from_utf8(doctor().arg("--version").output().expect("the program starts").stdout).expect("text");

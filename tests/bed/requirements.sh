@@ -7,6 +7,7 @@ need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin
 need ip iproute2
 need nft nftables
 need unshare util-linux
+python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 # A clock that is wrong for one program.
 ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 
