@@ -1,4 +1,8 @@
 //! What other programs' texts say: text in, typed value out. Nothing else in the program compares such texts.
 
 pub mod aggregator;
+pub mod failure;
 pub mod log_lines;
+mod table;
+
+pub use self::table::quoted;

@@ -1,5 +1,11 @@
-//! The classes of the aggregator's messages, in the wordings of Kubernetes 1.8 to 1.37
+//! What the aggregator says in condition Available of an `APIService`, in the wordings of Kubernetes 1.8 to 1.37
 //! (kubernetes/kube-aggregator `pkg/controllers/status/*available_controller.go`).
+
+pub use super::failure::MessageClass;
+use super::{
+    failure::Failure,
+    table::{Table, between},
+};
 
 /// The reasons of condition Available, with `other` and `not_registered`: a closed set
 /// (kubernetes/kube-aggregator `pkg/controllers/status`, unchanged from 1.11 to 1.37).
@@ -68,134 +74,104 @@ impl Reason {
     }
 }
 
-/// What a message of condition Available tells: a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MessageClass {
-    /// Nothing answered in time.
-    Timeout,
-    /// The port is closed.
-    ConnectionRefused,
-    /// ICMP unreachable.
-    NoRoute,
-    /// The connection was accepted and dropped.
-    Reset,
-    /// A certificate is not accepted, by either side.
-    Tls,
-    /// 401.
-    BadStatus401,
-    /// 403.
-    BadStatus403,
-    /// 404.
-    BadStatus404,
-    /// 500 to 599.
-    BadStatus5xx,
-    /// A proxy of the API server answered.
-    Proxy,
-    /// The control plane's own tunnel to the nodes (konnectivity, the egress selector of k3s and rke2) failed.
-    Tunnel,
-    /// A name cannot be resolved.
-    Dns,
-    /// Plain HTTP where HTTPS is expected.
-    PlainHttp,
-    /// Anything else.
-    Other,
+/// What the aggregator says of the Service behind an `APIService`, which it looks at before it dials: rows 2 to 7 of its
+/// checks, and what its resolver refuses (kubernetes/kube-aggregator `pkg/controllers/status/remote`,
+/// kubernetes/apiserver `pkg/util/proxy/proxy.go`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceTrouble {
+    /// There is no such Service.
+    NotFound,
+    /// The Service has no port of this number; of Services that are not of type ClusterIP the resolver says so.
+    NoSuchPort(Option<u16>),
+    /// There is no `EndpointSlice` (up to 1.33 no Endpoints object) of it.
+    NoEndpointsObject,
+    /// No ready address carries the Service port's name.
+    NoReadyAddress {
+        /// That name: empty for a port without one, `None` where the message does not tell (up to 1.14).
+        port_name: Option<String>,
+    },
+    /// The Service has no address to dial: `ExternalName` with endpoint routing, or headless without.
+    NotRoutable,
 }
 
-impl MessageClass {
-    /// All classes.
-    pub const ALL: [Self; 14] = [
-        Self::Timeout,
-        Self::ConnectionRefused,
-        Self::NoRoute,
-        Self::Reset,
-        Self::Tls,
-        Self::BadStatus401,
-        Self::BadStatus403,
-        Self::BadStatus404,
-        Self::BadStatus5xx,
-        Self::Proxy,
-        Self::Tunnel,
-        Self::Dns,
-        Self::PlainHttp,
-        Self::Other,
-    ];
-
-    /// As in labels.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::ConnectionRefused => "connection_refused",
-            Self::NoRoute => "no_route",
-            Self::Reset => "reset",
-            Self::Tls => "tls",
-            Self::BadStatus401 => "bad_status_401",
-            Self::BadStatus403 => "bad_status_403",
-            Self::BadStatus404 => "bad_status_404",
-            Self::BadStatus5xx => "bad_status_5xx",
-            Self::Proxy => "proxy",
-            Self::Tunnel => "tunnel",
-            Self::Dns => "dns",
-            Self::PlainHttp => "plain_http",
-            Self::Other => "other",
+impl ServiceTrouble {
+    /// Reads a message.
+    pub fn of(message: &str) -> Option<Self> {
+        #[derive(Clone, Copy)]
+        enum Text {
+            NotFound,
+            Listening,
+            NoServicePort,
+            NoEndpointsObject,
+            NoReadyAddress,
+            NotRoutable,
         }
-    }
-
-    /// Reads a message; what is more telling comes first (`TLS handshake timeout` is a timeout, a refused proxy a proxy).
-    pub fn of(message: &str) -> Self {
-        const PATTERNS: [(&str, MessageClass); 34] = [
-            ("proxy error from", MessageClass::Tunnel),
-            ("No agent available", MessageClass::Tunnel),
-            ("no agent available", MessageClass::Tunnel),
-            ("Proxy Error", MessageClass::Proxy),
-            ("proxyconnect", MessageClass::Proxy),
-            ("Proxy Authentication Required", MessageClass::Proxy),
-            ("server gave HTTP response to HTTPS client", MessageClass::PlainHttp),
-            ("first record does not look like a TLS handshake", MessageClass::PlainHttp),
-            ("Client.Timeout", MessageClass::Timeout),
-            ("context deadline exceeded", MessageClass::Timeout),
-            ("i/o timeout", MessageClass::Timeout),
-            ("timed out waiting for", MessageClass::Timeout),
-            ("TLS handshake timeout", MessageClass::Timeout),
-            ("request canceled", MessageClass::Timeout),
-            ("timeout awaiting response headers", MessageClass::Timeout),
-            ("connection timed out", MessageClass::Timeout),
-            ("connection refused", MessageClass::ConnectionRefused),
-            ("no route to host", MessageClass::NoRoute),
-            ("network is unreachable", MessageClass::NoRoute),
-            ("host is unreachable", MessageClass::NoRoute),
-            ("x509:", MessageClass::Tls),
-            ("tls: ", MessageClass::Tls),
-            ("certificate", MessageClass::Tls),
-            ("no such host", MessageClass::Dns),
-            ("server misbehaving", MessageClass::Dns),
-            ("connection reset by peer", MessageClass::Reset),
-            ("broken pipe", MessageClass::Reset),
-            ("server closed", MessageClass::Reset),
-            ("use of closed network connection", MessageClass::Reset),
-            ("http2:", MessageClass::Reset),
-            ("malformed HTTP", MessageClass::Reset),
-            ("EOF", MessageClass::Reset),
-            (": Forbidden", MessageClass::Proxy),
-            (": Service Unavailable", MessageClass::Proxy),
-        ];
-        if let Some(code) = bad_status(message) {
-            return match code {
-                401 => Self::BadStatus401,
-                403 => Self::BadStatus403,
-                404 => Self::BadStatus404,
-                500..=599 => Self::BadStatus5xx,
-                _ => Self::Other,
-            };
-        }
-        PATTERNS.iter().find(|(pattern, _)| message.contains(pattern)).map_or(Self::Other, |&(_, class)| class)
+        static TEXTS: Table<Text> = Table::new(&[
+            ("is not listening on port", Text::Listening),
+            ("no service port", Text::NoServicePort),
+            ("cannot find endpoints", Text::NoEndpointsObject),
+            ("have no addresses", Text::NoReadyAddress),
+            ("no endpoints available for service", Text::NoReadyAddress),
+            ("unsupported service type", Text::NotRoutable),
+            ("cannot route to service with ClusterIP", Text::NotRoutable),
+            (" is not present", Text::NotFound),
+        ]);
+        let number = |mark: &str| {
+            let (_, behind) = message.split_once(mark)?;
+            behind.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+        };
+        let Some(text) = TEXTS.first(message) else {
+            let service = between(message, "services \"", "\" not found");
+            return service.map(|_| Self::NotFound);
+        };
+        Some(match text {
+            Text::NotFound => Self::NotFound,
+            Text::Listening => Self::NoSuchPort(number("is not listening on port ")),
+            Text::NoServicePort => Self::NoSuchPort(number("no service port ")),
+            Text::NoEndpointsObject => Self::NoEndpointsObject,
+            Text::NoReadyAddress => {
+                Self::NoReadyAddress { port_name: between(message, "with port name \"", "\"").map(str::to_owned) }
+            }
+            Text::NotRoutable => Self::NotRoutable,
+        })
     }
 }
 
-/// The code of `bad status from URL: CODE`.
-fn bad_status(message: &str) -> Option<u16> {
-    let (_, behind) = message.rsplit_once("bad status from ")?;
-    let (_, code) = behind.rsplit_once(": ")?;
-    code.trim().parse().ok()
+/// The aggregator's word on one `APIService`, parsed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// The reason of the condition.
+    pub reason: Reason,
+    /// What is wrong with the Service, where it is that.
+    pub service: Option<ServiceTrouble>,
+    /// What came of dialling, as far as the message tells: meaningful for [`Reason::FailedDiscoveryCheck`].
+    pub failure: Failure,
+}
+
+impl Complaint {
+    /// Reads a condition's reason and message.
+    pub fn of(reason: &str, message: &str) -> Self {
+        Self { reason: Reason::of(reason), service: ServiceTrouble::of(message), failure: Failure::of(message) }
+    }
+
+    /// The class of the message.
+    pub fn class(&self) -> MessageClass {
+        self.failure.class
+    }
+
+    /// Whether the dialled server refuses whoever asks: 401, 403, or its end of the TLS handshake.
+    pub fn refuses_the_aggregator(&self) -> bool {
+        matches!(self.class(), MessageClass::BadStatus401 | MessageClass::BadStatus403 | MessageClass::Tls)
+    }
+
+    /// Whether the message names this address.
+    pub fn dials(&self, address: &str) -> bool {
+        let Some(dialled) = &self.failure.dialled else { return false };
+        match (dialled.ip(), address.parse::<std::net::IpAddr>()) {
+            (Some(dialled), Ok(address)) => dialled == address,
+            _ => dialled.host == address,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -203,50 +179,74 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_every_era_are_classed() {
-        const HEAD: &str = "failing or missing response from https://10.0.35.231:10250/apis/metrics.k8s.io/v1beta1: ";
-        for (tail, class) in [
+    fn every_row_of_the_aggregators_checks_is_read() {
+        for (reason, message, trouble) in [
             (
-                "Get \"https://10.0.35.231:10250/apis/metrics.k8s.io/v1beta1\": net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
-                MessageClass::Timeout,
+                "ServiceNotFound",
+                "service/metrics-server in \"kube-system\" is not present",
+                Some(ServiceTrouble::NotFound),
             ),
             (
-                "Get \"https://10.0.35.231:10250/apis/metrics.k8s.io/v1beta1\": context deadline exceeded",
-                MessageClass::Timeout,
+                "ServicePortError",
+                "service/metrics-server in \"kube-system\" is not listening on port 443",
+                Some(ServiceTrouble::NoSuchPort(Some(443))),
             ),
-            ("Get https://10.0.35.231:443: dial tcp 10.0.35.231:443: i/o timeout", MessageClass::Timeout),
-            ("net/http: TLS handshake timeout", MessageClass::Timeout),
-            ("timed out waiting for https://10.0.35.231:443", MessageClass::Timeout),
             (
-                "Get \"https://x\": dial tcp 10.0.35.231:10250: connect: connection refused",
-                MessageClass::ConnectionRefused,
+                "EndpointsNotFound",
+                "cannot find endpoints for service/metrics-server in \"kube-system\"",
+                Some(ServiceTrouble::NoEndpointsObject),
             ),
-            ("Get \"https://x\": dial tcp 10.0.35.231:10250: connect: no route to host", MessageClass::NoRoute),
-            ("Get \"https://x\": read tcp 10.0.0.1:1->10.0.0.2:2: read: connection reset by peer", MessageClass::Reset),
-            ("Get \"https://x\": EOF", MessageClass::Reset),
-            ("Get \"https://x\": http: server gave HTTP response to HTTPS client", MessageClass::PlainHttp),
             (
-                "Get \"https://x\": tls: failed to verify certificate: x509: certificate signed by unknown authority",
-                MessageClass::Tls,
+                "EndpointsNotFound",
+                "cannot find endpointslices for service/metrics-server in \"kube-system\"",
+                Some(ServiceTrouble::NoEndpointsObject),
             ),
-            ("Get \"https://x\": remote error: tls: bad certificate", MessageClass::Tls),
-            ("bad status from https://10.0.35.231:10250/apis/metrics.k8s.io/v1beta1: 401", MessageClass::BadStatus401),
-            ("bad status from https://10.0.35.231:10250/apis/metrics.k8s.io/v1beta1: 403", MessageClass::BadStatus403),
-            ("bad status from https://10.0.35.231:10250/apis/metrics.k8s.io/v1beta1: 404", MessageClass::BadStatus404),
-            ("bad status from https://10.0.35.231:10250/apis/metrics.k8s.io/v1beta1: 503", MessageClass::BadStatus5xx),
-            ("Get \"https://10.0.35.231:10250/apis/metrics.k8s.io/v1beta1\": Forbidden", MessageClass::Proxy),
-            ("Get \"https://x\": Proxy Error ( Connection refused )", MessageClass::Proxy),
-            ("Get \"https://x\": dial tcp: lookup metrics.example.com on 10.0.0.2:53: no such host", MessageClass::Dns),
-            ("Get \"https://x\": No agent available", MessageClass::Tunnel),
             (
-                "Get \"https://x\": proxy error from 127.0.0.1:6443 while dialing 10.42.1.3:10250, code 502: 502 Bad Gateway",
-                MessageClass::Tunnel,
+                "MissingEndpoints",
+                "endpoints for service/metrics-server in \"kube-system\" have no addresses",
+                Some(ServiceTrouble::NoReadyAddress { port_name: None }),
             ),
-            ("something new", MessageClass::Other),
+            (
+                "MissingEndpoints",
+                "endpointslices for service/metrics-server in \"kube-system\" have no addresses with port name \"https\"",
+                Some(ServiceTrouble::NoReadyAddress { port_name: Some("https".to_owned()) }),
+            ),
+            (
+                "FailedDiscoveryCheck",
+                "no service port 443 found for service \"metrics-server\"",
+                Some(ServiceTrouble::NoSuchPort(Some(443))),
+            ),
+            (
+                "FailedDiscoveryCheck",
+                "no endpoints available for service \"metrics-server\"",
+                Some(ServiceTrouble::NoReadyAddress { port_name: None }),
+            ),
+            (
+                "FailedDiscoveryCheck",
+                "cannot route to service with ClusterIP \"None\"",
+                Some(ServiceTrouble::NotRoutable),
+            ),
+            ("FailedDiscoveryCheck", "services \"metrics-server\" not found", Some(ServiceTrouble::NotFound)),
+            ("Passed", "all checks passed", None),
+            ("Local", "Local APIServices are always available", None),
         ] {
-            assert_eq!(MessageClass::of(&format!("{HEAD}{tail}")), class, "{tail}");
+            let complaint = Complaint::of(reason, message);
+            assert_eq!(complaint.service, trouble, "{message}");
+            assert_eq!(complaint.reason.label(), reason);
         }
-        let old = "no response from https://10.0.35.231:443: Get https://10.0.35.231:443: dial tcp 10.0.35.231:443: connect: connection refused";
-        assert_eq!(MessageClass::of(old), MessageClass::ConnectionRefused);
+        assert_eq!(Complaint::of("Brand New", "").reason, Reason::Other);
+    }
+
+    #[test]
+    fn addresses_are_compared_as_addresses() {
+        let complaint = Complaint::of(
+            "FailedDiscoveryCheck",
+            "failing or missing response from https://10.0.1.21:10250/apis/metrics.k8s.io/v1beta1: EOF",
+        );
+        assert!(complaint.dials("10.0.1.21"));
+        assert!(!complaint.dials("10.0.1.2"), "one address is the start of the other");
+        let six = Complaint::of("FailedDiscoveryCheck", "no response from https://[fd00::1]:443: EOF");
+        assert!(six.dials("fd00:0:0:0:0:0:0:1"));
+        assert!(!Complaint::of("Passed", "all checks passed").dials("10.0.1.21"));
     }
 }
