@@ -1,6 +1,7 @@
 //! What other programs' texts say: text in, typed value out. Nothing else in the program compares such texts.
 
 pub mod aggregator;
+pub mod api_error;
 pub mod failure;
 pub mod log_lines;
 mod table;

@@ -5,9 +5,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::bundle;
-use crate::snapshot::{
-    ContainerLog, KubernetesVersion, Named, NotSeen, Observed, Retrieval, Scope, Snapshot,
-    retrieval::{self, Sample, classify_response},
+use crate::{
+    snapshot::{
+        ContainerLog, KubernetesVersion, Named, NotSeen, Observed, Retrieval, Scope, Snapshot,
+        retrieval::{self, Sample},
+    },
+    wording::api_error::classify_response,
 };
 
 const CLUSTER: &str = include_str!("demo/cluster.yaml");

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use crate::snapshot::{
-    ContainerLog, KubernetesVersion, Retrieval,
-    retrieval::{ErrorClass, Outcome, Sample, classify_kubectl},
+use crate::{
+    snapshot::{
+        ContainerLog, KubernetesVersion, Retrieval,
+        retrieval::{ErrorClass, Outcome, Sample},
+    },
+    wording::api_error::classify_kubectl,
 };
 
 /// Bytes as text: without a byte order mark, line ends as `\n`, and what is no UTF-8 replaced.

@@ -23,8 +23,9 @@ use crate::{
     facts::chain::Chain,
     snapshot::{
         ApiService, Named, NotSeen, Observed, Retrieval, Snapshot,
-        retrieval::{ErrorClass, Outcome, classify_response},
+        retrieval::{ErrorClass, Outcome},
     },
+    wording::api_error::classify_response,
 };
 
 /// More than the metrics of 5,000 nodes, or of all pods of a full namespace, take.
