@@ -2,6 +2,7 @@
 
 pub mod aggregator;
 pub mod api_error;
+pub mod autoscaler;
 pub mod failure;
 pub mod log_lines;
 mod table;
