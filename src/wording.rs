@@ -5,6 +5,8 @@ pub mod api_error;
 pub mod autoscaler;
 pub mod failure;
 pub mod log_lines;
+pub mod metrics_server_log;
 mod table;
+pub mod written;
 
 pub use self::table::quoted;

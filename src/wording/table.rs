@@ -30,11 +30,11 @@ impl<T: Copy> Table<T> {
         Some(self.rows.get(rows.min()?)?.1)
     }
 
-    /// Every row whose text is part of `text`: its place in the table, what it means and where the text ends.
+    /// Every row whose text is part of `text`: its place in the table, what it means and where the text starts.
     pub(super) fn all<'t>(&'t self, text: &'t str) -> impl Iterator<Item = (usize, T, usize)> + 't {
         self.automaton().find_overlapping_iter(text).filter_map(|found| {
             let row = found.pattern().as_usize();
-            Some((row, self.rows.get(row)?.1, found.end()))
+            Some((row, self.rows.get(row)?.1, found.start()))
         })
     }
 }
