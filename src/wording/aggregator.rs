@@ -81,7 +81,7 @@ impl Reason {
 pub enum ServiceTrouble {
     /// There is no such Service.
     NotFound,
-    /// The Service has no port of this number; of Services that are not of type ClusterIP the resolver says so.
+    /// The Service has no port of this number; of Services that are not of type `ClusterIP` the resolver says so.
     NoSuchPort(Option<u16>),
     /// There is no `EndpointSlice` (up to 1.33 no Endpoints object) of it.
     NoEndpointsObject,
