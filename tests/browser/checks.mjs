@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import path from 'node:path';
+import { drawn } from './fonts.mjs';
 
 const PASS = '#009E73';
 const FAIL = '#D55E00';
@@ -13,6 +14,12 @@ const LARGEST = 250_000;
 
 const failures = [];
 let held = 0;
+
+/** Only the fonts that come with the tests: with another a text may be cut, or be whole by luck. */
+async function fonts(name, page) {
+  const families = await drawn(page);
+  hold(`${name}: every text has a font of the tests`, families.length > 0 && families.every((family) => family.startsWith('DejaVu ')), families.join(', '));
+}
 
 function hold(what, condition, detail = '') {
   held += 1;
@@ -135,6 +142,7 @@ export async function check({ browser, address, clusters, pictures, aside, began
     const asked = await page.evaluate(() => window.failures());
     hold(`${name}: every query answers`, asked.length === 0, asked.join('; '));
     hold(`${name}: no script fails`, errors.length === 0, errors.join('; '));
+    await fonts(name, page);
     return new View(page, name, await page.evaluate(panelsOfPage));
   }
 
@@ -306,6 +314,7 @@ async function statusPage(context, clusters, pictures) {
     await page.goto(`http://127.0.0.1:${clusters[cluster].port}/`);
     const text = await page.locator('h1').textContent();
     hold(`status page of ${cluster} says ${heading}`, text.includes(heading), text);
+    await fonts(`status page of ${cluster}`, page);
     for (const width of [1100, 380]) {
       await page.setViewportSize({ width, height: 1000 });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

@@ -7,7 +7,6 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need node nodejs
 need npm npm
 [ -n "${CHROMIUM:-}" ] || need chromium chromium
-fc-list 2>/dev/null | grep -qi dejavu || missing="$missing fonts-dejavu-core"
 
 if [ -n "$missing" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { check, report } from './checks.mjs';
+import { environment } from './fonts.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const state = mkdtempSync(path.join(tmpdir(), 'dashboards-'));
@@ -173,7 +174,7 @@ async function main() {
   });
   await sleep(25);
   const server = await site(port);
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'], env: environment(state) });
   try {
     await check({ browser, address: `http://127.0.0.1:${server.address().port}`, clusters: all, pictures, aside, began: scraped });
   } finally {
