@@ -5,7 +5,9 @@
 
 pub mod chain;
 pub mod complaint;
+pub mod endpoints;
 pub mod metrics_server;
+pub mod ports;
 pub mod rbac;
 pub mod windows;
 
@@ -97,6 +99,17 @@ impl<'s> Facts<'s> {
         since
             .zip(condition.last_transition_time)
             .is_some_and(|(ready, written)| ready > written && self.age(ready) < windows::AGGREGATOR_RESYNC)
+    }
+
+    /// Whether the address in the message is one of the endpoints, so that the refusal is the pod's and not a proxy's.
+    pub fn dials_endpoint(&self, message: &str) -> bool {
+        let slices = &self.chain.endpoint_slices.objects;
+        let addresses: Vec<&String> =
+            slices.iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses).collect();
+        let cluster_ip = self.chain.service.seen().map_or("", |service| service.spec.cluster_ip.as_str());
+        addresses.is_empty()
+            || addresses.iter().any(|address| message.contains(address.as_str()))
+            || !cluster_ip.is_empty() && message.contains(cluster_ip)
     }
 
     /// Until when what others saw of the `APIService` may be from before it became available.

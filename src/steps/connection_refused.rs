@@ -3,9 +3,6 @@
 mod container;
 mod port_chain;
 
-pub(in crate::steps) use self::container::dials_endpoint;
-pub use self::port_chain::{Hop, PortChain};
-
 use crate::{catalogue::Cause, check::Check, guide::Step, steps::bridge};
 
 /// The checks of this step.

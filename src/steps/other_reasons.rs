@@ -4,8 +4,6 @@ mod deployment;
 mod endpoints;
 mod service;
 
-pub use self::endpoints::EndpointCounts;
-
 use crate::{catalogue::Cause, check::Check, guide::Step, steps::bridge};
 
 /// The checks of this step.

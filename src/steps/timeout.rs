@@ -9,14 +9,14 @@ use crate::{
     catalogue::Cause,
     check::{Check, Finding},
     facts::Facts as Context,
+    facts::{
+        endpoints::EndpointCounts,
+        ports::{Hop, PortChain},
+    },
     guide::Step,
     snapshot::{Condition, DialOutcome, NotSeen, dial::common_outcome, pod::ContainerStatus},
     steps::bridge,
     steps::bridge::Outcome,
-    steps::{
-        connection_refused::{self, Hop, PortChain},
-        other_reasons::EndpointCounts,
-    },
     wording::aggregator::MessageClass,
 };
 
@@ -127,7 +127,7 @@ fn path(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     }
     let rejected = dialled == Some(DialOutcome::Answered)
         && matches!(class, MessageClass::ConnectionRefused | MessageClass::Reset)
-        && connection_refused::dials_endpoint(context, &condition.message);
+        && context.dials_endpoint(&condition.message);
     if class != MessageClass::Timeout && !rejected {
         return Ok(Outcome::pass("The aggregator's calls do not time out."));
     }

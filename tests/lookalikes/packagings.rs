@@ -1,13 +1,13 @@
 //! Every packaging and version line of metrics-server, as it runs on a healthy cluster of its era.
 
 use metrics_server_doctor::{
+    facts::ports::{Hop, PortChain},
     facts::{
         chain::Chain,
         metrics_server::{self, Owner, Packaging},
     },
     observe::bundle,
     report::Report,
-    steps::connection_refused::{Hop, PortChain},
     verdict::VerdictName,
 };
 

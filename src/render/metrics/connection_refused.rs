@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use super::{Family, Page};
 use crate::{
-    facts::metrics_server::is_metrics_server_image,
+    facts::{
+        metrics_server::is_metrics_server_image,
+        ports::{Hop, PortChain},
+    },
     render::View,
     snapshot::{
         Named,
         pod::{Container, ContainerStatus},
     },
-    steps::connection_refused::{Hop, PortChain},
 };
 
 const MISMATCH: Family = Family::gauge(

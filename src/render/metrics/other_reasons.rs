@@ -2,9 +2,9 @@
 
 use super::{Family, Page};
 use crate::{
+    facts::endpoints::EndpointCounts,
     render::View,
     snapshot::{Named, Observed},
-    steps::other_reasons::EndpointCounts,
 };
 
 const SERVICE_EXISTS: Family = Family::gauge(

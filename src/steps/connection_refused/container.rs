@@ -335,7 +335,7 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     if let Some(condition) = refused
         && chain.has_ready_pod()
         && super::port_chain::evaluate(context)?.findings.is_empty()
-        && dials_endpoint(context, &condition.message)
+        && context.dials_endpoint(&condition.message)
         && timeout::dialled(context, condition)? != Some(DialOutcome::Answered)
     {
         if context.is_condition_older_than_pods(condition) {
@@ -380,17 +380,6 @@ pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         return Ok(Outcome::fail(describe(finding, crashing)));
     }
     Ok(Outcome::pass("No container of metrics-server has ended."))
-}
-
-/// Whether the address in the message is one of the endpoints, so that the refusal is the pod's and not a proxy's.
-pub(in crate::steps) fn dials_endpoint(context: &Context<'_>, message: &str) -> bool {
-    let slices = &context.chain.endpoint_slices.objects;
-    let addresses: Vec<&String> =
-        slices.iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses).collect();
-    let cluster_ip = context.chain.service.seen().map_or("", |service| service.spec.cluster_ip.as_str());
-    addresses.is_empty()
-        || addresses.iter().any(|address| message.contains(address.as_str()))
-        || !cluster_ip.is_empty() && message.contains(cluster_ip)
 }
 
 #[cfg(test)]
