@@ -1,5 +1,7 @@
 //! The contract of `/metrics`: families, labels, formats, and what promtool says about the live page.
 
+#[path = "page/document.rs"]
+mod document;
 mod support;
 
 use std::{

@@ -25,6 +25,7 @@ use prometheus_client::{
 };
 
 use super::View;
+use crate::guide::Step;
 
 /// Gauge or counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,35 +47,59 @@ pub struct Family {
     pub kind: Kind,
     /// The names of its labels.
     pub labels: &'static [&'static str],
+    /// Where it has no series; empty for a family that has one always.
+    pub absent_where: &'static str,
+    /// How many series it has at the most for each combination of values of [`Self::each`].
+    pub series: usize,
+    /// Those of its labels whose values tell objects apart; the others are closed sets.
+    pub each: &'static [&'static str],
 }
 
 impl Family {
     const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
-        Self { name, help, kind: Kind::Gauge, labels }
+        Self { name, help, kind: Kind::Gauge, labels, absent_where: "", series: 0, each: &[] }
     }
 
     const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
-        Self { name, help, kind: Kind::Counter, labels }
+        Self { kind: Kind::Counter, ..Self::gauge(name, labels, help) }
+    }
+
+    const fn absent_where(self, absent_where: &'static str) -> Self {
+        Self { absent_where, ..self }
+    }
+
+    const fn series(self, series: usize, each: &'static [&'static str]) -> Self {
+        Self { series, each, ..self }
+    }
+
+    /// The name on the page, with `_total` for a counter.
+    pub fn full_name(&self) -> Cow<'static, str> {
+        match self.kind {
+            Kind::Gauge => Cow::Borrowed(self.name),
+            Kind::Counter => Cow::Owned(format!("{}_total", self.name)),
+        }
     }
 }
 
+/// The families by the step of the guide that they belong to, in the order of the page; those without a step are of the
+/// doctor itself and of all steps together.
+pub const SECTIONS: [(Option<Step>, &[Family]); 11] = [
+    (None, doctor::FAMILIES),
+    (Some(Step::Installed), installed::FAMILIES),
+    (Some(Step::Retrieve), retrieve::FAMILIES),
+    (Some(Step::Forbidden), forbidden::FAMILIES),
+    (Some(Step::Apiservice), apiservice::FAMILIES),
+    (Some(Step::Timeout), timeout::FAMILIES),
+    (Some(Step::ConnectionRefused), connection_refused::FAMILIES),
+    (Some(Step::OtherReasons), other_reasons::FAMILIES),
+    (Some(Step::Logs), logs::FAMILIES),
+    (Some(Step::KnownIssues), known_issues::FAMILIES),
+    (Some(Step::Hpa), hpa::FAMILIES),
+];
+
 /// Every family, in the order of the page.
 pub fn families() -> impl Iterator<Item = &'static Family> {
-    [
-        doctor::FAMILIES,
-        installed::FAMILIES,
-        retrieve::FAMILIES,
-        forbidden::FAMILIES,
-        apiservice::FAMILIES,
-        timeout::FAMILIES,
-        connection_refused::FAMILIES,
-        other_reasons::FAMILIES,
-        logs::FAMILIES,
-        known_issues::FAMILIES,
-        hpa::FAMILIES,
-    ]
-    .into_iter()
-    .flatten()
+    SECTIONS.iter().flat_map(|(_, families)| *families)
 }
 
 /// The values of one series' labels.

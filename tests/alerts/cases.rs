@@ -324,26 +324,21 @@ pub(crate) fn labels_of(rule: &Rule) -> Labels {
     rule.annotations.clone()
 }
 
+/// The labels of what is said about an autoscaler of namespace `shop`.
+fn of_shop<'l>(hpa: &'l str, cause: &'l str) -> [(&'static str, &'l str); 3] {
+    [("namespace", "shop"), ("horizontalpodautoscaler", hpa), ("cause", cause)]
+}
+
 fn of_hpa() -> Vec<Case> {
     let entry = |cause: Cause| cause.entry();
     let warning = rules::alert("HPATargetsUnknown", "warning", None);
     let critical = rules::alert("HPATargetsUnknown", "critical", None);
     let unknown = |hpa: &str, cause: &str, series: Series| {
-        series.with(
-            "metrics_server_doctor_hpa_unknown_cause",
-            &[("namespace", "shop"), ("horizontalpodautoscaler", hpa), ("cause", cause)],
-            1.0,
-        )
+        series.with("metrics_server_doctor_hpa_unknown_cause", &of_shop(hpa, cause), 1.0)
     };
     let missing = found(entry(Cause::MissingRequest), Impact::Partial);
     let two = unknown("api", "missing_request", missing.clone());
-    let blind = |hpa: &str| {
-        alert(
-            &warning,
-            CLUSTER,
-            &[("namespace", "shop"), ("horizontalpodautoscaler", hpa), ("cause", "missing_request")],
-        )
-    };
+    let blind = |hpa: &str| alert(&warning, CLUSTER, &of_shop(hpa, "missing_request"));
     let mut each = Case::new(
         "hpa: two autoscalers, two replicas",
         "hpa",
@@ -383,11 +378,7 @@ fn of_hpa() -> Vec<Case> {
         "hpa",
         Timeline::default().then_in(40, &[(CLUSTER, &[page(&down)]), ("b", &[page(&partly)])]),
     );
-    let elsewhere = alert(
-        &warning,
-        "b",
-        &[("namespace", "shop"), ("horizontalpodautoscaler", "web"), ("cause", "metrics_api_down")],
-    );
+    let elsewhere = alert(&warning, "b", &of_shop("web", "metrics_api_down"));
     clusters.firing = vec![(2_370, vec![all_blind.clone(), elsewhere])];
     let mut gone_elsewhere = Case::new(
         "hpa: unknown in one cluster, found in another",

@@ -12,37 +12,51 @@ const AVAILABLE: Family = Family::gauge(
     "apiservice_available",
     &["apiservice"],
     "1 when condition Available of the APIService is True, 0 when it is False or Unknown or v1beta1.metrics.k8s.io does not exist",
-);
+)
+.absent_where("APIServices were not seen")
+.series(1, &["apiservice"]);
 const STATUS: Family = Family::gauge(
     "metrics_server_doctor_apiservice_condition_status",
     &["apiservice", "status"],
     "1 for the status of condition Available of the APIService, 0 for the others; Unknown also where there is no condition",
-);
+)
+.absent_where("APIServices were not seen, or this one does not exist")
+.series(3, &["apiservice"]);
 const REASON: Family = Family::gauge(
     "metrics_server_doctor_apiservice_condition_reason",
     &["apiservice", "reason"],
     "1 for the reason of condition Available of the APIService, 0 for the others",
-);
+)
+.absent_where("APIServices were not seen")
+.series(11, &["apiservice"]);
 const TRANSITION: Family = Family::gauge(
     "metrics_server_doctor_apiservice_condition_last_transition_timestamp_seconds",
     &["apiservice"],
     "Unix time of lastTransitionTime of condition Available of the APIService",
-);
+)
+.absent_where("the APIService was not seen or has no such condition")
+.series(1, &["apiservice"]);
 const MESSAGE: Family = Family::gauge(
     "metrics_server_doctor_apiservice_condition_message_class",
     &["apiservice", "class"],
     "1 for the class of the message of condition Available of the APIService while it is not True, 0 for the others",
-);
+)
+.absent_where("APIServices were not seen, or this one does not exist")
+.series(14, &["apiservice"]);
 const INSECURE: Family = Family::gauge(
     "metrics_server_doctor_apiservice_insecure_skip_tls_verify",
     &["apiservice"],
     "1 when spec.insecureSkipTLSVerify of the APIService is true, else 0",
-);
+)
+.absent_where("APIServices were not seen, or this one does not exist")
+.series(1, &["apiservice"]);
 const EXPIRY: Family = Family::gauge(
     "metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds",
     &["apiservice"],
     "Unix time at which the first certificate in spec.caBundle of the APIService expires",
-);
+)
+.absent_where("the APIService was not seen, or has no spec.caBundle that can be read")
+.series(1, &["apiservice"]);
 
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[AVAILABLE, STATUS, REASON, TRANSITION, MESSAGE, INSECURE, EXPIRY];

@@ -19,27 +19,37 @@ const MISMATCH: Family = Family::gauge(
     "port_mismatch",
     &["namespace", "service", "hop"],
     "1 for each hop from metrics-server's listen port to the APIService's port that does not fit, else 0",
-);
+)
+.absent_where("no APIService of metrics.k8s.io names a Service, or what stands at the hop was not seen")
+.series(4, &[]);
 const NUMBER: Family = Family::gauge(
     "metrics_server_doctor_port_number",
     &["namespace", "service", "place"],
     "Port numbers along the chain: --secure-port, containerPort, resolved targetPort, Service port, APIService port",
-);
+)
+.absent_where("no APIService of metrics.k8s.io names a Service, or nothing is known of the place")
+.series(5, &[]);
 const WAITING: Family = Family::gauge(
     "metrics_server_doctor_deployment_containers_waiting",
     &["namespace", "deployment", "reason"],
     "Containers of metrics-server that wait, by state.waiting.reason in the status of their pods",
-);
+)
+.absent_where("no workload stands behind the Service, or its pods were not seen")
+.series(10, &[]);
 const TERMINATED: Family = Family::gauge(
     "metrics_server_doctor_deployment_containers_last_terminated",
     &["namespace", "deployment", "reason"],
     "Containers of metrics-server by lastState.terminated.reason in the status of their pods",
-);
+)
+.absent_where("no workload stands behind the Service, or its pods were not seen")
+.series(6, &[]);
 const RESTARTS: Family = Family::gauge(
     "metrics_server_doctor_deployment_container_restarts",
     &["namespace", "deployment"],
     "Sum of restartCount over the containers of metrics-server's pods that exist now",
-);
+)
+.absent_where("no workload stands behind the Service, or its pods were not seen")
+.series(1, &[]);
 
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[MISMATCH, NUMBER, WAITING, TERMINATED, RESTARTS];

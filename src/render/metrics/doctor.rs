@@ -17,75 +17,97 @@ const BUILD_INFO: Family = Family::gauge(
     "metrics_server_doctor_build_info",
     &["version", "revision", "rustc"],
     "1, with the version of metrics-server-doctor, the commit that it was built from and the compiler",
-);
+)
+.series(1, &[]);
 const CHECK_STATUS: Family = Family::gauge(
     "metrics_server_doctor_check_status",
     &["step", "check", "status"],
     "1 for the state that a check of the guide is in, 0 for the other three; unknown means that it could not look",
-);
+)
+.series(4, &["step", "check"]);
 const VERDICT: Family = Family::gauge(
     "metrics_server_doctor_verdict",
     &["step", "cause"],
     "1 for the one cause that explains most of what the checks see, 0 for all others",
-);
+)
+.series(1, &["step", "cause"]);
 const VERDICT_SINCE: Family = Family::gauge(
     "metrics_server_doctor_verdict_since_timestamp_seconds",
     &[],
     "Unix time since when the verdict holds, or since when the doctor has watched if that is later",
-);
+)
+.series(1, &[]);
 const CANDIDATE: Family = Family::gauge(
     "metrics_server_doctor_candidate",
     &["step", "cause"],
     "1 for each cause that fits the evidence while the verdict is undetermined",
-);
+)
+.absent_where("the verdict is not undetermined")
+.series(1, &["step", "cause"]);
 const FINDINGS: Family = Family::gauge(
     "metrics_server_doctor_findings",
     &["step", "cause"],
     "Objects with this cause, without those that the verdict explains; 0 for causes that were not found",
-);
+)
+.series(1, &["step", "cause"]);
 const OUTAGE: Family = Family::gauge(
     "metrics_server_doctor_outage",
     &["step", "cause"],
     "1 for a cause in metrics_server_doctor_findings that takes metrics away from everybody, 0 for all others",
-);
+)
+.series(1, &["step", "cause"]);
 const OBSERVED: Family = Family::gauge(
     "metrics_server_doctor_observed_timestamp_seconds",
     &[],
     "Unix time of the newest look that this page tells of",
-);
+)
+.series(1, &[]);
 const FIRST_LOOK: Family = Family::gauge(
     "metrics_server_doctor_first_look_complete",
     &[],
     "1 once every planned look was tried at least once; before that most checks are unknown",
-);
+)
+.series(1, &[]);
 const PERMISSION_MISSING: Family = Family::gauge(
     "metrics_server_doctor_permission_missing",
     &["verb", "resource"],
     "1 where the API server refuses a look of the doctor itself, 0 where it allows it",
-);
+)
+.absent_where("a bundle or the demo is shown, or the API server has not told")
+.series(1, &["verb", "resource"]);
 const WATCH_STATE: Family = Family::gauge(
     "metrics_server_doctor_watch_state",
     &["resource", "state"],
     "1 for the state that the doctor's watch of a resource is in (the worst, where there are several), 0 for the others",
-);
+)
+.absent_where("a bundle or the demo is shown")
+.series(5, &["resource"]);
 const WATCH_OBJECTS: Family =
-    Family::gauge("metrics_server_doctor_watch_objects", &["resource"], "Objects that the doctor holds of a resource");
+    Family::gauge("metrics_server_doctor_watch_objects", &["resource"], "Objects that the doctor holds of a resource")
+        .absent_where("a bundle or the demo is shown")
+        .series(1, &["resource"]);
 const REQUESTS: Family = Family::counter(
     "metrics_server_doctor_api_requests",
     &["verb", "resource", "code"],
     "Requests of the doctor to the API server by verb, resource and HTTP code; code 0 means no answer",
-);
+)
+.absent_where("a bundle or the demo is shown")
+.series(1, &["verb", "resource", "code"]);
 
 const CERTIFICATE_CURRENT: Family = Family::gauge(
     "metrics_server_doctor_tls_certificate_current",
     &[],
-    "1 where the doctor serves with the certificate files as they are now, 0 where these cannot be used and it serves with the last ones that could; absent over plain HTTP",
-);
+    "1 where the doctor serves with the certificate files as they are now, 0 where these cannot be used and it serves with the last ones that could",
+)
+.absent_where("the doctor serves plain HTTP")
+.series(1, &[]);
 const CERTIFICATE_EXPIRY: Family = Family::gauge(
     "metrics_server_doctor_tls_certificate_not_after_timestamp_seconds",
     &[],
-    "Unix time at which the certificate that the doctor serves with expires; absent over plain HTTP",
-);
+    "Unix time at which the certificate that the doctor serves with expires",
+)
+.absent_where("the doctor serves plain HTTP")
+.series(1, &[]);
 
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[

@@ -11,22 +11,30 @@ const GRANTED: Family = Family::gauge(
     "metrics_server_doctor_rbac_permission_granted",
     &["permission"],
     "1 when metrics-server's ServiceAccount has a permission that its version needs, 0 when not",
-);
+)
+.absent_where("neither the API server answers for it nor RBAC objects were seen")
+.series(1, &["permission"]);
 const SOURCE: Family = Family::gauge(
     "metrics_server_doctor_rbac_permission_source",
     &["permission", "source"],
     "1 for who answered for a permission: the API server (SubjectAccessReview), or the evaluated RBAC objects; 0 for the other",
-);
+)
+.absent_where("neither the API server answers for it nor RBAC objects were seen")
+.series(2, &["permission"]);
 const AWS_AUTH_ENTRIES: Family = Family::gauge(
     "metrics_server_doctor_aws_auth_entries",
     &[],
     "Entries of mapRoles and mapUsers in ConfigMap kube-system/aws-auth",
-);
+)
+.absent_where("there is no ConfigMap kube-system/aws-auth, or it was not seen")
+.series(1, &[]);
 const AWS_AUTH_MALFORMED: Family = Family::gauge(
     "metrics_server_doctor_aws_auth_malformed_entries",
     &["problem"],
     "Entries of ConfigMap kube-system/aws-auth that map nobody, by what is wrong with them",
-);
+)
+.absent_where("there is no ConfigMap kube-system/aws-auth, or it was not seen")
+.series(4, &[]);
 
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[GRANTED, SOURCE, AWS_AUTH_ENTRIES, AWS_AUTH_MALFORMED];

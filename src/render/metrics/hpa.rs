@@ -11,32 +11,44 @@ const UNKNOWN_TARGETS: Family = Family::gauge(
     "hpa_unknown_targets",
     &["namespace", "horizontalpodautoscaler"],
     "Metric targets of the HorizontalPodAutoscaler that kubectl get hpa prints as <unknown>",
-);
+)
+.absent_where("HorizontalPodAutoscalers were not seen")
+.series(1, &["namespace", "horizontalpodautoscaler"]);
 const TARGETS: Family = Family::gauge(
     "metrics_server_doctor_hpa_targets",
     &["namespace", "horizontalpodautoscaler"],
     "Metric targets in spec.metrics of the HorizontalPodAutoscaler",
-);
+)
+.absent_where("HorizontalPodAutoscalers were not seen")
+.series(1, &["namespace", "horizontalpodautoscaler"]);
 const UNKNOWN_CAUSE: Family = Family::gauge(
     "metrics_server_doctor_hpa_unknown_cause",
     &["namespace", "horizontalpodautoscaler", "cause"],
     "1 for the cause why the HorizontalPodAutoscaler does not know its targets; without series where it knows them",
-);
+)
+.absent_where("the HorizontalPodAutoscaler knows its targets")
+.series(1, &["namespace", "horizontalpodautoscaler"]);
 const CONDITION: Family = Family::gauge(
     "metrics_server_doctor_hpa_condition",
     &["namespace", "horizontalpodautoscaler", "condition", "reason"],
     "Conditions AbleToScale and ScalingActive of the HorizontalPodAutoscaler with their reason: 1 when True, else 0",
-);
+)
+.absent_where("the HorizontalPodAutoscaler has no such condition")
+.series(2, &["namespace", "horizontalpodautoscaler"]);
 const TRANSITION: Family = Family::gauge(
     "metrics_server_doctor_hpa_condition_last_transition_timestamp_seconds",
     &["namespace", "horizontalpodautoscaler", "condition"],
     "Unix time of lastTransitionTime of conditions AbleToScale and ScalingActive of the HorizontalPodAutoscaler",
-);
+)
+.absent_where("the HorizontalPodAutoscaler has no such condition")
+.series(2, &["namespace", "horizontalpodautoscaler"]);
 const WITHOUT_REQUEST: Family = Family::gauge(
     "metrics_server_doctor_hpa_containers_without_request",
     &["namespace", "horizontalpodautoscaler", "container", "resource"],
     "Pods under the selector of a HorizontalPodAutoscaler that is blind for it whose container of this name has no request for the resource",
-);
+)
+.absent_where("no missing request is the cause")
+.series(1, &["namespace", "horizontalpodautoscaler", "container", "resource"]);
 
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] =

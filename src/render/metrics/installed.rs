@@ -11,22 +11,30 @@ const OWNER: Family = Family::gauge(
     "metrics_server_doctor_metrics_api_owner",
     &["owner"],
     "1 for what serves metrics.k8s.io, by the image behind its Service, 0 for the others",
-);
+)
+.absent_where("APIServices, or the pods behind the Service, were not seen")
+.series(3, &[]);
 const DEPLOYMENT_INFO: Family = Family::gauge(
     "metrics_server_doctor_deployment_info",
     &["namespace", "deployment", "version", "packaging"],
     "1 for the workload that serves metrics.k8s.io, with the version in its image's tag and how it was packaged",
-);
+)
+.absent_where("no workload stands behind the Service, or it was not seen")
+.series(1, &[]);
 const METRICS_SERVERS: Family = Family::gauge(
     "metrics_server_doctor_deployment_metrics_servers",
     &[],
-    "Workloads that run an image of metrics-server, more than one of which is a finding; absent where fewer were seen and more may be out of sight",
-);
+    "Workloads that run an image of metrics-server, more than one of which is a finding",
+)
+.absent_where("fewer than two were seen and more may be out of sight")
+.series(1, &[]);
 const VERSION_SUPPORTED: Family = Family::gauge(
     "metrics_server_doctor_deployment_version_supported",
     &["namespace", "deployment"],
     "1 when metrics-server's compatibility matrix has the version in the workload's image tag for this Kubernetes minor, else 0",
-);
+)
+.absent_where("the version of the image or of Kubernetes is not known, or not in the matrix")
+.series(1, &[]);
 
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[OWNER, DEPLOYMENT_INFO, METRICS_SERVERS, VERSION_SUPPORTED];

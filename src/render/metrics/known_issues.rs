@@ -12,7 +12,9 @@ const DETECTED: Family = Family::gauge(
     "metrics_server_doctor_known_issue_detected",
     &["issue"],
     "1 when the evidence for a cause that is described upstream was found, 0 when it was looked for and not found",
-);
+)
+.absent_where("the issue was not found and some evidence could not be looked at")
+.series(1, &["issue"]);
 
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[DETECTED];

@@ -7,23 +7,31 @@ const LINES: Family = Family::counter(
     "metrics_server_doctor_log_lines",
     &["class"],
     "Lines of the logs of metrics-server's containers since the doctor started, by the cause that they tell of",
-);
+)
+.absent_where("no log was read, or a bundle or the demo is shown")
+.series(1, &["class"]);
 const LAST: Family = Family::gauge(
     "metrics_server_doctor_log_last_seen_timestamp_seconds",
     &["class"],
     "Unix time of the newest line of this class in the logs of metrics-server's containers",
-);
+)
+.absent_where("no log was read, or no line of the class was seen")
+.series(1, &["class"]);
 
 const NODES: Family = Family::gauge(
     "metrics_server_doctor_log_unscraped_nodes",
     &["class"],
-    "Nodes that metrics-server does not scrape, by the cause that the last minutes of its logs tell; absent where no log could be read",
-);
+    "Nodes that metrics-server does not scrape, by the cause that the last minutes of its logs tell",
+)
+.absent_where("no log could be read")
+.series(1, &["class"]);
 const KUBELET_REQUESTS: Family = Family::counter(
     "metrics_server_doctor_kubelet_requests",
     &["success"],
-    "Requests to kubelets since the doctor started, from metrics_server_kubelet_request_total on metrics-server's own page; absent where that page is not served to everybody",
-);
+    "Requests to kubelets since the doctor started, from metrics_server_kubelet_request_total on metrics-server's own page",
+)
+.absent_where("metrics-server's own page is not served to everybody, or the doctor does not dial")
+.series(2, &[]);
 
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[LINES, LAST, NODES, KUBELET_REQUESTS];

@@ -14,41 +14,57 @@ use crate::{
 const UP: Family = Family::gauge(
     "metrics_server_doctor_metrics_api_up",
     &["resource"],
-    "1 when the metrics API answered the doctor's last call for this resource with samples, else 0; absent where the doctor itself may not call",
-);
+    "1 when the metrics API answered the doctor's last call for this resource with samples, else 0",
+)
+.absent_where("it was not called, or the doctor itself may not call it")
+.series(1, &["resource"]);
 const ERROR: Family = Family::gauge(
     "metrics_server_doctor_metrics_api_error",
     &["resource", "class"],
     "1 for the class of error that the last call ended with, by code and body, 0 for the others",
-);
+)
+.absent_where("it was not called, or the doctor itself may not call it")
+.series(12, &["resource"]);
 const LATENCY: Family = Family::gauge(
     "metrics_server_doctor_metrics_api_latency_seconds",
     &["resource"],
     "Seconds that the last call of the metrics API took, through the aggregator",
-);
+)
+.absent_where("it was not called on a cluster, or the doctor itself may not call it")
+.series(1, &["resource"]);
 const NODES_EXPECTED: Family =
-    Family::gauge("metrics_server_doctor_metrics_api_nodes_expected", &[], "Ready nodes that should have a sample");
+    Family::gauge("metrics_server_doctor_metrics_api_nodes_expected", &[], "Ready nodes that should have a sample")
+        .absent_where("nodes were not seen, or the metrics API gives no samples of nodes")
+        .series(1, &[]);
 const NODES_MISSING: Family = Family::gauge(
     "metrics_server_doctor_metrics_api_nodes_without_sample",
     &[],
     "Ready nodes that should have a sample in the metrics API and have none",
-);
+)
+.absent_where("nodes were not seen, or the metrics API gives no samples of nodes")
+.series(1, &[]);
 const PODS_MISSING: Family = Family::gauge(
     "metrics_server_doctor_metrics_api_pods_without_sample",
     &[],
     "Pods Ready for minutes, of the namespaces that were asked for and as far as the doctor sees pods, that have no sample in the metrics API",
-);
+)
+.absent_where("the metrics API gives no samples of pods")
+.series(1, &[]);
 const SAMPLE_AGE: Family = Family::gauge(
     "metrics_server_doctor_metrics_api_sample_age_seconds",
     &["sample"],
     "Age of the newest and of the oldest sample in the answers of the metrics API",
-);
+)
+.absent_where("the metrics API gives no samples, or they have no time")
+.series(2, &[]);
 
 const SAMPLE_WINDOW: Family = Family::gauge(
     "metrics_server_doctor_metrics_api_sample_window_seconds",
     &["window"],
     "The shortest and the longest time over which samples in the answers of the metrics API were measured, from field window",
-);
+)
+.absent_where("the metrics API gives no samples, or they have no window")
+.series(2, &[]);
 
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] =

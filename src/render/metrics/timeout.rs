@@ -6,13 +6,17 @@ use crate::{render::View, snapshot::DialOutcome};
 const DIALS: Family = Family::gauge(
     "metrics_server_doctor_endpoints_dial_outcome",
     &["namespace", "service", "outcome"],
-    "Endpoints of the Service by how the doctor's last direct dial of them (TCP, TLS, /livez) ended; absent where it does not dial",
-);
+    "Endpoints of the Service by how the doctor's last direct dial of them (TCP, TLS, /livez) ended",
+)
+.absent_where("the doctor does not dial, or no APIService of metrics.k8s.io names a Service")
+.series(8, &[]);
 const LATENCY: Family = Family::gauge(
     "metrics_server_doctor_endpoints_dial_latency_seconds",
     &["namespace", "service"],
     "Seconds that the slowest of the doctor's last direct dials took",
-);
+)
+.absent_where("the doctor does not dial, or no endpoint was dialled")
+.series(1, &[]);
 
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[DIALS, LATENCY];
