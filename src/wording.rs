@@ -4,7 +4,6 @@ pub mod aggregator;
 pub mod api_error;
 pub mod autoscaler;
 pub mod failure;
-pub mod log_lines;
 pub mod metrics_server_log;
 mod table;
 pub mod written;

@@ -15,7 +15,6 @@ use crate::{
         pod::PodSpec,
         service::{ServicePort, TargetPort},
     },
-    wording::log_lines,
 };
 
 /// A hop of the chain that may not fit: a closed set of labels.
@@ -175,7 +174,7 @@ fn listen_port(snapshot: &Snapshot, chain: &Chain<'_>, spec: &PodSpec) -> Option
             .logs
             .iter()
             .filter(|log| !log.previous && log.namespace() == pod.namespace() && log.name() == pod.name());
-        logs.flat_map(crate::snapshot::log::ContainerLog::lines).filter_map(log_lines::serving_port).last()
+        logs.flat_map(crate::snapshot::log::ContainerLog::lines).filter_map(|line| line.read.serving_port()).last()
     });
     let written = match (logged, metrics_server::listen_port(container)) {
         (Some(port), _) => Some((port, "log line `Serving securely on`".to_owned())),

@@ -17,10 +17,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use self::{notices::Notices, objects::Objects, texts::Top};
-use crate::{
-    snapshot::{Collection, ContainerLog, NotSeen, Observed, Snapshot, Source},
-    wording::log_lines,
-};
+use crate::snapshot::{Collection, ContainerLog, NotSeen, Observed, Snapshot, Source};
 
 /// Files that are larger are named and skipped: nothing that explains metrics-server needs more.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -254,7 +251,7 @@ impl Reader {
 fn newest_moment(objects: Option<Timestamp>, logs: &[ContainerLog]) -> Option<Timestamp> {
     let objects = objects?;
     let latest = objects + SignedDuration::from_hours(24 * 180);
-    let last = logs.iter().filter_map(|log| log.lines().filter_map(|line| log_lines::written_at(line, latest)).last());
+    let last = logs.iter().filter_map(|log| log.lines().filter_map(|line| line.read.at(latest)).next_back());
     last.max().max(Some(objects))
 }
 

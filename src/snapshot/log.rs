@@ -3,11 +3,21 @@
 use std::collections::VecDeque;
 
 use super::{Metadata, Named};
+use crate::wording::metrics_server_log::LogLine;
 
 /// How many lines of one log are kept: the first and the last of them.
 const KEPT_LINES: usize = 2_000;
 /// How many bytes of one line are kept.
 const KEPT_BYTES: usize = 4_096;
+
+/// One line, read when it arrived.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line {
+    /// What was written, for evidence.
+    pub text: String,
+    /// What it says.
+    pub read: LogLine,
+}
 
 /// The log of one container, bounded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,9 +29,9 @@ pub struct ContainerLog {
     /// Whether it is the log of the container before its last restart.
     pub previous: bool,
     /// The first lines: metrics-server tells there where it listens.
-    pub head: Vec<String>,
+    pub head: Vec<Line>,
     /// The last lines.
-    pub tail: VecDeque<String>,
+    pub tail: VecDeque<Line>,
     /// How many lines were left out between the two.
     pub skipped: usize,
 }
@@ -32,13 +42,19 @@ impl ContainerLog {
         Self { metadata: Metadata::new(namespace, pod), container: container.to_owned(), ..Self::default() }
     }
 
-    /// Adds a line, within bounds.
-    pub fn push(&mut self, line: &str) {
-        let mut end = line.len().min(KEPT_BYTES);
-        while !line.is_char_boundary(end) {
+    /// Reads a line and adds it, within bounds.
+    pub fn push(&mut self, text: &str) {
+        self.add(text, LogLine::of(text));
+    }
+
+    /// Adds a line that was read already, within bounds. A line of a whole round of scrapes may be longer than what is
+    /// kept of its text.
+    pub fn add(&mut self, text: &str, read: LogLine) {
+        let mut end = text.len().min(KEPT_BYTES);
+        while !text.is_char_boundary(end) {
             end -= 1;
         }
-        let line = line[..end].to_owned();
+        let line = Line { text: text[..end].to_owned(), read };
         if self.head.len() < KEPT_LINES / 2 {
             self.head.push(line);
             return;
@@ -51,8 +67,13 @@ impl ContainerLog {
     }
 
     /// All lines that are kept, oldest first.
-    pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.head.iter().chain(&self.tail).map(String::as_str)
+    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &Line> {
+        self.head.iter().chain(&self.tail)
+    }
+
+    /// The texts of all lines that are kept, oldest first.
+    pub fn texts(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.lines().map(|line| line.text.as_str())
     }
 }
 
@@ -77,8 +98,8 @@ mod tests {
         for number in 0..10_000 {
             log.push(&number.to_string());
         }
-        assert_eq!(log.lines().next(), Some("0"));
-        assert_eq!(log.lines().last(), Some("9999"));
+        assert_eq!(log.texts().next(), Some("0"));
+        assert_eq!(log.texts().next_back(), Some("9999"));
         assert_eq!(log.lines().count(), KEPT_LINES);
         assert_eq!(log.skipped, 10_000 - KEPT_LINES);
     }
@@ -87,6 +108,13 @@ mod tests {
     fn a_long_line_is_cut_between_characters() {
         let mut log = ContainerLog::default();
         log.push(&"ü".repeat(KEPT_BYTES));
-        assert!(log.lines().next().is_some_and(|line| line.len() <= KEPT_BYTES && line.ends_with('ü')));
+        assert!(log.texts().next().is_some_and(|line| line.len() <= KEPT_BYTES && line.ends_with('ü')));
+    }
+
+    #[test]
+    fn a_line_is_read_to_its_end_though_only_its_start_is_kept() {
+        let mut log = ContainerLog::default();
+        log.push(&format!("{} Serving securely on [::]:4443", "x".repeat(KEPT_BYTES)));
+        assert_eq!(log.lines().next().and_then(|line| line.read.serving_port()), Some(4443));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     },
     steps::bridge,
     steps::bridge::Outcome,
-    wording::log_lines,
+    wording::quoted,
 };
 
 /// The checks of this step.
@@ -195,7 +195,7 @@ fn not_found_behind(context: &Context<'_>) -> Option<String> {
             retrieval::Outcome::Failed { class: ErrorClass::InternalError, text }
                 if text.contains("the server could not find the requested resource") =>
             {
-                Some(format!("call of the metrics API: {}", log_lines::quoted(text.trim())))
+                Some(format!("call of the metrics API: {}", quoted(text.trim())))
             }
             _ => None,
         }

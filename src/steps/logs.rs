@@ -11,11 +11,11 @@ use crate::{
     check::{Check, Finding},
     facts::Facts as Context,
     guide::Step,
-    snapshot::{ContainerLog, Named, NotSeen, Source},
+    snapshot::{ContainerLog, Named, NotSeen, Source, log::Line},
     steps::bridge,
     steps::bridge::Outcome,
     steps::forbidden,
-    wording::{aggregator::MessageClass, log_lines},
+    wording::{aggregator::Complaint, metrics_server_log::LineKind, quoted},
 };
 
 /// The id of the check of lines.
@@ -90,12 +90,12 @@ fn end(context: &Context<'_>, log: &ContainerLog) -> Timestamp {
     if serves(context) {
         return now;
     }
-    log.lines().filter_map(|line| log_lines::written_at(line, now)).max().unwrap_or(now)
+    log.lines().filter_map(|line| line.read.at(now)).max().unwrap_or(now)
 }
 
 /// Whether a line is recent: written within ten minutes of the log's end, or without a moment of its own.
-fn is_recent(line: &str, now: Timestamp, end: Timestamp) -> bool {
-    log_lines::written_at(line, now).is_none_or(|written| end.duration_since(written) < RECENT)
+fn is_recent(line: &Line, now: Timestamp, end: Timestamp) -> bool {
+    line.read.at(now).is_none_or(|written| end.duration_since(written) < RECENT)
 }
 
 fn lines(context: &Context<'_>) -> Result<Outcome, NotSeen> {
@@ -119,7 +119,7 @@ fn lines(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 }
 
 /// Whether a line of a cause that ends or hampers a start counts in this state of the cluster.
-fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp) -> bool {
+fn counts(context: &Context<'_>, cause: Cause, line: &Line, end: Timestamp) -> bool {
     let chain = &context.chain;
     match cause {
         // It runs on and answers 500.
@@ -128,13 +128,10 @@ fn counts(context: &Context<'_>, cause: Cause, line: &str, end: Timestamp) -> bo
         }
         // A warning at every start of clusters without aggregation, a fault only where the aggregator is refused.
         Cause::FrontProxyUntrusted => {
-            let refused = chain.unavailable().is_some_and(|condition| {
-                matches!(
-                    MessageClass::of(&condition.message),
-                    MessageClass::BadStatus401 | MessageClass::BadStatus403 | MessageClass::Tls
-                )
-            });
-            refused || !chain.is_available() && line.contains("is not in the allowed list")
+            let refused = chain
+                .unavailable()
+                .is_some_and(|condition| Complaint::of(&condition.reason, &condition.message).refuses_the_aggregator());
+            refused || !chain.is_available() && line.read.kind != LineKind::AggregationNotConfigured
         }
         _ => !serves(context),
     }
@@ -150,22 +147,19 @@ fn startup(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
             && logs.iter().any(|other| {
                 !other.previous
                     && (other.namespace(), other.name()) == (log.namespace(), log.name())
-                    && other.lines().any(log_lines::has_started)
+                    && other.lines().any(|line| line.read.has_started())
             });
         if overcome {
             continue;
         }
-        let mut told: Option<(Cause, &str)> = None;
+        let mut told: Option<(Cause, &Line)> = None;
         for line in log.lines() {
-            if log_lines::has_started(line) {
+            if line.read.has_started() {
                 // What comes before `Serving securely` did not end this start.
                 told = told.filter(|(cause, _)| *cause == Cause::FrontProxyUntrusted);
             }
-            if log_lines::is_scrape_failure(line) {
-                continue;
-            }
             // The last one ended this start; those before it may have been passed.
-            let cause = log_lines::startup_failure(line).filter(|cause| counts(context, *cause, line, end));
+            let cause = line.read.startup_failure().filter(|cause| counts(context, *cause, line, end));
             told = cause.map(|cause| (cause, line)).or(told);
         }
         let Some((cause, line)) = told else { continue };
@@ -175,7 +169,7 @@ fn startup(context: &Context<'_>, logs: &[&ContainerLog]) -> Vec<Finding> {
         let summary = format!("{} (pod {}/{})", cause.entry().title.trim_end_matches('.'), log.namespace(), log.name());
         findings.push(
             Finding::outage(cause, context.chain.workload_object(), summary)
-                .evidence(format!("log: {}", log_lines::quoted(line))),
+                .evidence(format!("log: {}", quoted(&line.text))),
         );
     }
     findings

@@ -17,7 +17,7 @@ use crate::{
     },
     steps::bridge,
     steps::bridge::Outcome,
-    wording::log_lines,
+    wording::quoted,
 };
 
 const CALL_CAUSES: &[Cause] = &[
@@ -88,7 +88,7 @@ fn call(context: &Context<'_>, retrieval: &Observed<Retrieval>, resource: &str) 
 fn failed(context: &Context<'_>, resource: &str, class: ErrorClass, text: &str) -> Result<Outcome, NotSeen> {
     let chain = &context.chain;
     let object = chain.api_service_object();
-    let told = format!("{resource}: {}", log_lines::quoted(text.trim()));
+    let told = format!("{resource}: {}", quoted(text.trim()));
     let outage = |cause: Cause, what: &str| {
         Finding::outage(cause, object.clone(), format!("The metrics API does not answer for {resource}: {what}."))
     };

@@ -145,11 +145,11 @@ mod tests {
         let mut bytes = vec![b'x'; 5 << 20];
         bytes.extend_from_slice(b"\r\n2026-01-01T00:00:00Z second\n\xff\xff\n");
         let (logs, notices) = read(NAME, &bytes);
-        let lines: Vec<&str> = logs.kept[0].lines().collect();
+        let lines: Vec<&str> = logs.kept[0].texts().collect();
         assert_eq!((lines.len(), lines[1], notices), (3, "2026-01-01T00:00:00Z second", vec![]));
         assert_eq!(logs.newest_line, "2026-01-01T00:00:00Z".parse().ok());
         let utf16: Vec<u8> = "\u{feff}first\r\nsecond".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(read(NAME, &utf16).0.kept[0].lines().collect::<Vec<_>>(), ["first", "second"]);
+        assert_eq!(read(NAME, &utf16).0.kept[0].texts().collect::<Vec<_>>(), ["first", "second"]);
         assert_eq!(read(NAME, b"").0.kept[0].lines().count(), 0);
     }
 
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!((logs.kept.len(), notices), (0, vec![]));
         let sections = b"==== START logs for container a of pod shop/web-1 ====\nx\n==== END logs for container a of pod shop/web-1 ====\n==== START logs for container m of pod kube-system/metrics-server-1 ====\ny\n";
         let (logs, notices) = read("all.log", sections);
-        assert_eq!((logs.kept.len(), logs.kept[0].lines().collect::<Vec<_>>(), notices), (1, vec!["y"], vec![]));
+        assert_eq!((logs.kept.len(), logs.kept[0].texts().collect::<Vec<_>>(), notices), (1, vec!["y"], vec![]));
         assert_eq!(read("notes.log", b"x\n").1.len(), 1);
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     facts::{chain::Chain, metrics_server},
     health::LogLines,
     snapshot::{Collection, ContainerLog, Named, NotSeen, Pod, Scope, Snapshot},
-    wording::log_lines,
+    wording::metrics_server_log::LogLine,
 };
 
 /// Pods whose logs are followed: the newest, for more say nothing new.
@@ -59,10 +59,11 @@ impl Logs {
                 followed.gap = None;
                 let log = Arc::make_mut(&mut followed.current);
                 for line in lines {
-                    let class = self.lines.entry(log_lines::class(&line)).or_default();
+                    let read = LogLine::of(&line);
+                    let class = self.lines.entry(read.class()).or_default();
                     class.count += 1;
                     class.last = class.last.max(follow::moment(&line));
-                    log.push(&line);
+                    log.add(&line, read);
                 }
             }
             LogEvent::Restarted => {

@@ -1,7 +1,7 @@
 //! Step `logs`: lines of metrics-server's logs by class.
 
 use super::{Family, Page};
-use crate::{catalogue::Stage, guide::Step, render::View, steps::logs, wording::log_lines::OTHER_CLASSES};
+use crate::{catalogue::Stage, guide::Step, render::View, steps::logs, wording::metrics_server_log::OTHER_CLASSES};
 
 const LINES: Family = Family::counter(
     "metrics_server_doctor_log_lines",

@@ -17,7 +17,7 @@ use crate::{
     },
     steps::bridge::Outcome,
     steps::timeout,
-    wording::log_lines,
+    wording::{metrics_server_log::LogLine, quoted},
 };
 
 /// A pod of metrics-server that is not Ready, with its container's state.
@@ -125,7 +125,7 @@ impl Broken<'_> {
     fn told_cause(&self) -> Option<(Cause, String)> {
         let messages = self.messages();
         let lines = messages.iter().flat_map(|message| message.lines());
-        lines.filter_map(|line| log_lines::startup_failure(line).map(|cause| (cause, line.to_owned()))).next_back()
+        lines.filter_map(|line| LogLine::of(line).startup_failure().map(|cause| (cause, line.to_owned()))).next_back()
     }
 
     fn object_name(&self) -> String {
@@ -143,7 +143,7 @@ fn describe(finding: Finding, broken: &Broken<'_>) -> Finding {
     broken
         .messages()
         .into_iter()
-        .fold(finding.evidence(restarts), |finding, message| finding.evidence(log_lines::quoted(&message).into_owned()))
+        .fold(finding.evidence(restarts), |finding, message| finding.evidence(quoted(&message).into_owned()))
 }
 
 /// Findings of the causes that termination messages name, of those that `wanted` lists.
@@ -153,8 +153,7 @@ fn told(context: &Context<'_>, broken: &[Broken<'_>], wanted: &[Cause]) -> Vec<F
         if let Some((cause, line)) = broken.told_cause().filter(|(cause, _)| wanted.contains(cause)) {
             let summary = format!("{} (pod {})", cause.entry().title.trim_end_matches('.'), broken.object_name());
             findings.push(
-                Finding::outage(cause, context.chain.workload_object(), summary)
-                    .evidence(log_lines::quoted(&line).into_owned()),
+                Finding::outage(cause, context.chain.workload_object(), summary).evidence(quoted(&line).into_owned()),
             );
         }
     }

@@ -12,9 +12,8 @@ use crate::{
         metrics_server::{self, Owner},
         rbac::{Attributes, Decision, User, decide, has_node_role},
     },
-    snapshot::{self, HorizontalPodAutoscaler, NotSeen, retrieval, version::Version},
+    snapshot::{self, HorizontalPodAutoscaler, NotSeen, log::Line, retrieval, version::Version},
     steps::bridge::Outcome,
-    wording::log_lines,
 };
 
 /// A permission that metrics-server needs: a closed set.
@@ -202,7 +201,7 @@ fn proven_by_success(context: &Context<'_>, permission: Permission) -> bool {
 fn refused_by_kubelets(context: &Context<'_>, user: &User) -> bool {
     let snapshot = context.snapshot;
     let refused =
-        |line: &str| log_lines::scrape_failures(line).iter().any(|(cause, _)| *cause == Cause::KubeletForbidden);
+        |line: &Line| line.read.failed_scrapes().iter().any(|failed| failed.cause == Some(Cause::KubeletForbidden));
     has_node_role(&snapshot.roles, &snapshot.role_bindings, user)
         && snapshot.logs.iter().any(|log| log.lines().any(refused))
 }

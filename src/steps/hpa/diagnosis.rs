@@ -10,7 +10,7 @@ use crate::{
     catalogue::Cause,
     facts::Facts as Context,
     snapshot::{Condition, ConditionStatus, HorizontalPodAutoscaler, metadata::condition},
-    wording::log_lines,
+    wording::quoted,
 };
 
 /// How long new pods may be without samples: two scrapes of 60 seconds at the most, and the controller's own round.
@@ -113,7 +113,7 @@ impl Diagnosis {
 }
 
 fn told(condition: &Condition) -> String {
-    format!("condition {}: {}: {}", condition.kind, condition.reason, log_lines::quoted(&condition.message))
+    format!("condition {}: {}: {}", condition.kind, condition.reason, quoted(&condition.message))
 }
 
 /// Diagnoses one autoscaler.

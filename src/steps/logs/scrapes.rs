@@ -11,9 +11,10 @@ use crate::{
     facts::Facts as Context,
     snapshot::{
         ContainerLog, Named, NotSeen, Pod, Source,
+        log::Line,
         retrieval::{self, ErrorClass},
     },
-    wording::log_lines,
+    wording::quoted,
 };
 
 /// How long a node's kubelet may not answer after the node became Ready.
@@ -39,6 +40,11 @@ struct Scrapes<'s> {
     count: usize,
 }
 
+/// The scrapes that a line says have failed, where it says why.
+fn known_failures(line: &Line) -> impl Iterator<Item = (Cause, &Vec<String>)> {
+    line.read.failed_scrapes().iter().filter_map(|failed| Some((failed.cause?, &failed.nodes)))
+}
+
 /// Failed scrapes of the last minutes, by cause, of nodes that are there and Ready.
 fn failed_scrapes<'s>(
     context: &Context<'s>,
@@ -61,8 +67,8 @@ fn failed_scrapes<'s>(
         let pod = seen.seen();
         // metrics-server is Ready once it has scraped twice: what failed before that is history.
         let ready_since = pod.filter(|pod| pod.is_ready()).and_then(|pod| pod.ready()?.last_transition_time);
-        let lasts = |line: &str| {
-            let still = log_lines::written_at(line, now).is_none_or(|written| {
+        let lasts = |line: &Line| {
+            let still = line.read.at(now).is_none_or(|written| {
                 end.duration_since(written) < lasting && ready_since.is_none_or(|since| written >= since)
             });
             is_recent(line, now, end) && (previous || still)
@@ -70,8 +76,8 @@ fn failed_scrapes<'s>(
         // What failed otherwise before was repaired or has changed: a node's last failures count.
         let mut last: BTreeMap<&str, (Cause, usize)> = BTreeMap::new();
         for line in log.lines().filter(|line| lasts(line)) {
-            for (cause, nodes) in log_lines::scrape_failures(line) {
-                for node in nodes {
+            for (cause, nodes) in known_failures(line) {
+                for node in nodes.iter().map(String::as_str) {
                     let times = last.get(node).filter(|(known, _)| *known == cause).map_or(0, |(_, times)| *times);
                     last.insert(node, (cause, times + 1));
                 }
@@ -81,10 +87,11 @@ fn failed_scrapes<'s>(
         let needed = if previous || context.snapshot.source == Source::Bundle { 1 } else { 2 };
         let own_node = pod.map_or("", |pod| pod.spec.node_name.as_str());
         for line in log.lines().filter(|line| lasts(line)) {
-            for (cause, nodes) in log_lines::scrape_failures(line) {
+            for (cause, nodes) in known_failures(line) {
                 let named = !nodes.is_empty();
                 let affected: Vec<&str> = nodes
-                    .into_iter()
+                    .iter()
+                    .map(String::as_str)
                     .filter(|node| last.get(node).is_some_and(|(last, times)| *last == cause && *times >= needed))
                     .filter(|node| match context.snapshot.nodes.get("", node).known() {
                         // Nodes that are gone or not Ready are no fault of the way to them.
@@ -102,7 +109,11 @@ fn failed_scrapes<'s>(
                 if affected.is_empty() && named {
                     continue;
                 }
-                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes { nodes: BTreeSet::new(), line, count: 0 });
+                let entry = by_cause.entry(cause).or_insert_with(|| Scrapes {
+                    nodes: BTreeSet::new(),
+                    line: &line.text,
+                    count: 0,
+                });
                 entry.nodes.extend(affected);
                 entry.count += 1;
             }
@@ -126,7 +137,7 @@ pub(super) fn scrapes<'s>(context: &Context<'s>, logs: &[&'s ContainerLog]) -> V
         let outage = all || count == most && (!available || none_sampled);
         let summary = format!("metrics-server's scrapes of {} nodes fail: {}", count.max(1), cause.entry().title);
         let finding = Finding::outage(cause, context.chain.workload_object(), summary)
-            .evidence(format!("log: {}", log_lines::quoted(scrapes.line)))
+            .evidence(format!("log: {}", quoted(scrapes.line)))
             .evidence(format!("{} such lines in the last ten minutes", scrapes.count));
         findings.push(Finding { impact: if outage { Impact::Outage } else { Impact::Partial }, ..finding });
     }
@@ -204,7 +215,7 @@ pub(super) fn kubelet_without_certificate(context: &Context<'_>) -> Option<Findi
         "log of pod {}/{}: {}",
         pod.namespace(),
         pod.name(),
-        log_lines::quoted(text)
+        quoted(text)
     ));
     Some(Finding { impact: if chain.is_available() { Impact::Partial } else { Impact::Outage }, ..finding })
 }

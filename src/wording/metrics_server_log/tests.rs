@@ -38,10 +38,7 @@ fn classes_tell_what_matters_apart_from_what_is_benign() {
         ),
         ("I0101 1 secure_serving.go:213] Serving securely on [::]:10250", "other"),
         ("panic: listen tcp 0.0.0.0:10250: bind: address already in use", "port_conflict"),
-        (
-            r"I0101 1 round_trippers.go:405] GET https://k8s-node-1:10250/stats/summary/  in 10006 milliseconds",
-            "other",
-        ),
+        (r"I0101 1 round_trippers.go:405] GET https://k8s-node-1:10250/stats/summary/  in 10006 milliseconds", "other"),
     ] {
         assert_eq!(LogLine::of(line).class(), expected, "{line}");
     }
