@@ -21,7 +21,7 @@ use metrics_server_doctor::{
     steps::hpa::HpaCause,
     wording::{
         aggregator::{MessageClass, Reason},
-        log_lines::OTHER_CLASSES,
+        metrics_server_log::OTHER_CLASSES,
     },
 };
 
