@@ -24,10 +24,13 @@ pub(crate) const ROWS: &[Row] = &[Row {
 }];
 
 /// Rows in which somebody refuses what the doctor asks for: its rights are taken away, or a proxy stands in the way.
-const REFUSED_ON_PURPOSE: [&str; 5] = [
+const REFUSED_ON_PURPOSE: [&str; 8] = [
     "doctor may not read metrics",
     "rights of the doctor revoked",
     "proxy in the environment of kube-apiserver",
+    "proxy that closes connections, seen in the static pod",
+    "proxy that forbids, seen in the static pod",
+    "requests for serving certificates pending, no logs",
     // The shipped right to logs holds in kube-system, and some packagings live elsewhere.
     "every packaging",
     // Without the right to ask it lets nobody in.

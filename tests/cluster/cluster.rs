@@ -132,6 +132,128 @@ impl Cluster {
         self.expect_healthy()
     }
 
+    /// Makes two independent faults: both have to be findings, the one upstream leads, and neither is called a
+    /// consequence of the other.
+    pub(crate) fn try_pair(&self, upstream: &Fault, other: &Fault) -> Result<()> {
+        let over = AtomicBool::new(false);
+        let blamed = thread::scope(|scope| {
+            let watch = scope.spawn(|| self.blamed_until(&over));
+            let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| -> Result<()> {
+                (other.inject)(self);
+                self.await_shown(&other.shown);
+                (upstream.inject)(self);
+                self.await_shown(&upstream.shown);
+                self.expect_both(upstream, other)
+            }));
+            over.store(true, Ordering::Relaxed);
+            let blamed = watch.join().unwrap_or_default();
+            tried.unwrap_or_else(|panic| bail!("{}", told(&*panic))).map(|()| blamed)
+        })?;
+        let allowed = |verdict: &&String| {
+            [upstream, other]
+                .iter()
+                .any(|fault| *verdict == fault.expected.verdict || fault.on_the_way.contains(&verdict.as_str()))
+        };
+        let wrong: Vec<_> = blamed
+            .iter()
+            .filter(|verdict| !allowed(verdict))
+            .filter(|verdict| entry(verdict).is_some_and(|entry| entry.role == Role::Root))
+            .collect();
+        ensure!(wrong.is_empty(), "blamed on the way: {wrong:?}");
+        (upstream.heal)(self);
+        (other.heal)(self);
+        self.expect_healthy()
+    }
+
+    fn expect_both(&self, upstream: &Fault, other: &Fault) -> Result<()> {
+        let wanted = [upstream.expected.verdict, other.expected.verdict];
+        let available = upstream.expected.available && other.expected.available;
+        let within = upstream.within.max(other.within).max(Fault::LOOK_LIMIT);
+        let begin = Instant::now();
+        loop {
+            let (page, report) = (self.try_page()?, self.doctor().report()?);
+            let (findings, held_back) = (names(&report, "findings"), names(&report, "heldBack"));
+            let mut left = Vec::new();
+            let verdict = page.verdict().unwrap_or_else(|error| error.to_string());
+            if verdict != wanted[0] {
+                left.push(format!("the verdict is {verdict}, not {}", wanted[0]));
+            }
+            if findings.first().is_none_or(|first| first != wanted[0]) {
+                left.push(format!("{} is not the first finding", wanted[0]));
+            }
+            for cause in wanted {
+                if !findings.iter().any(|name| name == cause) {
+                    left.push(format!("{cause} is no finding: {findings:?}"));
+                }
+                if held_back.iter().any(|name| name == cause) {
+                    left.push(format!("{cause} is held back"));
+                }
+            }
+            let beside = || upstream.expected.beside.iter().chain(other.expected.beside);
+            for finding in findings.iter().filter(|name| !wanted.contains(&name.as_str())) {
+                if !beside().any(|name| name == finding) {
+                    left.push(format!("{finding} is a finding too"));
+                }
+            }
+            let seen = page.value("apiservice_available", &[("apiservice", METRICS_API)]);
+            if seen.is_some_and(|value| (value > 0.0) != available) {
+                left.push(format!("apiservice_available is {seen:?}"));
+            }
+            if left.is_empty() {
+                return Ok(());
+            }
+            ensure!(
+                begin.elapsed() < within,
+                "not so after {} s:\n  {}\nThe page says:\n{}",
+                within.as_secs(),
+                left.join("\n  "),
+                page.summary()
+            );
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Looks at the page once a second for so long, from a moment on at which this verdict has to hold already; a page
+    /// that is not to be had counts as any other verdict.
+    ///
+    /// # Panics
+    ///
+    /// With every verdict that was seen otherwise, and when.
+    pub(crate) fn expect_all_the_time(&self, verdict: &str, mut over: impl FnMut() -> bool) {
+        let begin = Instant::now();
+        let (mut otherwise, mut looks) = (Vec::new(), 0_u32);
+        while !over() {
+            looks += 1;
+            let seen = self.try_page().and_then(|page| page.verdict()).unwrap_or_else(|error| format!("{error:#}"));
+            if seen != verdict {
+                otherwise.push(format!("{} s: {seen}", begin.elapsed().as_secs()));
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+        assert!(looks > 0, "nothing was looked at");
+        assert!(
+            otherwise.is_empty(),
+            "{} of {looks} looks did not see {verdict}:\n  {}",
+            otherwise.len(),
+            otherwise.join("\n  ")
+        );
+    }
+
+    /// Waits until the page's verdict is this one.
+    ///
+    /// # Panics
+    ///
+    /// When it is not within that time.
+    pub(crate) fn await_verdict(&self, verdict: &str, within: Duration) {
+        let seen = wait_for(&format!("verdict {verdict}"), within, || {
+            let page = self.try_page()?;
+            let seen = page.verdict()?;
+            ensure!(seen == verdict, "it is {seen}:\n{}", page.summary());
+            Ok(())
+        });
+        seen.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
     /// Does something that is no fault, and checks that at no moment a cause was named.
     pub(crate) fn try_quiet(&self, change: fn(&Self)) -> Result<()> {
         let over = AtomicBool::new(false);
@@ -193,15 +315,8 @@ impl Cluster {
     /// The verdict's cause is the only finding, and what is held back lies downstream of it or is a symptom.
     fn differences_of_report(&self, expected: &Expected) -> Result<Vec<String>> {
         let report = self.doctor().report()?;
-        let names = |key: &str| -> Vec<String> {
-            let findings = report[key].as_array().map(Vec::as_slice).unwrap_or_default();
-            let name = |finding: &serde_json::Value| {
-                format!("{}/{}", finding["step"].as_str().unwrap_or("?"), finding["cause"].as_str().unwrap_or("?"))
-            };
-            findings.iter().map(name).collect()
-        };
         let mut differences = Vec::new();
-        let findings = names("findings");
+        let findings = names(&report, "findings");
         for other in
             findings.iter().filter(|name| *name != expected.verdict && !expected.beside.contains(&name.as_str()))
         {
@@ -216,7 +331,7 @@ impl Cluster {
                 differences.push("the verdict has no evidence".to_owned());
             }
             // Only what the table says goes away with its cause is held back.
-            for name in names("heldBack") {
+            for name in names(&report, "heldBack") {
                 let explained = entry(&name).is_some_and(|held| {
                     let explains =
                         |cause: &str| entry(cause).is_some_and(|by| by.cause.explains().contains(&held.cause));
@@ -243,6 +358,7 @@ impl Cluster {
         self.bed.pod_faults.heal();
         self.bed.kubelet.heal();
         let kubectl = self.kubectl();
+        self.bed.end_second_api_server();
         self.bed.restart_api_server(&[])?;
         self.doctor().restart(&[])?;
         for leftovers in [
@@ -253,6 +369,10 @@ impl Cluster {
             "hpa -n shop --all",
             "deployment,pod -n shop -l testbed=fault",
             "namespace printer",
+            "pod -n kube-system -l component=kube-apiserver",
+            "certificatesigningrequest,clusterrolebinding -l testbed=fault",
+            "flowschema,prioritylevelconfiguration -l testbed=fault",
+            "apiservice,crd -l testbed=fault",
         ] {
             kubectl.try_words(&format!("delete {leftovers} --ignore-not-found"))?;
         }
@@ -271,14 +391,16 @@ impl Cluster {
         let page = self.try_page().map_or_else(|error| format!("{error:#}"), |page| page.summary());
         let kubectl = self.kubectl();
         let objects = kubectl
-            .try_words("get apiservices,services,endpointslices,deployments,pods,hpa -A -o yaml")
+            .try_words("get apiservices,services,endpointslices,deployments,pods,hpa,csr,events -A -o yaml")
             .unwrap_or_else(|error| format!("{error:#}"));
+        let top = kubectl.try_words("top nodes").unwrap_or_else(|error| format!("{error:#}"));
         let state = Path::new(testbed::isolation::STATE);
         let files = [
             ("error.txt", error.to_owned()),
             ("report.json", report),
             ("page.txt", page),
             ("objects.yaml", objects),
+            ("top-nodes.txt", top),
             ("doctor.log", self.doctor().log()),
             ("metrics-server.log", self.bed.metrics_server_log()),
             ("kube-apiserver.log", std::fs::read_to_string(state.join("kube-apiserver.log")).unwrap_or_default()),
@@ -289,6 +411,15 @@ impl Cluster {
             let _ = std::fs::write(folder.join(name), text);
         }
     }
+}
+
+/// The causes in a list of the report, as `step/cause`.
+fn names(report: &serde_json::Value, list: &str) -> Vec<String> {
+    let findings = report[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    let name = |finding: &serde_json::Value| {
+        format!("{}/{}", finding["step"].as_str().unwrap_or("?"), finding["cause"].as_str().unwrap_or("?"))
+    };
+    findings.iter().map(name).collect()
 }
 
 /// The row of the catalogue that `step/cause` names.

@@ -1,17 +1,25 @@
 //! The rows, by what they break.
 
+#[path = "rows/api_servers.rs"]
+pub(crate) mod api_servers;
 #[path = "rows/authentication.rs"]
 pub(crate) mod authentication;
 #[path = "rows/autoscalers.rs"]
 pub(crate) mod autoscalers;
+#[path = "rows/certificates.rs"]
+pub(crate) mod certificates;
 #[path = "rows/containers.rs"]
 pub(crate) mod containers;
+#[path = "rows/crash_loops.rs"]
+pub(crate) mod crash_loops;
 #[path = "rows/kubelets.rs"]
 pub(crate) mod kubelets;
 #[path = "rows/network.rs"]
 pub(crate) mod network;
 #[path = "rows/packagings.rs"]
 pub(crate) mod packagings;
+#[path = "rows/pairs.rs"]
+pub(crate) mod pairs;
 #[path = "rows/printer.rs"]
 pub(crate) mod printer;
 #[path = "rows/registration.rs"]
@@ -20,3 +28,5 @@ pub(crate) mod registration;
 pub(crate) mod reports;
 #[path = "rows/rights.rs"]
 pub(crate) mod rights;
+#[path = "rows/targets.rs"]
+pub(crate) mod targets;

@@ -14,8 +14,8 @@ use std::{
 use metrics_server_doctor::catalogue;
 
 use crate::{
-    beds::{BEDS, Bed},
-    matrix::{Expected, Kind, Row, STAND_INS, Shown},
+    beds::{self, BEDS, Bed},
+    matrix::{AWAITING_RULES, Expected, Kind, Row, STAND_INS, Shown, awaited},
 };
 
 fn root() -> PathBuf {
@@ -28,7 +28,7 @@ impl Row {
         match &self.kind {
             Kind::Fault(fault) => Some(fault.expected.verdict),
             Kind::Named(cause, _) => Some(cause),
-            Kind::Quiet(_) | Kind::Own(_) => None,
+            Kind::Quiet(_) | Kind::Own(_) | Kind::Pair(_) => None,
         }
     }
 }
@@ -37,6 +37,7 @@ impl Row {
 pub(crate) fn check() -> ExitCode {
     let mut wrong = uncovered();
     wrong.extend(duplicates());
+    wrong.extend(without_row());
     let path = root().join("docs/fault-matrix.md");
     let wanted = page();
     let there = fs::read_to_string(&path).unwrap_or_default();
@@ -65,6 +66,17 @@ fn duplicates() -> Vec<String> {
     rows.filter(|row| !seen.insert(row.name)).map(|row| format!("two rows are named {:?}", row.name)).collect()
 }
 
+/// Names of rows that are spoken of and are not there.
+fn without_row() -> Vec<String> {
+    let rows = || BEDS.iter().flat_map(Bed::rows);
+    let pairs = rows().filter_map(|row| if let Kind::Pair(pair) = &row.kind { Some(pair) } else { None });
+    let parts = pairs.flat_map(|pair| [pair.upstream, pair.other]).filter(|name| beds::fault(name).is_none());
+    let mut wrong: Vec<_> = parts.map(|name| format!("a pair names {name:?}, which is no row of a fault")).collect();
+    let left = AWAITING_RULES.iter().filter(|name| !rows().any(|row| row.name == **name));
+    wrong.extend(left.map(|name| format!("{name:?} awaits its rules and is no row")));
+    wrong
+}
+
 /// Causes with neither row nor stand-in, and stand-ins that do not stand.
 fn uncovered() -> Vec<String> {
     let rows: BTreeSet<&str> = BEDS.iter().flat_map(Bed::rows).filter_map(Row::cause).collect();
@@ -85,6 +97,7 @@ fn uncovered() -> Vec<String> {
         known.insert(name);
     }
     known.insert("none/undetermined".to_owned());
+    known.extend(awaited::ALL.map(str::to_owned));
     let named = rows.into_iter().chain(STAND_INS.iter().map(|stand_in| stand_in.cause));
     wrong.extend(named.filter(|name| !known.contains(*name)).map(|name| format!("{name} is not in the catalogue")));
     wrong
@@ -157,6 +170,14 @@ fn said(row: &Row) -> String {
         Kind::Named(cause, _) => format!("verdict `{cause}`"),
         Kind::Quiet(_) => "nothing: no cause at any moment, healthy in the end".to_owned(),
         Kind::Own(_) => "see the injection".to_owned(),
+        Kind::Pair(pair) => {
+            let cause = |name| beds::fault(name).map_or("?", |fault| fault.expected.verdict);
+            format!(
+                "verdict `{}`; `{}` is a finding too; neither is held back",
+                cause(pair.upstream),
+                cause(pair.other)
+            )
+        }
     }
 }
 

@@ -7,10 +7,11 @@ use std::{
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 
-use crate::isolation::{API_SERVER_ADDRESS, KUBELET_ADDRESS};
+use crate::isolation::{API_SERVER_ADDRESS, KUBELET_ADDRESS, SECOND_API_SERVER_ADDRESS};
 
 /// The group of the caller without a name.
 pub const NAMELESS_GROUP: &str = "testbed:nameless";
@@ -30,8 +31,15 @@ impl Certificates {
         let made = Self { folder: folder.to_owned() };
         let cluster = Authority::create("testbed")?;
         made.write("ca.crt", &cluster.certificate)?;
-        let server_names =
-            [API_SERVER_ADDRESS, "127.0.0.1", "10.96.0.1", "kubernetes.default.svc", "kubernetes", "localhost"];
+        let server_names = [
+            API_SERVER_ADDRESS,
+            SECOND_API_SERVER_ADDRESS,
+            "127.0.0.1",
+            "10.96.0.1",
+            "kubernetes.default.svc",
+            "kubernetes",
+            "localhost",
+        ];
         made.issue(&cluster, "apiserver", "kube-apiserver", None, &server_names)?;
         made.issue(&cluster, "kubelet", "kubelet", None, &[KUBELET_ADDRESS])?;
         made.issue(&cluster, "kubelet-without-address", "kubelet", None, &["node.example"])?;
@@ -106,6 +114,15 @@ impl Certificates {
             "contexts": [{ "name": "testbed", "context": { "cluster": "testbed", "user": name } }],
             "current-context": "testbed",
         }))?)
+    }
+
+    /// What a kubelet asks to have signed for serving, as `spec.request` of a `CertificateSigningRequest` holds it.
+    pub fn serving_request(&self, node: &str) -> Result<String> {
+        let mut params = CertificateParams::new(vec![KUBELET_ADDRESS.to_owned(), node.to_owned()])?;
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "system:nodes");
+        params.distinguished_name.push(DnType::CommonName, format!("system:node:{node}"));
+        Ok(base64(&params.serialize_request(&KeyPair::generate()?)?.pem()?))
     }
 
     /// `FILE.crt` and `FILE.key` by a new authority, whose certificate is `FILE-authority.crt`.

@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail};
 use crate::{
     certificates::Certificates,
     components::{self, Component},
-    isolation::{API_SERVER_ADDRESS, STATE},
+    firewall,
+    isolation::{API_SERVER_ADDRESS, PodNetwork, SECOND_API_SERVER_ADDRESS, STATE},
     kubectl::Kubectl,
 };
 
@@ -29,10 +30,19 @@ struct Server {
 
 impl Server {
     fn start(component: Component, arguments: &[String], environment: &[(&str, String)]) -> Result<Self> {
-        let name = component.program;
+        let command = Command::new(component.path()?);
+        Self::spawn(component.program, command, arguments, environment)
+    }
+
+    fn spawn(
+        name: &'static str,
+        mut command: Command,
+        arguments: &[String],
+        environment: &[(&str, String)],
+    ) -> Result<Self> {
         let log = Path::new(STATE).join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log)?;
-        let child = Command::new(component.path()?)
+        let child = command
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -103,6 +113,34 @@ impl ControlPlane {
         Ok(Self { kubernetes, api_server_flags, controller_manager, api_server, etcd })
     }
 
+    /// Ends the API server, which [`ControlPlane::restart_api_server`] starts again.
+    pub(crate) fn stop_api_server(&mut self) {
+        self.api_server.end();
+    }
+
+    /// Starts a second API server on the same etcd, at an address of its own in a network namespace of its own; returns
+    /// when it answers.
+    pub(crate) fn start_second_api_server(&mut self) -> Result<SecondApiServer> {
+        let network = PodNetwork::create(SECOND_NAMESPACE, 3, 10)?;
+        let component = components::of_kubernetes("kube-apiserver", self.kubernetes)?;
+        let command = network.command(&component.path()?);
+        let state = Path::new(STATE);
+        let own = [
+            format!("--bind-address={SECOND_API_SERVER_ADDRESS}"),
+            format!("--advertise-address={SECOND_API_SERVER_ADDRESS}"),
+            format!("--etcd-servers=http://{API_SERVER_ADDRESS}:2379"),
+            format!("--audit-log-path={}", state.join("second-audit.log").display()),
+        ];
+        let flags: Vec<String> = self.api_server_flags.iter().cloned().chain(own).collect();
+        let mut server = Server::spawn("second-kube-apiserver", command, &flags, &[])?;
+        let kubeconfig = state.join("second.kubeconfig");
+        let text = fs::read_to_string(state.join("kubeconfig"))?;
+        fs::write(&kubeconfig, text.replace(API_SERVER_ADDRESS, SECOND_API_SERVER_ADDRESS))?;
+        let second = Kubectl::with(&kubeconfig);
+        wait_until_by(&second, "the second API server answers", READY, &mut [&mut self.etcd, &mut server])?;
+        Ok(SecondApiServer { _server: server, network })
+    }
+
     /// Ends the API server and starts it again, with these flags besides its own (the last of a name wins) and these
     /// variables; returns when it answers.
     pub(crate) fn restart_api_server(&mut self, flags: &[&str], environment: &[(&str, String)]) -> Result<()> {
@@ -116,12 +154,34 @@ impl ControlPlane {
     }
 }
 
+/// The namespace of the second API server.
+const SECOND_NAMESPACE: &str = "second-api-server";
+
+/// A second API server of the same cluster, ended when dropped.
+#[derive(Debug)]
+pub(crate) struct SecondApiServer {
+    // Ended before its network goes.
+    _server: Server,
+    network: PodNetwork,
+}
+
+impl SecondApiServer {
+    /// Drops its packets to a port of metrics-server's pods, those of open connections included.
+    pub(crate) fn lose_the_way_to_pods(&self, port: u16) -> Result<()> {
+        firewall::drop_inside(&self.network.path(), port)
+    }
+}
+
 const READY: &str = "get --raw=/readyz";
 
 fn wait_until(what: &str, words: &str, servers: &mut [&mut Server]) -> Result<()> {
+    wait_until_by(&Kubectl::admin(), what, words, servers)
+}
+
+fn wait_until_by(kubectl: &Kubectl, what: &str, words: &str, servers: &mut [&mut Server]) -> Result<()> {
     let begin = Instant::now();
     loop {
-        let Err(error) = Kubectl::admin().try_words(words) else { return Ok(()) };
+        let Err(error) = kubectl.try_words(words) else { return Ok(()) };
         for server in &mut *servers {
             server.check()?;
         }
@@ -135,7 +195,8 @@ fn wait_until(what: &str, words: &str, servers: &mut [&mut Server]) -> Result<()
 fn etcd_flags(state: &Path) -> Vec<String> {
     let data = format!("--data-dir={}", state.join("etcd").display());
     let fixed = [
-        "--listen-client-urls=http://127.0.0.1:2379",
+        // The second API server comes from a namespace of its own.
+        "--listen-client-urls=http://127.0.0.1:2379,http://198.18.0.1:2379",
         "--advertise-client-urls=http://127.0.0.1:2379",
         "--listen-peer-urls=http://127.0.0.1:2380",
         "--unsafe-no-fsync",

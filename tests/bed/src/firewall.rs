@@ -120,6 +120,18 @@ fn nft_inside(namespace: &std::path::Path, words: &[&str]) -> Result<()> {
     run("nsenter", &all)
 }
 
+/// Drops what leaves a network namespace for this port of metrics-server's pods, until the namespace goes.
+pub(crate) fn drop_inside(namespace: &std::path::Path, port: u16) -> Result<()> {
+    let rule = format!("ip daddr {METRICS_SERVERS} tcp dport {port} drop");
+    let text = format!(
+        "add table inet {TABLE}\nadd chain inet {TABLE} fault {{ type filter hook output priority 0 ; }}\n\
+         add rule inet {TABLE} fault {rule}\n"
+    );
+    let file = std::path::Path::new(crate::isolation::STATE).join("fault-inside.nft");
+    std::fs::write(&file, text)?;
+    nft_inside(namespace, &["-f", &file.display().to_string()])
+}
+
 /// Ends whatever fault there is.
 pub fn clear() {
     drop(Fault(()));

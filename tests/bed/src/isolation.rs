@@ -29,6 +29,8 @@ pub const STATE: &str = "/run/testbed";
 pub(crate) const READ_ONLY: &str = "/run/testbed/read-only";
 /// Address of the API server.
 pub const API_SERVER_ADDRESS: &str = "198.18.0.1";
+/// Address of the second API server, where a test starts one.
+pub const SECOND_API_SERVER_ADDRESS: &str = "198.18.3.10";
 /// Address of the kubelet that plays all nodes; probes come from it.
 pub const KUBELET_ADDRESS: &str = "198.18.0.2";
 

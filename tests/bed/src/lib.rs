@@ -24,13 +24,13 @@ pub mod page;
 pub mod pods;
 mod probe;
 pub mod prometheus;
-mod proxy;
+pub mod proxy;
 pub mod side_by_side;
 pub mod wait;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU16},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU16},
     time::Duration,
 };
 
@@ -47,11 +47,12 @@ use tokio::{
 
 use crate::{
     certificates::Certificates,
-    control_plane::ControlPlane,
+    control_plane::{ControlPlane, SecondApiServer},
     isolation::STATE,
     kubectl::Kubectl,
     kubelet::Kubelet,
     pods::{PodFaults, PodRunner, Schedule},
+    proxy::Proxy,
     wait::wait_for,
 };
 
@@ -68,6 +69,7 @@ pub struct Bed {
     pub certificates: Arc<Certificates>,
     client: Client,
     runtime: Runtime,
+    second_api_server: Mutex<Option<SecondApiServer>>,
     control_plane: Mutex<ControlPlane>,
 }
 
@@ -125,7 +127,8 @@ impl Bed {
         kubelet.ask(client.clone());
         let pod_faults = Arc::new(PodFaults::default());
         let control_plane = Mutex::new(control_plane);
-        let bed = Self { kubelet, pod_faults, certificates, client, runtime, control_plane };
+        let second_api_server = Mutex::default();
+        let bed = Self { kubelet, pod_faults, certificates, client, runtime, second_api_server, control_plane };
         bed.runtime.block_on(nodes::create(&bed.client, &nodes::names(1..=2), nodes::long_ago()))?;
         let runner = Arc::new(PodRunner {
             client: bed.client.clone(),
@@ -151,7 +154,7 @@ impl Bed {
 
     /// Restarts the API server with these flags besides its own.
     pub fn restart_api_server(&self, flags: &[&str]) -> Result<()> {
-        self.control_plane.lock().unwrap_or_else(PoisonError::into_inner).restart_api_server(flags, &[])
+        self.control_plane().restart_api_server(flags, &[])
     }
 
     /// Restarts the API server with a front-proxy certificate of the right authority, whose name is not among those that
@@ -165,11 +168,42 @@ impl Bed {
         self.restart_api_server(&flags.each_ref().map(String::as_str))
     }
 
-    /// Restarts the API server with a proxy set that forbids everything but the way to itself and to kubelets.
-    pub fn restart_api_server_behind_proxy(&self) -> Result<()> {
+    /// Restarts the API server with a proxy set for everything but the way to itself and to kubelets; gives the variables.
+    pub fn restart_api_server_behind_proxy(&self, proxy: Proxy) -> Result<Vec<(&'static str, String)>> {
         let direct = format!("127.0.0.1,{},{}", isolation::API_SERVER_ADDRESS, isolation::KUBELET_ADDRESS);
-        let environment = [("HTTPS_PROXY", proxy::url()), ("NO_PROXY", direct)];
-        self.control_plane.lock().unwrap_or_else(PoisonError::into_inner).restart_api_server(&[], &environment)
+        let environment = vec![("HTTPS_PROXY", proxy.url()), ("NO_PROXY", direct)];
+        self.control_plane().restart_api_server(&[], &environment)?;
+        Ok(environment)
+    }
+
+    /// Kills the API server; [`Bed::restart_api_server`] starts it again.
+    pub fn stop_api_server(&self) {
+        self.control_plane().stop_api_server();
+    }
+
+    /// Starts a second API server on the same etcd, at [`isolation::SECOND_API_SERVER_ADDRESS`].
+    pub fn start_second_api_server(&self) -> Result<()> {
+        let second = self.control_plane().start_second_api_server()?;
+        *self.second_api_server() = Some(second);
+        Ok(())
+    }
+
+    /// Drops packets of the second API server to a port of metrics-server's pods.
+    pub fn take_the_way_to_pods_from_the_second_api_server(&self, port: u16) -> Result<()> {
+        self.second_api_server().as_ref().context("there is no second API server")?.lose_the_way_to_pods(port)
+    }
+
+    /// Ends the second API server where there is one.
+    pub fn end_second_api_server(&self) {
+        drop(self.second_api_server().take());
+    }
+
+    fn control_plane(&self) -> MutexGuard<'_, ControlPlane> {
+        self.control_plane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn second_api_server(&self) -> MutexGuard<'_, Option<SecondApiServer>> {
+        self.second_api_server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the metrics API has samples of every node.

@@ -1,13 +1,14 @@
 //! Plays scheduler and kubelet for the pods of the bed: binds them, runs metrics-server's for real, and reports status.
 
 mod container;
+mod events;
 mod image;
 mod schedule;
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU16, Ordering},
     },
     time::Duration,
@@ -50,6 +51,16 @@ pub struct PodFaults {
     pub api_server_untrusted: AtomicBool,
     /// What is killed is reported as killed for its memory limit.
     pub out_of_memory: AtomicBool,
+    lives: Mutex<Option<Lives>>,
+    slow_start: Mutex<Option<Duration>>,
+}
+
+/// How long containers live.
+#[derive(Debug, Clone)]
+struct Lives {
+    life: Duration,
+    /// The pod whose container it is, `None` for every metrics-server.
+    pod: Option<String>,
 }
 
 impl PodFaults {
@@ -60,7 +71,33 @@ impl PodFaults {
         {
             fault.store(false, Ordering::Relaxed);
         }
+        *lock(&self.lives) = None;
+        *lock(&self.slow_start) = None;
     }
+
+    /// Every container of metrics-server, or that of this pod, ends with exit code 1 when it has run for so long.
+    pub fn end_after(&self, life: Duration, pod: Option<&str>) {
+        *lock(&self.lives) = Some(Lives { life, pod: pod.map(str::to_owned) });
+    }
+
+    /// A process that starts gets no processor for so long, and the kubelet acts on liveness probes from now on (it leaves
+    /// them out otherwise, so that other faults stay as they are).
+    pub fn start_slowly(&self, warm_up: Duration) {
+        *lock(&self.slow_start) = Some(warm_up);
+    }
+
+    fn life_of(&self, pod: &str) -> Option<Duration> {
+        let lives = lock(&self.lives);
+        lives.as_ref().filter(|lives| lives.pod.as_deref().is_none_or(|only| only == pod)).map(|lives| lives.life)
+    }
+
+    fn warm_up(&self) -> Option<Duration> {
+        *lock(&self.slow_start)
+    }
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs pods until the process ends.
@@ -212,7 +249,10 @@ impl PodRunner {
             .collect();
         // Nothing answers there: workloads only have to look alive to the controllers.
         let number = self.next_address.fetch_add(1, Ordering::Relaxed);
-        let address = format!("198.19.{}.{}", number / 250, number % 250 + 1);
+        let address = match spec.host_network {
+            Some(true) => KUBELET_ADDRESS.to_owned(),
+            _ => format!("198.19.{}.{}", number / 250, number % 250 + 1),
+        };
         self.patch_status(pod, &address, started, ready, &json!(statuses)).await
     }
 

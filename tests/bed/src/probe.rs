@@ -1,4 +1,4 @@
-//! Readiness probes, asked as a kubelet asks: HTTPS from the node's address, the certificate not looked at.
+//! Probes, asked as a kubelet asks: HTTPS from the node's address, the certificate not looked at.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,9 +19,9 @@ use tokio_rustls::{
 
 use crate::isolation::KUBELET_ADDRESS;
 
-/// The status of `GET https://ADDRESS:PORT/PATH`, within a second.
-pub(crate) async fn https_status(address: &str, port: u16, path: &str) -> Result<StatusCode> {
-    timeout(Duration::from_secs(1), get(address, port, path)).await?
+/// The status of `GET https://ADDRESS:PORT/PATH`, within that time.
+pub(crate) async fn https_status(address: &str, port: u16, path: &str, within: Duration) -> Result<StatusCode> {
+    timeout(within, get(address, port, path)).await?
 }
 
 async fn get(address: &str, port: u16, path: &str) -> Result<StatusCode> {

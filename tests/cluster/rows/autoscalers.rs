@@ -175,7 +175,8 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-const CPU: &str = "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}";
+pub(super) const CPU: &str =
+    "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}";
 const APPLICATION: &str = "{name: application, image: 'shop/application:1', resources: {requests: {cpu: 200m}}}";
 const PROXY: &str = ", {name: proxy, image: 'shop/proxy:1'}";
 
@@ -186,7 +187,7 @@ metadata: {name: stray, namespace: shop, labels: {app: web, testbed: fault}}
 spec: {containers: [{name: stray, image: 'shop/stray:1'}]}
 ";
 
-fn deployment(name: &str, containers: &str, annotations: &str, replicas: u8) -> String {
+pub(super) fn deployment(name: &str, containers: &str, annotations: &str, replicas: u8) -> String {
     format!(
         "apiVersion: apps/v1
 kind: Deployment
@@ -201,7 +202,7 @@ spec:
     )
 }
 
-fn autoscaler(name: &str, target: &str, metric: &str) -> String {
+pub(super) fn autoscaler(name: &str, target: &str, metric: &str) -> String {
     format!(
         "apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler

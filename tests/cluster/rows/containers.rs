@@ -488,7 +488,7 @@ spec:
 ";
 
 /// Patches the Deployment, whose strategy on this bed is Recreate; `ARGS` stands for the container's args.
-fn set_args(cluster: &Cluster, operations: &[&str]) {
+pub(super) fn set_args(cluster: &Cluster, operations: &[&str]) {
     let patch = format!("[{}]", operations.join(",").replace("ARGS", ARGS));
     cluster.kubectl().patch(DEPLOYMENT, "json", &patch);
 }
@@ -498,18 +498,18 @@ fn image(cluster: &Cluster, image: &str) {
     set_args(cluster, &[&operation]);
 }
 
-fn heal(cluster: &Cluster) {
+pub(super) fn heal(cluster: &Cluster) {
     // A list or a field that was added is not in the manifest, so applying it would leave some behind.
     cluster.kubectl().words(&format!("delete {DEPLOYMENT}"));
     no_pods(cluster);
     cluster.apply_manifest();
 }
 
-fn scale(cluster: &Cluster, replicas: u8) {
+pub(super) fn scale(cluster: &Cluster, replicas: u8) {
     cluster.kubectl().words(&format!("scale {DEPLOYMENT} --replicas={replicas}"));
 }
 
-fn available() -> String {
+pub(super) fn available() -> String {
     format!("get {DEPLOYMENT} -o jsonpath={{.status.availableReplicas}}")
 }
 

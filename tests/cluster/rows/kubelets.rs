@@ -320,7 +320,7 @@ fn old_node(cluster: &Cluster) {
     .expect("an old node");
 }
 
-fn heal(cluster: &Cluster) {
+pub(super) fn heal(cluster: &Cluster) {
     firewall::clear();
     cluster.bed.kubelet.heal();
     let kubelet = testbed::isolation::KUBELET_ADDRESS;

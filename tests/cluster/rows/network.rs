@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use testbed::firewall::{self, Action, Fault as Rule, Path};
+use testbed::{
+    firewall::{self, Action, Fault as Rule, Path},
+    proxy::Proxy,
+};
 
 use crate::{
     cluster::Cluster,
@@ -218,7 +221,7 @@ pub(crate) const ROWS: &[Row] = &[
         kind: Kind::Fault(
             Fault::new(
                 |cluster| {
-                    let restarted = cluster.bed.restart_api_server_behind_proxy();
+                    let restarted = cluster.bed.restart_api_server_behind_proxy(Proxy::Forbids);
                     restarted.unwrap_or_else(|error| panic!("{error:#}"));
                 },
                 Shown::Reason("FailedDiscoveryCheck"),
@@ -293,7 +296,7 @@ fn begin(path: Path, action: Action) {
     Rule::begin(path, PORT, action).expect("nftables").keep();
 }
 
-fn restart(cluster: &Cluster, flags: &[&str]) {
+pub(crate) fn restart(cluster: &Cluster, flags: &[&str]) {
     cluster.bed.restart_api_server(flags).unwrap_or_else(|error| panic!("{error:#}"));
 }
 

@@ -9,7 +9,7 @@ use testbed::{
 
 use crate::{
     cluster::Cluster,
-    matrix::{DOWN, Expected, Fault, HEALTHY, Kind, Row, Shown},
+    matrix::{DOWN, Expected, Fault, HEALTHY, Kind, Row, Shown, awaited},
 };
 
 pub(crate) const ROWS: &[Row] = &[
@@ -175,6 +175,22 @@ pub(crate) const ROWS: &[Row] = &[
                 "conflicting_username",
             );
         }),
+    },
+    Row {
+        name: "aws-auth role with two usernames",
+        injection: "ConfigMap kube-system/aws-auth with the nodes' rolearn under two usernames: one of them wins",
+        kind: aws_auth(
+            |cluster| {
+                let role = "rolearn: arn:aws:iam::111122223333:role/node";
+                put_aws_auth(
+                    cluster,
+                    &format!(
+                        "- {role}\n  username: system:node:{{{{EC2PrivateDNSName}}}}\n- {role}\n  username: admin\n"
+                    ),
+                );
+            },
+            awaited::AWS_AUTH_USERNAME_CONFLICT,
+        ),
     },
     Row {
         name: "aws-auth in order",

@@ -1,6 +1,7 @@
 //! The container of a metrics-server pod: the real process in a network namespace of its own.
 
 mod command;
+mod liveness;
 
 use std::{
     fs,
@@ -13,13 +14,14 @@ use std::{
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{Container, Pod},
+    api::core::v1::{Container, HTTPGetAction, Pod},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use tokio::{process::Child, sync::watch};
 
+use self::liveness::Liveness;
 use super::{PodRunner, image::is_metrics_server, restart_delay, seconds};
 use crate::{
     isolation::{KUBELET_ADDRESS, PodNetwork, STATE, run},
@@ -48,6 +50,8 @@ pub(super) struct MetricsServer<'a> {
 enum Ended {
     Stopped,
     Process(Option<i32>),
+    /// The kubelet killed it for its liveness probe.
+    Unhealthy,
     NeverStarted(String),
 }
 
@@ -91,6 +95,7 @@ impl<'a> MetricsServer<'a> {
             match ended {
                 Ended::Stopped => return Ok(()),
                 Ended::Process(code) => self.report_end(code, begin).await?,
+                Ended::Unhealthy => self.report_end(None, begin).await?,
                 Ended::NeverStarted(message) => self.report_no_start(&message, begin).await?,
             }
             self.restarts += 1;
@@ -174,13 +179,23 @@ impl<'a> MetricsServer<'a> {
         let running = json!({ "running": { "startedAt": seconds(begin) } });
         self.report(&running, false).await?;
         let faults = &self.runner.faults;
+        let name = self.pod.name_any();
         let (mut ready, mut still) = (false, false);
         let mut failures = 0;
+        let mut liveness = Liveness::new(self.container, begin);
         loop {
+            let age = Timestamp::now().duration_since(begin).unsigned_abs();
+            if faults.life_of(&name).is_some_and(|life| age >= life) {
+                return Ok(Ended::Process(Some(1)));
+            }
             if faults.keep_killed.load(Ordering::Relaxed) || faults.out_of_memory.load(Ordering::Relaxed) {
                 return Ok(Ended::Process(None));
             }
-            let stand_still = faults.stopped.load(Ordering::Relaxed);
+            let warm_up = faults.warm_up();
+            if warm_up.is_some() && self.is_to_be_killed(&mut liveness).await? {
+                return Ok(Ended::Unhealthy);
+            }
+            let stand_still = faults.stopped.load(Ordering::Relaxed) || warm_up.is_some_and(|warm_up| age < warm_up);
             if stand_still != still {
                 still = stand_still;
                 let pid = child.id().unwrap_or_default().to_string();
@@ -207,17 +222,22 @@ impl<'a> MetricsServer<'a> {
         let Some(http) = self.container.readiness_probe.as_ref().and_then(|probe| probe.http_get.as_ref()) else {
             return true;
         };
-        let port = match &http.port {
+        let Some(port) = self.port_of(http) else { return false };
+        let path = http.path.as_deref().unwrap_or("/");
+        let answer = probe::https_status(&self.address, port, path, Duration::from_secs(1)).await;
+        answer.is_ok_and(|status| status.is_success())
+    }
+
+    /// The number of the port that a probe asks.
+    fn port_of(&self, http: &HTTPGetAction) -> Option<u16> {
+        let number = match &http.port {
             IntOrString::Int(number) => Some(*number),
             IntOrString::String(name) => {
                 let ports = self.container.ports.iter().flatten();
                 ports.filter(|port| port.name.as_ref() == Some(name)).map(|port| port.container_port).next()
             }
         };
-        let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { return false };
-        let path = http.path.as_deref().unwrap_or("/");
-        let answer = probe::https_status(&self.address, port, path).await;
-        answer.is_ok_and(|status| status.is_success())
+        number.and_then(|number| u16::try_from(number).ok())
     }
 
     async fn report(&self, state: &Value, ready: bool) -> Result<()> {

@@ -1,0 +1,230 @@
+//! API servers: two that disagree, whom they trust and ask, and what the doctor says when it cannot ask.
+
+use std::time::{Duration, Instant};
+
+use testbed::{page::Page, proxy::Proxy, wait::wait_for};
+
+use super::network::{old_pods, restart};
+use crate::{
+    cluster::Cluster,
+    matrix::{Expected, Fault, Kind, METRICS_API, Row, Shown, UNREACHED, awaited},
+};
+
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        name: "one API server of two without a way to the pod",
+        injection: "a second kube-apiserver on the same etcd, whose packets to metrics-server's port are dropped: each writes what it sees into the one condition",
+        kind: Kind::Named(awaited::API_SERVERS_DISAGREE, two_api_servers),
+    },
+    Row {
+        name: "front-proxy names that nobody can have",
+        injection: "kube-apiserver with --requestheader-allowed-names of a name in quotes and one with a blank, from its first start on",
+        kind: Kind::Fault(
+            Fault::new(
+                |cluster| {
+                    restart(cluster, &["--requestheader-allowed-names='front-proxy-client', aggregator"]);
+                    published_anew(cluster, r#"["'front-proxy-client'"," aggregator"]"#);
+                },
+                Shown::Reason("FailedDiscoveryCheck"),
+                Expected { verdict: "apiservice/front_proxy_untrusted", ..UNREACHED },
+                |cluster| {
+                    restart(cluster, &[]);
+                    published_anew(cluster, r#"["front-proxy-client"]"#);
+                },
+            )
+            .looked_for(),
+        ),
+    },
+    Row {
+        name: "proxy that closes connections, seen in the static pod",
+        injection: "kube-apiserver with HTTPS_PROXY of a proxy that closes every connection, pods not in NO_PROXY; its pod object shows the variables",
+        kind: behind(|cluster| put_behind(cluster, Proxy::Closes)),
+    },
+    Row {
+        name: "proxy that forbids, seen in the static pod",
+        injection: "the same with a proxy that answers 403",
+        kind: behind(|cluster| put_behind(cluster, Proxy::Forbids)),
+    },
+    Row {
+        name: "API server gone for half a minute",
+        injection: "kube-apiserver is killed for 30 s: nothing is known, nothing healthy, nobody blamed",
+        kind: Kind::Own(api_server_gone),
+    },
+    Row {
+        name: "metrics API answers 429",
+        injection: "API Priority and Fairness rejects every call of metrics.k8s.io, which the aggregator's own check does not meet: never healthy",
+        kind: Kind::Own(too_many_requests),
+    },
+];
+
+const fn behind(inject: fn(&Cluster)) -> Kind {
+    Kind::Fault(
+        Fault::new(
+            inject,
+            Shown::Reason("FailedDiscoveryCheck"),
+            Expected { verdict: "apiservice/proxy_interferes", ..UNREACHED },
+            |cluster| {
+                restart(cluster, &[]);
+                cluster.kubectl().words("delete pod -n kube-system -l component=kube-apiserver");
+            },
+        )
+        .looked_for(),
+    )
+}
+
+/// The API server's variables, and the object that a kubelet shows of its static pod.
+fn put_behind(cluster: &Cluster, proxy: Proxy) {
+    let environment = cluster.bed.restart_api_server_behind_proxy(proxy).unwrap_or_else(|error| panic!("{error:#}"));
+    let variables: Vec<_> =
+        environment.iter().map(|(name, value)| serde_json::json!({"name": name, "value": value})).collect();
+    let pod = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "kube-apiserver-node-1",
+            "namespace": "kube-system",
+            "labels": {"component": "kube-apiserver", "tier": "control-plane"},
+            "annotations": {"kubernetes.io/config.source": "file", "kubernetes.io/config.hash": "0", "kubernetes.io/config.mirror": "0"},
+        },
+        "spec": {
+            "nodeName": "node-1",
+            "hostNetwork": true,
+            "priorityClassName": "system-node-critical",
+            "containers": [{
+                "name": "kube-apiserver",
+                "image": "registry.k8s.io/kube-apiserver:v1.37.2",
+                "command": ["kube-apiserver", "--enable-aggregator-routing=true"],
+                "env": variables,
+            }],
+        },
+    });
+    cluster.kubectl().apply(&pod.to_string());
+}
+
+/// The API server adds its names to those that another has published, so that names of a first start show only without them.
+fn published_anew(cluster: &Cluster, names: &str) {
+    let object = "configmap extension-apiserver-authentication -n kube-system";
+    cluster.kubectl().words(&format!("delete {object}"));
+    let words = format!("get {object} -o jsonpath={{.data.requestheader-allowed-names}}");
+    cluster.await_output("the names to be published", &words, names);
+}
+
+/// How often the condition has changed is the evidence.
+fn two_api_servers(cluster: &Cluster) {
+    old_pods(cluster);
+    let done = |result: anyhow::Result<()>| result.unwrap_or_else(|error| panic!("{error:#}"));
+    done(cluster.bed.start_second_api_server());
+    done(cluster.expect_healthy());
+    done(cluster.bed.take_the_way_to_pods_from_the_second_api_server(10250));
+    let mut seen = condition(cluster);
+    let mut changes = 0;
+    let flaps = wait_for("the condition to change again and again", Duration::from_mins(3), || {
+        let now = condition(cluster);
+        if now != seen {
+            println!("Available is {now}");
+            seen = now;
+            changes += 1;
+        }
+        anyhow::ensure!(changes >= 3, "it has changed {changes} times");
+        Ok(())
+    });
+    done(flaps);
+    cluster.await_verdict(awaited::API_SERVERS_DISAGREE, Fault::LOOK_LIMIT);
+    let begin = Instant::now();
+    cluster.expect_all_the_time(awaited::API_SERVERS_DISAGREE, || begin.elapsed() > Duration::from_mins(1));
+    cluster.bed.end_second_api_server();
+    done(cluster.expect_healthy());
+}
+
+fn condition(cluster: &Cluster) -> String {
+    let words =
+        format!("get apiservice {METRICS_API} -o jsonpath={{.status.conditions[?(@.type==\"Available\")].status}}");
+    cluster.kubectl().words(&words)
+}
+
+fn api_server_gone(cluster: &Cluster) {
+    cluster.bed.stop_api_server();
+    let begin = Instant::now();
+    let mut wrong = Vec::new();
+    while begin.elapsed() < Duration::from_secs(30) {
+        let at = begin.elapsed();
+        let page = cluster.doctor().page();
+        wrong.extend(claims(&page, at).into_iter().map(|claim| format!("{} s: {claim}", at.as_secs())));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    restart(cluster, &[]);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+/// What a page claims to know of a cluster that nobody can ask.
+fn claims(page: &Page, since: Duration) -> Vec<String> {
+    let verdict = page.verdict().unwrap_or_else(|error| error.to_string());
+    let told = since >= Fault::PAGE_LIMIT;
+    let mut claims = Vec::new();
+    if verdict != "none/undetermined" && (told || verdict != "none/healthy") {
+        claims.push(format!("verdict {verdict}"));
+    }
+    if told {
+        let states = page.named("metrics_server_doctor_check_status").filter(|sample| sample.value != 0.0);
+        let known = states.filter(|sample| ["pass", "fail"].contains(&sample.label("status")));
+        claims.extend(known.map(|sample| {
+            format!("check {}/{} is {}", sample.label("step"), sample.label("check"), sample.label("status"))
+        }));
+    }
+    claims
+}
+
+fn too_many_requests(cluster: &Cluster) {
+    cluster.kubectl().apply(REJECTED);
+    let refused = wait_for("calls to be rejected", Duration::from_secs(30), || {
+        let account = "--as=system:serviceaccount:metrics-server-doctor:metrics-server-doctor";
+        let asked =
+            cluster.kubectl().try_words(&format!("get nodes.metrics.k8s.io {account} --as-group=system:authenticated"));
+        let error = asked.err().map(|error| error.to_string()).unwrap_or_default();
+        anyhow::ensure!(error.contains("too many requests"), "{error}");
+        println!("{error}");
+        Ok(())
+    });
+    refused.unwrap_or_else(|error| panic!("{error:#}"));
+    never_healthy(cluster);
+    cluster.kubectl().words("delete flowschema,prioritylevelconfiguration -l testbed=fault");
+    cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+/// From the doctor's next look on nothing is called healthy, and for a minute longer.
+fn never_healthy(cluster: &Cluster) {
+    let verdict = |page: &Page| page.verdict().unwrap_or_else(|error| error.to_string());
+    let told = wait_for("a verdict other than healthy", Fault::LOOK_LIMIT, || {
+        let verdict = verdict(&cluster.doctor().page());
+        anyhow::ensure!(verdict != "none/healthy", "healthy");
+        Ok(())
+    });
+    told.unwrap_or_else(|error| panic!("{error:#}"));
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_mins(1) {
+        let page = cluster.doctor().page();
+        assert_ne!(verdict(&page), "none/healthy", "after {} s:\n{}", begin.elapsed().as_secs(), page.summary());
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+const REJECTED: &str = "
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: PriorityLevelConfiguration
+metadata: {name: rejected, labels: {testbed: fault}}
+spec:
+  type: Limited
+  limited: {nominalConcurrencyShares: 0, lendablePercent: 0, borrowingLimitPercent: 0, limitResponse: {type: Reject}}
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: FlowSchema
+metadata: {name: metrics, labels: {testbed: fault}}
+spec:
+  matchingPrecedence: 2
+  priorityLevelConfiguration: {name: rejected}
+  rules:
+    - subjects: [{kind: Group, group: {name: 'system:authenticated'}}]
+      resourceRules:
+        - {verbs: ['*'], apiGroups: [metrics.k8s.io], resources: ['*'], namespaces: ['*'], clusterScope: true}
+";
