@@ -210,6 +210,8 @@ pub(crate) const AWAITING_RULES: &[&str] = &[
     "front-proxy names that nobody can have",
     "liveness probe kills while warming up",
     "metrics API answers 429",
+    "metrics API closes connections",
+    "metrics API resets connections",
     "NetworkPolicy and two HPAs",
     "no replicas and a missing request",
     "nodes/metrics and a missing target",

@@ -133,7 +133,7 @@ impl ControlPlane {
         ];
         let flags: Vec<String> = self.api_server_flags.iter().cloned().chain(own).collect();
         let mut server = Server::spawn("second-kube-apiserver", command, &flags, &[])?;
-        let kubeconfig = state.join("second.kubeconfig");
+        let kubeconfig = state.join(SECOND_KUBECONFIG);
         let text = fs::read_to_string(state.join("kubeconfig"))?;
         fs::write(&kubeconfig, text.replace(API_SERVER_ADDRESS, SECOND_API_SERVER_ADDRESS))?;
         let second = Kubectl::with(&kubeconfig);
@@ -154,6 +154,8 @@ impl ControlPlane {
     }
 }
 
+/// The file in the bed's state folder that leads to the second API server.
+pub(crate) const SECOND_KUBECONFIG: &str = "second.kubeconfig";
 /// The namespace of the second API server.
 const SECOND_NAMESPACE: &str = "second-api-server";
 

@@ -30,6 +30,7 @@ use tokio::{
 };
 
 pub use self::faults::{MetricsFault, ServingCertificate};
+pub(crate) use self::tls::server_configuration;
 use self::{access::Access, faults::Faults, page::RunningPod, tls::Acceptors};
 use crate::{
     certificates::Certificates,

@@ -193,6 +193,11 @@ impl Bed {
         self.second_api_server().as_ref().context("there is no second API server")?.lose_the_way_to_pods(port)
     }
 
+    /// `kubectl` with all rights, that asks the second API server.
+    pub fn kubectl_of_the_second_api_server(&self) -> Kubectl {
+        Kubectl::with(&Path::new(STATE).join(control_plane::SECOND_KUBECONFIG))
+    }
+
     /// Ends the second API server where there is one.
     pub fn end_second_api_server(&self) {
         drop(self.second_api_server().take());

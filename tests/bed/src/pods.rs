@@ -26,6 +26,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
+pub use self::container::MetricsApiFault;
 pub(crate) use self::schedule::Schedule;
 use self::{
     container::MetricsServer,
@@ -53,6 +54,7 @@ pub struct PodFaults {
     pub out_of_memory: AtomicBool,
     lives: Mutex<Option<Lives>>,
     slow_start: Mutex<Option<Duration>>,
+    metrics_api: Mutex<Option<MetricsApiFault>>,
 }
 
 /// How long containers live.
@@ -73,6 +75,7 @@ impl PodFaults {
         }
         *lock(&self.lives) = None;
         *lock(&self.slow_start) = None;
+        *lock(&self.metrics_api) = None;
     }
 
     /// Every container of metrics-server, or that of this pod, ends with exit code 1 when it has run for so long.
@@ -84,6 +87,15 @@ impl PodFaults {
     /// them out otherwise, so that other faults stay as they are).
     pub fn start_slowly(&self, warm_up: Duration) {
         *lock(&self.slow_start) = Some(warm_up);
+    }
+
+    /// A container that starts answers probes and discovery, and calls for metrics fail in this way.
+    pub fn fail_calls(&self, fault: MetricsApiFault) {
+        *lock(&self.metrics_api) = Some(fault);
+    }
+
+    fn metrics_api(&self) -> Option<MetricsApiFault> {
+        *lock(&self.metrics_api)
     }
 
     fn life_of(&self, pod: &str) -> Option<Duration> {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use testbed::{page::Page, proxy::Proxy, wait::wait_for};
+use anyhow::Context;
+use testbed::{page::Page, pods::MetricsApiFault, proxy::Proxy, wait::wait_for};
 
 use super::network::{old_pods, restart};
 use crate::{
@@ -55,7 +56,37 @@ pub(crate) const ROWS: &[Row] = &[
         injection: "API Priority and Fairness rejects every call of metrics.k8s.io, which the aggregator's own check does not meet: never healthy",
         kind: Kind::Own(too_many_requests),
     },
+    Row {
+        name: "metrics API closes connections",
+        injection: "a server in the place of metrics-server answers probes and discovery, and closes the connection of whoever asks for metrics: never healthy",
+        kind: Kind::Own(|cluster| calls_fail(cluster, MetricsApiFault::Closes)),
+    },
+    Row {
+        name: "metrics API resets connections",
+        injection: "the same with a TCP reset",
+        kind: Kind::Own(|cluster| calls_fail(cluster, MetricsApiFault::Resets)),
+    },
 ];
+
+/// The pod is young, which excuses nothing.
+fn calls_fail(cluster: &Cluster, fault: MetricsApiFault) {
+    let restarted = |cluster: &Cluster| {
+        cluster.kubectl().words("rollout restart deployment metrics-server -n kube-system");
+        cluster.kubectl().words("rollout status deployment metrics-server -n kube-system --timeout=90s");
+    };
+    cluster.bed.pod_faults.fail_calls(fault);
+    restarted(cluster);
+    let failing = wait_for("calls to fail", Duration::from_secs(30), || {
+        let error = cluster.kubectl().try_words("get nodes.metrics.k8s.io").err().context("it answers")?;
+        println!("{error:#}");
+        Ok(())
+    });
+    failing.unwrap_or_else(|error| panic!("{error:#}"));
+    never_healthy(cluster);
+    cluster.bed.pod_faults.heal();
+    restarted(cluster);
+    cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
+}
 
 const fn behind(inject: fn(&Cluster)) -> Kind {
     Kind::Fault(
@@ -104,24 +135,32 @@ fn put_behind(cluster: &Cluster, proxy: Proxy) {
 /// The API server adds its names to those that another has published, so that names of a first start show only without them.
 fn published_anew(cluster: &Cluster, names: &str) {
     let object = "configmap extension-apiserver-authentication -n kube-system";
-    cluster.kubectl().words(&format!("delete {object}"));
     let words = format!("get {object} -o jsonpath={{.data.requestheader-allowed-names}}");
-    cluster.await_output("the names to be published", &words, names);
+    let published = wait_for("the names to be published", Duration::from_mins(1), || {
+        let seen = cluster.kubectl().try_words(&words)?;
+        if seen != names {
+            cluster.kubectl().try_words(&format!("delete {object}"))?;
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        anyhow::ensure!(seen == names, "they are {seen}");
+        Ok(())
+    });
+    published.unwrap_or_else(|error| panic!("{error:#}"));
 }
 
-/// How often the condition has changed is the evidence.
+/// How often the condition has changed is the evidence: the one that gets through sees at once what the other has written,
+/// looks, and writes that all is well, so that the condition is False for moments only and never True for long.
 fn two_api_servers(cluster: &Cluster) {
     old_pods(cluster);
     let done = |result: anyhow::Result<()>| result.unwrap_or_else(|error| panic!("{error:#}"));
     done(cluster.bed.start_second_api_server());
     done(cluster.expect_healthy());
     done(cluster.bed.take_the_way_to_pods_from_the_second_api_server(10250));
-    let mut seen = condition(cluster);
+    let mut seen = last_transition(cluster);
     let mut changes = 0;
-    let flaps = wait_for("the condition to change again and again", Duration::from_mins(3), || {
-        let now = condition(cluster);
+    let flaps = wait_for("the condition to change again and again", Duration::from_mins(2), || {
+        let now = last_transition(cluster);
         if now != seen {
-            println!("Available is {now}");
             seen = now;
             changes += 1;
         }
@@ -129,6 +168,9 @@ fn two_api_servers(cluster: &Cluster) {
         Ok(())
     });
     done(flaps);
+    let asked = cluster.bed.kubectl_of_the_second_api_server().try_words("get nodes.metrics.k8s.io");
+    println!("the second API server answers {asked:?}");
+    assert!(asked.is_err(), "{asked:?}");
     cluster.await_verdict(awaited::API_SERVERS_DISAGREE, Fault::LOOK_LIMIT);
     let begin = Instant::now();
     cluster.expect_all_the_time(awaited::API_SERVERS_DISAGREE, || begin.elapsed() > Duration::from_mins(1));
@@ -136,9 +178,10 @@ fn two_api_servers(cluster: &Cluster) {
     done(cluster.expect_healthy());
 }
 
-fn condition(cluster: &Cluster) -> String {
-    let words =
-        format!("get apiservice {METRICS_API} -o jsonpath={{.status.conditions[?(@.type==\"Available\")].status}}");
+fn last_transition(cluster: &Cluster) -> String {
+    let words = format!(
+        "get apiservice {METRICS_API} -o jsonpath={{.status.conditions[?(@.type==\"Available\")].lastTransitionTime}}"
+    );
     cluster.kubectl().words(&words)
 }
 

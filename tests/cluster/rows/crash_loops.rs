@@ -28,7 +28,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "crash loop, 60 s of life",
         injection: "the container ends with exit code 1 when it has run for 60 s, Ready meanwhile, three times after two quick ends; looked at every second",
-        kind: Kind::Named(CRASHING, |cluster| crash_loop(cluster, Duration::from_secs(60), 3)),
+        kind: Kind::Named(CRASHING, |cluster| crash_loop(cluster, Duration::from_mins(1), 3)),
     },
     Row {
         name: "liveness probe kills while warming up",

@@ -58,7 +58,8 @@ impl Acceptors {
     }
 }
 
-fn server_configuration(certificates: &Certificates, name: &str) -> Result<rustls::ServerConfig> {
+/// For a server with the certificate of that name.
+pub(crate) fn server_configuration(certificates: &Certificates, name: &str) -> Result<rustls::ServerConfig> {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
     let certificate = certificates.path(&format!("{name}.crt"));
     let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;

@@ -2,9 +2,11 @@
 
 mod command;
 mod liveness;
+mod stand_in;
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, atomic::Ordering},
@@ -21,11 +23,13 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 use tokio::{process::Child, sync::watch};
 
-use self::liveness::Liveness;
+pub use self::stand_in::MetricsApiFault;
+use self::{liveness::Liveness, stand_in::StandIn};
 use super::{PodRunner, image::is_metrics_server, restart_delay, seconds};
 use crate::{
     isolation::{KUBELET_ADDRESS, PodNetwork, STATE, run},
     kubectl::Kubectl,
+    kubelet,
     log::ContainerLog,
     probe,
 };
@@ -86,6 +90,7 @@ impl<'a> MetricsServer<'a> {
                 self.log.push(refusal);
                 Ended::Process(Some(255))
             } else {
+                let _stand_in = self.stand_in()?;
                 let mut child = self.start().await?;
                 let ended = self.watch_over(&mut child, begin, &mut stopped).await?;
                 // It may have ended by itself already.
@@ -140,6 +145,15 @@ impl<'a> MetricsServer<'a> {
             "message": format!("back-off 10s restarting failed container={name} pod={}", self.pod.name_any()),
         }});
         self.report(&waiting, false).await
+    }
+
+    /// The server in the place of this one where calls for metrics have to fail.
+    fn stand_in(&self) -> Result<Option<StandIn>> {
+        let Some((fault, network)) = self.runner.faults.metrics_api().zip(self.network.as_ref()) else {
+            return Ok(None);
+        };
+        let address = SocketAddr::new(self.address.parse()?, kubelet::PORT);
+        StandIn::start(&network.path(), address, &self.runner.certificates, fault).map(Some)
     }
 
     async fn start(&self) -> Result<Child> {

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{super::image::Image, MetricsServer};
+use super::{super::image::Image, MetricsServer, stand_in::OTHER_PORT};
 use crate::isolation::{READ_ONLY, STATE};
 
 /// Two scrapes have to pass before a metrics-server is Ready: the shortest that it accepts halves the waiting.
@@ -82,6 +82,9 @@ impl MetricsServer<'_> {
             .map(|word| match word.as_str() {
                 // Each pod has a /tmp of its own.
                 "--cert-dir=/tmp" => format!("--cert-dir={}", self.folder.display()),
+                "--secure-port=10250" if self.runner.faults.metrics_api().is_some() => {
+                    format!("--secure-port={OTHER_PORT}")
+                }
                 "--metric-resolution=15s" | "--metric-resolution=30s" => RESOLUTION.to_owned(),
                 other => other.to_owned(),
             })
