@@ -370,8 +370,9 @@ impl Cluster {
             "deployment,pod -n shop -l testbed=fault",
             "namespace printer",
             "pod -n kube-system -l component=kube-apiserver",
+            // Those of an account that is gone would be refused for as long as they are left.
+            "pod -n kube-system -l k8s-app=metrics-server",
             "certificatesigningrequest,clusterrolebinding -l testbed=fault",
-            "flowschema,prioritylevelconfiguration -l testbed=fault",
             "apiservice,crd -l testbed=fault",
         ] {
             kubectl.try_words(&format!("delete {leftovers} --ignore-not-found"))?;

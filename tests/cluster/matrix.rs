@@ -165,35 +165,11 @@ impl Expected {
     }
 }
 
-/// Causes that the catalogue does not have yet, by the names that rows expect of them.
-pub(crate) mod awaited {
-    /// One API server of several has no way to metrics-server's pod.
-    pub(crate) const API_SERVERS_DISAGREE: &str = "timeout/api_servers_disagree";
-    /// The liveness probe kills the container before it has started.
-    pub(crate) const LIVENESS_PROBE_KILLS: &str = "connection_refused/liveness_probe_kills";
-    /// The kind of an autoscaler's target has no scale subresource.
-    pub(crate) const TARGET_NOT_SCALABLE: &str = "hpa/target_not_scalable";
-    /// The API server does not serve the kind of an autoscaler's target.
-    pub(crate) const TARGET_KIND_NOT_SERVED: &str = "hpa/target_kind_not_served";
-    /// Another metrics API than metrics-server's is registered and not available.
-    pub(crate) const OTHER_METRICS_API_UNAVAILABLE: &str = "hpa/other_metrics_api_unavailable";
-    /// One role has two usernames in aws-auth.
-    pub(crate) const AWS_AUTH_USERNAME_CONFLICT: &str = "forbidden/aws_auth_username_conflict";
-
-    pub(crate) const ALL: [&str; 6] = [
-        API_SERVERS_DISAGREE,
-        LIVENESS_PROBE_KILLS,
-        TARGET_NOT_SCALABLE,
-        TARGET_KIND_NOT_SERVED,
-        OTHER_METRICS_API_UNAVAILABLE,
-        AWS_AUTH_USERNAME_CONFLICT,
-    ];
-}
-
 /// Rows that are tried only where they are asked for by name: the rules that they expect are not there yet. They count as
 /// rows of their causes all the same.
 pub(crate) const AWAITING_RULES: &[&str] = &[
-    "aws-auth role with two usernames",
+    "aws-auth role mapped twice",
+    "aws-auth role with a path",
     "another metrics API and a missing request",
     "a refusing kubelet and aws-auth",
     "a slow kubelet and a forbidden caller",

@@ -141,12 +141,15 @@ impl ControlPlane {
         Ok(SecondApiServer { _server: server, network })
     }
 
-    /// Ends the API server and starts it again, with these flags besides its own (the last of a name wins) and these
-    /// variables; returns when it answers.
+    /// Ends the API server and starts it again, with these flags besides its own (in the place of those of the same name) and
+    /// these variables; returns when it answers.
     pub(crate) fn restart_api_server(&mut self, flags: &[&str], environment: &[(&str, String)]) -> Result<()> {
         self.api_server.end();
-        let all: Vec<String> =
-            self.api_server_flags.iter().cloned().chain(flags.iter().map(|&flag| flag.to_owned())).collect();
+        // A flag that takes a list adds up when it is given twice.
+        let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+        let replaced: Vec<String> = flags.iter().map(|flag| name(flag)).collect();
+        let own = self.api_server_flags.iter().filter(|flag| !replaced.contains(&name(flag))).cloned();
+        let all: Vec<String> = own.chain(flags.iter().map(|&flag| flag.to_owned())).collect();
         self.api_server =
             Server::start(components::of_kubernetes("kube-apiserver", self.kubernetes)?, &all, environment)?;
         let servers = &mut [&mut self.etcd, &mut self.api_server, &mut self.controller_manager];

@@ -8,14 +8,16 @@ use testbed::{page::Page, pods::MetricsApiFault, proxy::Proxy, wait::wait_for};
 use super::network::{old_pods, restart};
 use crate::{
     cluster::Cluster,
-    matrix::{Expected, Fault, Kind, METRICS_API, Row, Shown, UNREACHED, awaited},
+    matrix::{Expected, Fault, Kind, METRICS_API, Row, Shown, UNREACHED},
 };
+
+const DISAGREE: &str = "timeout/api_servers_disagree";
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "one API server of two without a way to the pod",
         injection: "a second kube-apiserver on the same etcd, whose packets to metrics-server's port are dropped: each writes what it sees into the one condition",
-        kind: Kind::Named(awaited::API_SERVERS_DISAGREE, two_api_servers),
+        kind: Kind::Named(DISAGREE, two_api_servers),
     },
     Row {
         name: "front-proxy names that nobody can have",
@@ -53,17 +55,17 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "metrics API answers 429",
-        injection: "API Priority and Fairness rejects every call of metrics.k8s.io, which the aggregator's own check does not meet: never healthy",
-        kind: Kind::Own(too_many_requests),
+        injection: "a server in the place of metrics-server answers probes and discovery, and 429 to whoever asks for metrics: never healthy",
+        kind: Kind::Own(|cluster| calls_fail(cluster, MetricsApiFault::TooManyRequests)),
     },
     Row {
         name: "metrics API closes connections",
-        injection: "a server in the place of metrics-server answers probes and discovery, and closes the connection of whoever asks for metrics: never healthy",
+        injection: "the same, and the connection of whoever asks for metrics is closed",
         kind: Kind::Own(|cluster| calls_fail(cluster, MetricsApiFault::Closes)),
     },
     Row {
         name: "metrics API resets connections",
-        injection: "the same with a TCP reset",
+        injection: "the same, and the connection of whoever asks for metrics is reset",
         kind: Kind::Own(|cluster| calls_fail(cluster, MetricsApiFault::Resets)),
     },
 ];
@@ -169,11 +171,12 @@ fn two_api_servers(cluster: &Cluster) {
     });
     done(flaps);
     let asked = cluster.bed.kubectl_of_the_second_api_server().try_words("get nodes.metrics.k8s.io");
-    println!("the second API server answers {asked:?}");
-    assert!(asked.is_err(), "{asked:?}");
-    cluster.await_verdict(awaited::API_SERVERS_DISAGREE, Fault::LOOK_LIMIT);
+    let why = asked.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    println!("the second API server answers: {}", why.lines().next().unwrap_or_default());
+    assert!(asked.is_err(), "it answers");
+    cluster.await_verdict(DISAGREE, Fault::LOOK_LIMIT);
     let begin = Instant::now();
-    cluster.expect_all_the_time(awaited::API_SERVERS_DISAGREE, || begin.elapsed() > Duration::from_mins(1));
+    cluster.expect_all_the_time(DISAGREE, || begin.elapsed() > Duration::from_mins(1));
     cluster.bed.end_second_api_server();
     done(cluster.expect_healthy());
 }
@@ -218,23 +221,6 @@ fn claims(page: &Page, since: Duration) -> Vec<String> {
     claims
 }
 
-fn too_many_requests(cluster: &Cluster) {
-    cluster.kubectl().apply(REJECTED);
-    let refused = wait_for("calls to be rejected", Duration::from_secs(30), || {
-        let account = "--as=system:serviceaccount:metrics-server-doctor:metrics-server-doctor";
-        let asked =
-            cluster.kubectl().try_words(&format!("get nodes.metrics.k8s.io {account} --as-group=system:authenticated"));
-        let error = asked.err().map(|error| error.to_string()).unwrap_or_default();
-        anyhow::ensure!(error.contains("too many requests"), "{error}");
-        println!("{error}");
-        Ok(())
-    });
-    refused.unwrap_or_else(|error| panic!("{error:#}"));
-    never_healthy(cluster);
-    cluster.kubectl().words("delete flowschema,prioritylevelconfiguration -l testbed=fault");
-    cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
-}
-
 /// From the doctor's next look on nothing is called healthy, and for a minute longer.
 fn never_healthy(cluster: &Cluster) {
     let verdict = |page: &Page| page.verdict().unwrap_or_else(|error| error.to_string());
@@ -251,23 +237,3 @@ fn never_healthy(cluster: &Cluster) {
         std::thread::sleep(Duration::from_secs(1));
     }
 }
-
-const REJECTED: &str = "
-apiVersion: flowcontrol.apiserver.k8s.io/v1
-kind: PriorityLevelConfiguration
-metadata: {name: rejected, labels: {testbed: fault}}
-spec:
-  type: Limited
-  limited: {nominalConcurrencyShares: 0, lendablePercent: 0, borrowingLimitPercent: 0, limitResponse: {type: Reject}}
----
-apiVersion: flowcontrol.apiserver.k8s.io/v1
-kind: FlowSchema
-metadata: {name: metrics, labels: {testbed: fault}}
-spec:
-  matchingPrecedence: 2
-  priorityLevelConfiguration: {name: rejected}
-  rules:
-    - subjects: [{kind: Group, group: {name: 'system:authenticated'}}]
-      resourceRules:
-        - {verbs: ['*'], apiGroups: [metrics.k8s.io], resources: ['*'], namespaces: ['*'], clusterScope: true}
-";

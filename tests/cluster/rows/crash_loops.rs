@@ -7,7 +7,7 @@ use testbed::wait::wait_for;
 use super::containers::{available, heal, scale, set_args};
 use crate::{
     cluster::Cluster,
-    matrix::{DOWN, Expected, Fault, Kind, Row, Shown, awaited},
+    matrix::{DOWN, Expected, Fault, Kind, Row, Shown},
 };
 
 const CRASHING: &str = "connection_refused/container_crashing";
@@ -40,7 +40,7 @@ pub(crate) const ROWS: &[Row] = &[
                     set_args(cluster, &[IMPATIENT]);
                 },
                 Shown::Reason("MissingEndpoints"),
-                Expected { verdict: awaited::LIVENESS_PROBE_KILLS, ..DOWN },
+                Expected { verdict: "connection_refused/liveness_probe_kills", ..DOWN },
                 |cluster| {
                     cluster.bed.pod_faults.heal();
                     heal(cluster);

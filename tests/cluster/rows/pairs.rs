@@ -19,7 +19,7 @@ pub(crate) const ON_THE_WAY: &[Row] = &[
         "packets of the control plane dropped",
         "kubelet 403 on one node of two",
     ),
-    pair("selector and aws-auth", "selector matches nothing", "aws-auth role with two usernames"),
+    pair("selector and aws-auth", "selector matches nothing", "aws-auth role mapped twice"),
     pair("no replicas and a missing request", "replicas 0", "HPA on pods with a sidecar without request"),
     pair("NetworkPolicy and two HPAs", "NetworkPolicy", "two HPAs on one selector"),
     pair("CA bundle and a slow kubelet", "CA bundle missing", "kubelet slow on one node of two"),

@@ -9,7 +9,7 @@ use testbed::{
 
 use crate::{
     cluster::Cluster,
-    matrix::{DOWN, Expected, Fault, HEALTHY, Kind, Row, Shown, awaited},
+    matrix::{DOWN, Expected, Fault, HEALTHY, Kind, Row, Shown},
 };
 
 pub(crate) const ROWS: &[Row] = &[
@@ -158,38 +158,25 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "aws-auth role with a path",
-        injection: "ConfigMap kube-system/aws-auth with a rolearn with a path, which matches nobody and hurts nobody else: counted only",
-        kind: Kind::Quiet(|cluster| {
-            let roles = "- rolearn: arn:aws:iam::111122223333:role/team/admin\n  username: admin\n";
-            expect_malformed(cluster, roles, "arn_with_path");
-        }),
+        injection: "ConfigMap kube-system/aws-auth with a rolearn with a path, which matches nobody",
+        kind: aws_auth(
+            |cluster| {
+                let roles = "- rolearn: arn:aws:iam::111122223333:role/team/admin\n  username: admin\n";
+                put_malformed(cluster, roles, "arn_with_path");
+            },
+            "forbidden/aws_auth_arn_with_path",
+        ),
     },
     Row {
         name: "aws-auth role mapped twice",
-        injection: "ConfigMap kube-system/aws-auth with one rolearn under two usernames: counted only",
-        kind: Kind::Quiet(|cluster| {
-            let role = "rolearn: arn:aws:iam::111122223333:role/admin";
-            expect_malformed(
-                cluster,
-                &format!("- {role}\n  username: one\n- {role}\n  username: two\n"),
-                "conflicting_username",
-            );
-        }),
-    },
-    Row {
-        name: "aws-auth role with two usernames",
         injection: "ConfigMap kube-system/aws-auth with the nodes' rolearn under two usernames: one of them wins",
         kind: aws_auth(
             |cluster| {
-                let role = "rolearn: arn:aws:iam::111122223333:role/node";
-                put_aws_auth(
-                    cluster,
-                    &format!(
-                        "- {role}\n  username: system:node:{{{{EC2PrivateDNSName}}}}\n- {role}\n  username: admin\n"
-                    ),
-                );
+                let role = "- rolearn: arn:aws:iam::111122223333:role/node\n  username:";
+                let roles = format!("{role} system:node:{{{{EC2PrivateDNSName}}}}\n{role} admin\n");
+                put_malformed(cluster, &roles, "conflicting_username");
             },
-            awaited::AWS_AUTH_USERNAME_CONFLICT,
+            "forbidden/aws_auth_conflicting_usernames",
         ),
     },
     Row {
@@ -234,7 +221,7 @@ fn put_aws_auth(cluster: &Cluster, roles: &str) {
 }
 
 /// One entry is counted as malformed in this way, and no other.
-fn expect_malformed(cluster: &Cluster, roles: &str, problem: &str) {
+fn put_malformed(cluster: &Cluster, roles: &str, problem: &str) {
     put_aws_auth(cluster, roles);
     await_page(cluster, Fault::LOOK_LIMIT, |page| {
         let malformed =
@@ -242,7 +229,6 @@ fn expect_malformed(cluster: &Cluster, roles: &str, problem: &str) {
         let problems: Vec<_> = malformed.map(|sample| (sample.label("problem"), sample.value)).collect();
         problems == [(problem, 1.0)]
     });
-    remove_aws_auth(cluster);
 }
 
 fn remove_aws_auth(cluster: &Cluster) {

@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use super::autoscalers::{CPU, autoscaler};
 use crate::{
     cluster::Cluster,
-    matrix::{Expected, Fault, HEALTHY, Kind, Row, Shown, awaited},
+    matrix::{Expected, Fault, HEALTHY, Kind, Row, Shown},
 };
 
 const FAILS: &[(&str, &str)] = &[("hpa/targets", "fail"), ("apiservice/available", "pass"), ("retrieve/pods", "pass")];
@@ -23,7 +23,7 @@ pub(crate) const ROWS: &[Row] = &[
                 },
                 Shown::Autoscaler { name: "widget", condition: "AbleToScale", reason: "FailedGetScale" },
                 Expected {
-                    verdict: awaited::TARGET_NOT_SCALABLE,
+                    verdict: "hpa/target_not_scalable",
                     unknown_targets: &[("widget", 1.0), ("web", 0.0)],
                     checks: FAILS,
                     ..HEALTHY
@@ -46,7 +46,7 @@ pub(crate) const ROWS: &[Row] = &[
                 },
                 Shown::Autoscaler { name: "old", condition: "AbleToScale", reason: "FailedGetScale" },
                 Expected {
-                    verdict: awaited::TARGET_KIND_NOT_SERVED,
+                    verdict: "hpa/target_kind_not_served",
                     unknown_targets: &[("old", 1.0), ("web", 0.0)],
                     checks: FAILS,
                     ..HEALTHY
@@ -90,7 +90,7 @@ pub(crate) const ROWS: &[Row] = &[
                     cluster.await_output("the other API to be unavailable", words, "ServiceNotFound");
                 },
                 Shown::AtOnce,
-                Expected { verdict: awaited::OTHER_METRICS_API_UNAVAILABLE, ..HEALTHY },
+                Expected { verdict: "hpa/other_metrics_api_unavailable", ..HEALTHY },
                 |cluster| drop(cluster.kubectl().words("delete apiservice v1beta1.external.metrics.k8s.io")),
             )
             .looked_for(),

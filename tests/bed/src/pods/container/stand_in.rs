@@ -28,6 +28,8 @@ pub enum MetricsApiFault {
     Closes,
     /// The connection is reset without an answer.
     Resets,
+    /// The answer is 429 Too Many Requests.
+    TooManyRequests,
 }
 
 /// The server, ended when dropped.
@@ -60,7 +62,8 @@ impl StandIn {
                 let (acceptor, mut over) = (acceptor.clone(), over.clone());
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(connection).await else { return };
-                    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+                    let served = http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service_fn(move |request| std::future::ready(answer(&request, fault))));
                     // An error is the end of the connection, on either side.
                     tokio::select! {
                         _ = served => {}
@@ -86,7 +89,7 @@ fn listen_inside(namespace: &Path, address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// An error makes the server drop the connection.
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, io::Error> {
+fn answer(request: &Request<Incoming>, fault: MetricsApiFault) -> Result<Response<Full<Bytes>>, io::Error> {
     let answer = |status: StatusCode, kind: &'static str, body: &'static str| {
         let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
         *response.status_mut() = status;
@@ -96,8 +99,13 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, io:
     match request.uri().path().trim_end_matches('/') {
         "/readyz" | "/livez" | "/healthz" => answer(StatusCode::OK, "text/plain", "ok"),
         "/apis/metrics.k8s.io/v1beta1" => answer(StatusCode::OK, "application/json", RESOURCES),
-        path if path.starts_with("/apis/metrics.k8s.io/v1beta1/") => Err(io::ErrorKind::ConnectionAborted.into()),
-        _ => answer(StatusCode::NOT_FOUND, "text/plain", "404 page not found\n"),
+        path if !path.starts_with("/apis/metrics.k8s.io/v1beta1/") => {
+            answer(StatusCode::NOT_FOUND, "text/plain", "404 page not found\n")
+        }
+        _ if fault == MetricsApiFault::TooManyRequests => {
+            answer(StatusCode::TOO_MANY_REQUESTS, "text/plain", "Too many requests, please try again later.\n")
+        }
+        _ => Err(io::ErrorKind::ConnectionAborted.into()),
     }
 }
 
