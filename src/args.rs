@@ -8,9 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::{
+    check::Impact,
+    guide::Step,
     http::CertificateFiles,
     observe::{cluster::Features, demo},
-    report::DEFAULT_RUNBOOK_URL,
+    report::{DEFAULT_RUNBOOK_URL, Gate},
     version,
 };
 
@@ -79,6 +81,19 @@ pub struct Check {
     /// Form of the report
     #[arg(long, short, value_enum, default_value_t, env = "METRICS_SERVER_DOCTOR_OUTPUT")]
     pub output: Output,
+    /// What makes the exit code other than 0, separated by commas: faults of that impact and worse, and what could not be told
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "partial,unknown",
+        value_name = "WHAT",
+        env = "METRICS_SERVER_DOCTOR_FAIL_ON"
+    )]
+    pub fail_on: Vec<FailOn>,
+    /// Sections of the guide that do not count for the exit code, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "STEPS", value_parser = step, env = "METRICS_SERVER_DOCTOR_IGNORE_STEP")]
+    pub ignore_step: Vec<Step>,
     /// Longest time that the look at a cluster may take, in seconds; what was not seen by then is unknown
     #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = seconds, env = "METRICS_SERVER_DOCTOR_TIMEOUT")]
     pub timeout: Duration,
@@ -88,6 +103,32 @@ pub struct Check {
     /// Where runbooks are.
     #[command(flatten)]
     pub runbooks: Runbooks,
+}
+
+impl Check {
+    /// What counts for the exit code.
+    pub fn gate(&self) -> Gate {
+        let fault = self.fail_on.iter().filter_map(|what| match what {
+            FailOn::Outage => Some(Impact::Outage),
+            FailOn::Partial => Some(Impact::Partial),
+            FailOn::Latent => Some(Impact::Latent),
+            FailOn::Unknown => None,
+        });
+        Gate { fault: fault.max(), unknown: self.fail_on.contains(&FailOn::Unknown), ignored: self.ignore_step.clone() }
+    }
+}
+
+/// What makes the exit code of `check` other than 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Metrics are gone for everybody
+    Outage,
+    /// Metrics are gone for some nodes, callers or autoscalers, or for everybody
+    Partial,
+    /// Something is wrong that hurts nobody yet, or worse
+    Latent,
+    /// It could not be told
+    Unknown,
 }
 
 /// Flags of `demo`.
@@ -293,6 +334,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("expected a number of seconds between 0.1 and 86400".to_owned()),
     }
+}
+
+fn step(text: &str) -> Result<Step, String> {
+    let known = Step::ALL.into_iter().find(|step| step.id() == text);
+    known.ok_or_else(|| format!("there are {}", Step::ALL.map(Step::id).join(", ")))
 }
 
 fn scene(text: &str) -> Result<String, String> {

@@ -124,8 +124,15 @@ impl Check {
             let result = (self.rule)(facts, &mut docket);
             (docket, result)
         }));
-        let (docket, result) = ruled.unwrap_or_else(|_| (Docket::new(self.causes), Err(NotSeen::Defect)));
-        docket.answer(self, result)
+        match ruled {
+            Ok((docket, result)) => docket.answer(self, result),
+            Err(_) => self.defective(),
+        }
+    }
+
+    /// The answer of a check that could not be run for a defect of the doctor.
+    pub fn defective(&self) -> Answer {
+        Docket::new(self.causes).answer(self, Err(NotSeen::Defect))
     }
 }
 

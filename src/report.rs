@@ -1,14 +1,18 @@
 //! The report: all answers, the judgement, and where to read on. Its JSON form is a contract.
 
+mod gate;
 mod json;
 
-pub use self::json::JsonReport;
+pub use self::{
+    gate::{Gate, Passage},
+    json::JsonReport,
+};
 
 use jiff::Timestamp;
 
 use crate::{
     catalogue::Cause,
-    check::{Answer, Finding, Status},
+    check::{Answer, Check, Finding, Status},
     facts::Facts,
     guide::Step,
     snapshot::{NotSeen, Snapshot, Source},
@@ -39,8 +43,12 @@ pub struct Report {
 impl Report {
     /// Runs every check on `snapshot` and weighs the answers.
     pub fn new(snapshot: &Snapshot) -> Self {
-        let facts = Facts::new(snapshot);
-        let answers: Vec<Answer> = steps::all().map(|check| check.run(&facts)).collect();
+        // A defect must cost its answers and never the process: whoever watches an outage needs the rest of the report.
+        let facts = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Facts::new(snapshot)));
+        let answers: Vec<Answer> = match &facts {
+            Ok(facts) => steps::all().map(|check| check.run(facts)).collect(),
+            Err(_) => steps::all().map(Check::defective).collect(),
+        };
         let judgement = judge(&answers);
         Self {
             observed_at: snapshot.observed_at,

@@ -34,9 +34,188 @@ fn relative(path: &Path) -> String {
     path.strip_prefix(root()).expect("a path below the root").display().to_string()
 }
 
+/// Which top modules a module may name: the way of the data in one direction, from `guide` to `run`. What is not here is a
+/// wrong import.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("guide", &[]),
+    ("version", &[]),
+    ("catalogue", &["guide"]),
+    ("wording", &["catalogue"]),
+    ("snapshot", &["wording"]),
+    ("health", &["snapshot"]),
+    ("facts", &["catalogue", "snapshot", "wording"]),
+    ("check", &["catalogue", "facts", "guide", "snapshot"]),
+    ("steps", &["catalogue", "check", "facts", "guide", "snapshot", "wording"]),
+    ("verdict", &["catalogue", "check", "guide", "snapshot"]),
+    ("report", &["catalogue", "check", "facts", "guide", "snapshot", "steps", "verdict"]),
+    (
+        "render",
+        &[
+            "catalogue",
+            "check",
+            "facts",
+            "guide",
+            "health",
+            "report",
+            "snapshot",
+            "steps",
+            "verdict",
+            "version",
+            "wording",
+        ],
+    ),
+    ("observe", &["facts", "health", "snapshot", "version", "wording"]),
+    ("http", &["health", "observe", "render"]),
+    ("args", &["catalogue", "check", "guide", "http", "observe", "report"]),
+    ("run", &["args", "check", "health", "http", "observe", "render", "report", "snapshot", "verdict", "version"]),
+];
+
+/// The module below `src` that a file belongs to.
+fn module_of(file: &Path) -> String {
+    relative(file).trim_start_matches("src/").split(['/', '.']).next().unwrap_or("").to_owned()
+}
+
+/// The lines of a file that are part of the program: no comments, no unit tests.
+fn program_lines(file: &Path) -> Vec<(usize, String)> {
+    let name = relative(file);
+    if ["tests.rs", "testing.rs", "fake.rs", "properties.rs", "cycle.rs"].iter().any(|test| name.ends_with(test)) {
+        return Vec::new();
+    }
+    let text = fs::read_to_string(file).expect("a readable file");
+    let mut lines = Vec::new();
+    let mut tests = false;
+    for (number, line) in text.lines().enumerate() {
+        // A module of tests stands at the end of its file.
+        tests |=
+            line.starts_with("#[cfg(test)]") && text.lines().nth(number + 1).is_some_and(|next| next.ends_with('{'));
+        if !tests && !line.trim_start().starts_with("//") {
+            lines.push((number + 1, line.to_owned()));
+        }
+    }
+    lines
+}
+
+/// The top modules that a text names behind `crate::`, one by one or in braces.
+fn named_modules(text: &str) -> BTreeSet<String> {
+    let word =
+        |text: &str| text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect();
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for (position, _) in text.match_indices("crate::") {
+        let behind = &text[position + "crate::".len()..];
+        let Some(group) = behind.strip_prefix('{') else {
+            names.insert(word(behind));
+            continue;
+        };
+        let mut depth = 0;
+        let mut first = true;
+        for (index, character) in group.char_indices() {
+            if first && depth == 0 && character.is_alphabetic() {
+                names.insert(word(&group[index..]));
+                first = false;
+            }
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => first = true,
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn modules_import_only_along_the_arrows() {
+    let modules: BTreeSet<&str> = ARROWS.iter().map(|(module, _)| *module).collect();
+    for file in rust_files(&root().join("src")) {
+        let module = module_of(&file);
+        if ["main", "lib", "testing"].contains(&module.as_str()) {
+            continue;
+        }
+        let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == module) else {
+            panic!("{} belongs to no module of the table", relative(&file))
+        };
+        let text: String = program_lines(&file).into_iter().map(|(_, line)| line + "\n").collect();
+        for named in named_modules(&text) {
+            let fine = named == module || allowed.contains(&named.as_str()) || !modules.contains(named.as_str());
+            assert!(fine, "{} imports {named}, and {module} may know only {allowed:?}", relative(&file));
+        }
+    }
+}
+
+#[test]
+fn the_arrows_make_no_circle() {
+    for (position, (module, allowed)) in ARROWS.iter().enumerate() {
+        for named in *allowed {
+            let other = ARROWS.iter().position(|(known, _)| known == named).expect("a module of the table");
+            assert!(other < position, "{module} may import {named}, which stands behind it");
+        }
+    }
+}
+
+/// Words by which a text is compared with a literal.
+const COMPARISONS: [&str; 5] =
+    [".contains(\"", ".starts_with(\"", ".ends_with(\"", ".split_once(\"", ".strip_prefix(\""];
+
+#[test]
+fn texts_of_other_programs_are_matched_only_under_wording() {
+    for file in rust_files(&root().join("src")) {
+        if !["steps", "check", "verdict", "report"].contains(&module_of(&file).as_str()) {
+            continue;
+        }
+        for (number, line) in program_lines(&file) {
+            for comparison in COMPARISONS {
+                assert!(!line.contains(comparison), "{}:{number}: {}", relative(&file), line.trim());
+            }
+        }
+    }
+}
+
+#[test]
+fn windows_of_time_stand_in_one_file() {
+    let pure = ["facts", "steps", "check", "verdict", "report"];
+    for file in rust_files(&root().join("src")) {
+        if !pure.contains(&module_of(&file).as_str()) || relative(&file).ends_with("facts/windows.rs") {
+            continue;
+        }
+        for (number, line) in program_lines(&file) {
+            let window = ["from_secs(", "from_mins(", "from_hours("].iter().any(|call| line.contains(call));
+            assert!(!window, "{}:{number}: a window of time outside of facts/windows.rs", relative(&file));
+        }
+    }
+}
+
+#[test]
+fn no_check_calls_another() {
+    for file in rust_files(&root().join("src/steps")) {
+        let name = relative(&file);
+        let own = name.trim_start_matches("src/steps/").split(['/', '.']).next().unwrap_or("").to_owned();
+        for (number, line) in program_lines(&file) {
+            for step in Step::ALL.map(Step::id).into_iter().filter(|step| *step != own) {
+                let called = line.contains(&format!("steps::{step}")) || line.contains(&format!("super::{step}::"));
+                assert!(!called, "{name}:{number}: a check of step {own} uses step {step}");
+            }
+            assert!(!line.contains(".run(") && !line.contains(".rule)("), "{name}:{number}: a check runs a check");
+        }
+    }
+}
+
 #[test]
 fn pure_modules_do_no_io_and_read_no_clock() {
-    let pure = ["snapshot", "catalogue", "chain", "check", "steps", "metrics_server", "verdict", "report", "render"];
+    let pure = [
+        "guide",
+        "catalogue",
+        "wording",
+        "snapshot",
+        "facts",
+        "check",
+        "steps",
+        "verdict",
+        "report",
+        "health",
+        "render",
+    ];
     let forbidden = [
         "kube::",
         "tokio::",

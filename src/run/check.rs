@@ -14,11 +14,11 @@ use crate::{
         cluster::{Options, observe_once},
     },
     render::text::text,
-    report::Report,
-    verdict::Verdict,
+    report::{Passage, Report},
 };
 
 pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
+    let gate = arguments.gate();
     let Check { source, output, timeout, runbooks, .. } = arguments;
     let snapshot = if let Some(path) = &source.from {
         Arc::new(bundle::read(path)?)
@@ -31,7 +31,8 @@ pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
         };
         let (snapshot, trouble) = observe_once(clients, options, timeout).await;
         if let Some(trouble) = trouble {
-            eprintln!("metrics-server-doctor: the API server does not answer: {trouble}");
+            // The report says so too; that nobody reads stderr is no reason to say nothing there.
+            let _ = writeln!(io::stderr(), "metrics-server-doctor: the API server does not answer: {trouble}");
         }
         snapshot
     };
@@ -49,9 +50,9 @@ pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Failure::Defect(error.to_string())),
         _ => {}
     }
-    Ok(ExitCode::from(match &report.judgement.verdict {
-        Verdict::Healthy(_) => 0,
-        Verdict::Fault(_) => 1,
-        Verdict::Undetermined(_) => 2,
+    Ok(ExitCode::from(match gate.weigh(&report) {
+        Passage::Open => 0,
+        Passage::Fault => 1,
+        Passage::Unknown => 2,
     }))
 }

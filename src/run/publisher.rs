@@ -19,13 +19,21 @@ pub(super) struct Publisher {
     runbook_url: String,
     verdict: Option<(VerdictName, Timestamp)>,
     told: Option<VerdictName>,
+    out_of_reach: bool,
     certificate: Option<watch::Receiver<CertificateState>>,
 }
 
 impl Publisher {
     /// Pages of a server with this certificate.
     pub(super) fn new(runbook_url: String, tls: Option<&Tls>) -> Self {
-        Self { site: Site::default(), runbook_url, verdict: None, told: None, certificate: tls.map(Tls::state) }
+        Self {
+            site: Site::default(),
+            runbook_url,
+            verdict: None,
+            told: None,
+            out_of_reach: false,
+            certificate: tls.map(Tls::state),
+        }
     }
 
     /// Waits until there is something new to publish about the certificate.
@@ -49,6 +57,7 @@ impl Publisher {
         health: Option<&ObserverHealth>,
         requests: &[(RequestClass, u64)],
     ) -> Result<(), Failure> {
+        self.tell_reach(health);
         let mut report = Report::new(snapshot);
         let ready = health.is_none_or(|health| health.first_complete_look);
         let verdict_since = self.since(&report, ready);
@@ -62,6 +71,22 @@ impl Publisher {
         let status_page = html(&report, verdict_since, &self.runbook_url);
         self.site.replace(Content::new(page, json, status_page, ready));
         Ok(())
+    }
+
+    /// Logs at once when the API server does not answer, and when it does again.
+    fn tell_reach(&mut self, health: Option<&ObserverHealth>) {
+        let Some(health) = health else { return };
+        let out_of_reach = health.is_out_of_reach();
+        if out_of_reach == self.out_of_reach {
+            return;
+        }
+        self.out_of_reach = out_of_reach;
+        if out_of_reach {
+            let trouble = health.trouble_of_all().unwrap_or_default();
+            tracing::warn!(trouble, "the API server does not answer: every check is unknown");
+        } else {
+            tracing::info!("the API server answers");
+        }
     }
 
     fn since(&mut self, report: &Report, ready: bool) -> Timestamp {
