@@ -33,7 +33,7 @@ pub(super) fn explains(cause: Cause) -> &'static [Cause] {
     match cause {
         NotInstalled | ApiServiceMissing | ServiceNotFound => no_answer![NodesWithoutSamples, PodsWithoutSamples],
         ApiServiceLeftOver => nothing_serves![ServiceNotFound, SelectorMatchesNothing],
-        ApiOwnedByAnother => no_answer![NodesWithoutSamples, PodsWithoutSamples, SamplesStale, CallerForbidden],
+        ApiOwnedByAnother => nothing_serves![CallerForbidden],
         UnsupportedVersion => no_answer![AuthDelegatorMissing],
         ServiceAccountMissing => nothing_serves![PodsNotCreated],
         ReplicasZero | SelectorMatchesNothing | PodsNotCreated | PodsUnschedulable | ImageUnavailable => {
@@ -46,11 +46,12 @@ pub(super) fn explains(cause: Cause) -> &'static [Cause] {
         | UnknownFlag
         | FlagValueRefused
         | CommandNotFound
-        | PortConflict
         | PrivilegedPort
         | CertificateDirectoryUnwritable
         | OutOfMemory
         | LivenessProbeKills => crashes![],
+        // Whoever holds the port answers there, and knows neither the API nor the aggregator.
+        PortConflict => crashes![AnotherServerAnswers, FrontProxyUntrusted],
         ApiServerUnreachable => crashes![AuthReaderMissing, LivenessProbeKills],
         ApiServerUntrusted => crashes![KubeletUnauthorized],
         AuthReaderMissing => crashes![FrontProxyUntrusted],

@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn healthy_and_could_not_tell_do_not_look_alike() {
-        assert!(text(&Report::new(&healthy()), "").starts_with("HEALTHY\n"));
+        assert!(text(&Report::new(&healthy()), "").starts_with("HEALTHY ("));
         assert!(text(&Report::new(&Snapshot::default()), "").starts_with("COULD NOT TELL\n"));
     }
 }

@@ -148,7 +148,7 @@ fn what_a_check_excludes_is_no_candidate_and_the_last_one_left_is_the_verdict() 
     let judgement = judge(&answers);
     assert_eq!(judgement.verdict, Verdict::Fault(Cause::NothingListens));
     assert_eq!(judgement.findings[0].cause, Cause::NothingListens);
-    assert_eq!(judgement.findings[0].remedy(), Cause::NothingListens.entry().remedy);
+    assert_eq!(judgement.findings[0].remedy(), finding(Cause::NothingListens).remedy());
 }
 
 #[test]
