@@ -22,6 +22,7 @@ pub mod pod;
 pub mod quantity;
 pub mod rbac;
 pub mod reference;
+pub mod remark;
 pub mod retrieval;
 pub mod scale;
 pub mod service;
@@ -50,6 +51,7 @@ pub use self::{
     quantity::Quantity,
     rbac::{Role, RoleBinding, ServiceAccount},
     reference::ObjectReference,
+    remark::Remark,
     retrieval::Retrieval,
     scale::Scale,
     service::Service,
@@ -117,6 +119,8 @@ pub struct Snapshot {
     pub access_reviews: Observed<Vec<AccessReview>>,
     /// TCP ports on which something listens in metrics-server's own network namespace: seen only by a sidecar.
     pub listening_ports: Observed<BTreeSet<u16>>,
+    /// What others say of the metrics API in the other logs and texts of a bundle, oldest first.
+    pub remarks: Vec<Remark>,
     /// What could not be read, in the words of the observer; told in the report, never judged.
     pub notices: Vec<String>,
 }

@@ -4,6 +4,7 @@ pub mod aggregator;
 pub mod api_error;
 pub mod autoscaler;
 pub mod failure;
+pub mod mentions;
 pub mod metrics_server_log;
 mod table;
 pub mod written;

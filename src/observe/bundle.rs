@@ -6,6 +6,7 @@ mod logs;
 mod metrics;
 mod notices;
 mod objects;
+mod remarks;
 mod scopes;
 mod texts;
 
@@ -101,6 +102,7 @@ struct Reader {
     root: PathBuf,
     objects: Objects,
     logs: Vec<PathBuf>,
+    texts: Vec<PathBuf>,
     top_nodes: Option<crate::snapshot::Retrieval>,
     top_pods: Option<crate::snapshot::Retrieval>,
     server_version: Option<crate::snapshot::KubernetesVersion>,
@@ -158,7 +160,8 @@ impl Reader {
             (_, Some("gz" | "tgz" | "tar" | "zip" | "xz" | "zst")) => {
                 return self.skipped(path, "an archive: unpack it first");
             }
-            _ => return self.skipped(path, "not part of the format of bundles (docs/bundle.md)"),
+            // Whatever it is, it may say something of the metrics API.
+            _ => return self.texts.push(path.to_owned()),
         }
         let text = match fs::metadata(path) {
             Ok(metadata) if metadata.len() > LARGEST_FILE => {
@@ -222,7 +225,11 @@ impl Reader {
             let name = path.strip_prefix(&self.root).unwrap_or(path);
             read.read_file(path, name, &mut self.notices);
         }
-        if !self.found && read.kept.is_empty() {
+        for path in &self.texts {
+            let name = path.strip_prefix(&self.root).unwrap_or(path);
+            read.read_text(path, name, &mut self.notices);
+        }
+        if !self.found && read.kept.is_empty() && read.remarks.is_empty() {
             return Err(self.notices.finish());
         }
         let newest = newest_object.max(read.newest_line);
@@ -241,6 +248,7 @@ impl Reader {
                 snapshot.observed_at
             ));
         }
+        snapshot.remarks = remarks::newest(read.remarks, snapshot.observed_at);
         snapshot.notices = self.notices.finish();
         Ok(snapshot)
     }

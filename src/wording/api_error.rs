@@ -299,6 +299,11 @@ pub fn classify_response(code: u16, body: &str) -> ErrorClass {
     }
 }
 
+/// Whether kubectl says that a list is empty: `No resources found`, with or without a namespace.
+pub fn found_nothing(text: &str) -> bool {
+    text.contains("No resources found")
+}
+
 /// The error class of what kubectl printed; `None` where it says of no error. Generic sentences are the client's own
 /// (`NewGenericServerResponse`), which keeps the body of a 500 alone.
 pub fn classify_kubectl(text: &str) -> Option<ErrorClass> {

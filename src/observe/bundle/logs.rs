@@ -1,4 +1,5 @@
-//! Logs of a bundle, line by line and within bounds: one may be larger than memory, and a dump holds those of every pod.
+//! Logs and other texts of a bundle, line by line and within bounds: one may be larger than memory, and a dump holds those
+//! of every pod. metrics-server's are kept; of all others the lines that speak of the metrics API.
 
 use std::{
     collections::BTreeSet,
@@ -9,14 +10,16 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{LARGEST_FILE, notices::Notices, texts};
+use super::{LARGEST_FILE, notices::Notices, remarks::Remarks, texts};
 use crate::{
     facts::{chain::Chain, metrics_server},
-    snapshot::{ContainerLog, Named, Snapshot},
+    snapshot::{ContainerLog, Named, Remark, Snapshot},
 };
 
 /// How many bytes of a line are read; the rest of it is passed over.
 const LONGEST_LINE: usize = 16 << 10;
+/// How many bytes are read of a file that is not metrics-server's log.
+const LONGEST_TEXT: u64 = 256 << 20;
 
 /// The logs that are worth keeping: those of the pods that serve the metrics API, or may be metrics-server.
 #[derive(Default)]
@@ -24,6 +27,8 @@ pub(super) struct Logs {
     pods: BTreeSet<(String, String)>,
     /// What was read.
     pub(super) kept: Vec<ContainerLog>,
+    /// What others say of the metrics API.
+    pub(super) remarks: Vec<Remark>,
     /// The newest stamp that kubectl put before a line.
     pub(super) newest_line: Option<Timestamp>,
 }
@@ -43,23 +48,51 @@ impl Logs {
             || self.pods.contains(&(log.namespace().to_owned(), log.name().to_owned()))
     }
 
-    /// Reads one file.
+    /// Reads a file that is named like a log.
     pub(super) fn read_file(&mut self, path: &Path, name: &Path, notices: &mut Notices) {
-        let shown = name.display();
-        let mut log = texts::log_of(name);
-        if log.as_ref().is_some_and(|log| !self.wants(log)) {
-            return;
+        let log = texts::log_of(name);
+        let named = log.is_some();
+        let Some((told, lines)) = self.read(path, name, log, false, notices) else { return };
+        if !named && !told {
+            notices.push(read_in_part(name, "its name is not NAMESPACE_POD_CONTAINER.log", lines));
         }
-        let mut reader = match open(path) {
+    }
+
+    /// Reads a file of which only its lines about the metrics API are of interest.
+    pub(super) fn read_text(&mut self, path: &Path, name: &Path, notices: &mut Notices) {
+        if let Some((_, lines)) = self.read(path, name, None, true, notices) {
+            notices.push(read_in_part(name, "not part of the format of bundles (docs/bundle.md)", lines));
+        }
+    }
+
+    /// Whether the file told by itself whose log it is, and how many of its lines speak of the metrics API; `None` where
+    /// it could not be read at all.
+    fn read(
+        &mut self,
+        path: &Path,
+        name: &Path,
+        log: Option<ContainerLog>,
+        only_text: bool,
+        notices: &mut Notices,
+    ) -> Option<(bool, usize)> {
+        let shown = name.display().to_string();
+        let mut reader = match open(path, only_text) {
             Ok(reader) => reader,
-            Err(error) => return notices.push(format!("{shown}: skipped, {error}")),
+            Err(error) => {
+                notices.push(format!("{shown}: skipped, {error}"));
+                return None;
+            }
         };
-        let mut told = log.is_some();
+        let mut log = log.filter(|log| self.wants(log));
+        let mut told = false;
+        let mut remarks = Remarks::default();
+        let mut of_others = 0;
         let mut line = Vec::new();
         loop {
             match read_line(reader.as_mut(), &mut line) {
-                Ok(true) => {}
-                Ok(false) => break,
+                Ok(Some(bytes)) if log.is_none() => of_others += bytes,
+                Ok(Some(_)) => {}
+                Ok(None) => break,
                 Err(error) => {
                     notices.push(format!("{shown}: {error}"));
                     break;
@@ -80,19 +113,39 @@ impl Logs {
                 let stamp = text.split(' ').next().and_then(|word| word.parse::<Timestamp>().ok());
                 self.newest_line = self.newest_line.max(stamp);
                 log.push(text);
+            } else if of_others < LONGEST_TEXT {
+                remarks.read(&shown, text);
+            } else {
+                notices.push(format!("{shown}: only the first {} MiB were read", LONGEST_TEXT >> 20));
+                break;
             }
         }
-        if !told {
-            notices.push(format!("{shown}: skipped, its name is not NAMESPACE_POD_CONTAINER.log"));
-        }
         self.kept.extend(log);
+        let lines = remarks.lines();
+        self.remarks.extend(remarks.into_kept());
+        Some((told, lines))
     }
 }
 
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+/// What is told of a file that is no log of a pod.
+fn read_in_part(name: &Path, why: &str, lines: usize) -> String {
+    let lines = match lines {
+        0 => "nothing".to_owned(),
+        1 => "1 line".to_owned(),
+        lines => format!("{lines} lines"),
+    };
+    format!("{}: {why}; read only for what it says of metrics.k8s.io: {lines}", name.display())
+}
+
+/// Opens a text in one of the usual encodings. A log may hold zeros, as after a crash of its host.
+fn open(path: &Path, only_text: bool) -> io::Result<Box<dyn BufRead>> {
     let mut reader = BufReader::new(fs::File::open(path)?);
     let start = reader.fill_buf()?;
-    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+    let is_utf16 = start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff");
+    if only_text && !is_utf16 && start.contains(&0) {
+        return Err(io::Error::other("not a text"));
+    }
+    if is_utf16 {
         if fs::metadata(path)?.len() > LARGEST_FILE {
             return Err(io::Error::other("larger than a text in UTF-16 may be"));
         }
@@ -104,22 +157,23 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     Ok(Box::new(reader))
 }
 
-/// Reads up to the end of the line, of which only the start is kept; `false` at the end of the file.
-fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+/// Reads up to the end of the line, of which only the start is kept: how many bytes that were; `None` at the end of the
+/// file.
+fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
     line.clear();
-    let mut any = false;
+    let mut bytes = 0;
     loop {
         let buffer = reader.fill_buf()?;
         if buffer.is_empty() {
-            return Ok(any);
+            return Ok((bytes > 0).then_some(bytes));
         }
-        any = true;
         let end = buffer.iter().position(|&byte| byte == b'\n');
         let taken = end.map_or(buffer.len(), |end| end + 1);
         line.extend_from_slice(&buffer[..taken.min(LONGEST_LINE - line.len())]);
         reader.consume(taken);
+        bytes += taken as u64;
         if end.is_some() {
-            return Ok(true);
+            return Ok(Some(bytes));
         }
     }
 }
@@ -161,6 +215,41 @@ mod tests {
         let sections = b"==== START logs for container a of pod shop/web-1 ====\nx\n==== END logs for container a of pod shop/web-1 ====\n==== START logs for container m of pod kube-system/metrics-server-1 ====\ny\n";
         let (logs, notices) = read("all.log", sections);
         assert_eq!((logs.kept.len(), logs.kept[0].texts().collect::<Vec<_>>(), notices), (1, vec!["y"], vec![]));
-        assert_eq!(read("notes.log", b"x\n").1.len(), 1);
+        assert_eq!(
+            read("notes.log", b"x\n").1,
+            [
+                "notes.log: its name is not NAMESPACE_POD_CONTAINER.log; read only for what it says of metrics.k8s.io: nothing"
+            ]
+        );
+    }
+
+    const REFUSED: &str = "pods.metrics.k8s.io is forbidden: User \"system:serviceaccount:ci:deployer\" cannot list resource \"pods\" in API group \"metrics.k8s.io\" in the namespace \"shop\"";
+
+    #[test]
+    fn what_others_say_of_the_metrics_api_is_kept_with_its_file() {
+        let bytes = format!("starting\n2026-01-01T00:00:00Z {REFUSED}\n2026-01-01T00:01:00Z {REFUSED}\n");
+        let (logs, notices) = read("logs/ci_runner-1_job.log", bytes.as_bytes());
+        let told: Vec<_> = logs.remarks.iter().map(|told| (told.file.as_str(), told.times)).collect();
+        assert_eq!((told, logs.kept.len(), notices), (vec![("logs/ci_runner-1_job.log", 2)], 0, vec![]));
+        assert_eq!(logs.remarks[0].mention.class(), Some(crate::wording::api_error::ErrorClass::Forbidden));
+        // metrics-server's own lines are typed otherwise.
+        assert_eq!(read(NAME, bytes.as_bytes()).0.remarks.len(), 0);
+    }
+
+    #[test]
+    fn other_texts_are_read_for_it_and_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let read = |bytes: &[u8]| {
+            let path = folder.path().join("output.txt");
+            fs::write(&path, bytes).expect("a file");
+            let mut logs = Logs::default();
+            let mut notices = Notices::default();
+            logs.read_text(&path, Path::new("output.txt"), &mut notices);
+            (logs.remarks.len(), logs.kept.len(), notices.finish().concat())
+        };
+        let why = "output.txt: not part of the format of bundles (docs/bundle.md); read only for what it says of metrics.k8s.io: ";
+        assert_eq!(read(b"$ kubectl top nodes\nerror: Metrics API not available\n"), (1, 0, format!("{why}1 line")));
+        assert_eq!(read(b"a picture"), (0, 0, format!("{why}nothing")));
+        assert_eq!(read(b"\x89PNG\0\0"), (0, 0, "output.txt: skipped, not a text".to_owned()));
     }
 }

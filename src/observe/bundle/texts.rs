@@ -7,7 +7,7 @@ use crate::{
         ContainerLog, KubernetesVersion, Retrieval,
         retrieval::{ErrorClass, Outcome, Sample},
     },
-    wording::api_error::classify_kubectl,
+    wording::api_error::{classify_kubectl, found_nothing},
 };
 
 /// Bytes as text: without a byte order mark, line ends as `\n`, and what is no UTF-8 replaced.
@@ -47,7 +47,7 @@ pub(super) fn top(text: &str, which: Top) -> Option<Retrieval> {
     // A table of `kubectl get` begins with NAME as well.
     let header = lines.by_ref().find(|line| line.starts_with("NAME") && line.contains("CPU"));
     let Some(header) = header else {
-        if text.contains("No resources found") {
+        if found_nothing(text) {
             return match which {
                 Top::Nodes => failed(ErrorClass::Empty, text),
                 Top::Pods => Some(Retrieval { outcome: Outcome::Samples(Vec::new()), latency: None }),

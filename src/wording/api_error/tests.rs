@@ -44,6 +44,12 @@ fn wordings_of_kubectl() {
 }
 
 #[test]
+fn kubectl_says_that_a_list_is_empty() {
+    assert!(found_nothing("No resources found") && found_nothing("No resources found in shop namespace."));
+    assert!(!found_nothing("error: metrics not available yet"));
+}
+
+#[test]
 fn code_and_body_together_give_the_class() {
     use ErrorClass as E;
     let sar = r#"Internal Server Error: "/apis/metrics.k8s.io/v1beta1/nodes": subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:kube-system:metrics-server" cannot create resource"#;

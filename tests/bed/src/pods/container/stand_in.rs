@@ -62,8 +62,10 @@ impl StandIn {
                 let (acceptor, mut over) = (acceptor.clone(), over.clone());
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(connection).await else { return };
-                    let served = http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service_fn(move |request| std::future::ready(answer(&request, fault))));
+                    let served = http1::Builder::new().serve_connection(
+                        TokioIo::new(stream),
+                        service_fn(move |request| std::future::ready(answer(&request, fault))),
+                    );
                     // An error is the end of the connection, on either side.
                     tokio::select! {
                         _ = served => {}
