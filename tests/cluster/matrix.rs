@@ -194,7 +194,6 @@ pub(crate) const AWAITING_RULES: &[&str] = &[
     "one API server of two without a way to the pod",
     "proxy that closes connections, seen in the static pod",
     "proxy that forbids, seen in the static pod",
-    "requests for serving certificates pending",
     "requests for serving certificates pending, no logs",
     "second replica in a crash loop",
     "selector and aws-auth",

@@ -131,6 +131,10 @@ fn cases() -> BTreeMap<String, Vec<String>> {
 
 fn page() -> String {
     let mut text = String::from(HEAD);
+    if !AWAITING_RULES.is_empty() {
+        text.push_str("\nTried only where they are asked for by name, until the rules that they expect are there:\n\n");
+        text.extend(AWAITING_RULES.iter().map(|name| format!("- {name}\n")));
+    }
     // Writing into a text does not fail.
     for bed in BEDS {
         let _ = write!(text, "\n## {}\n\n", capital(bed.name));
@@ -213,7 +217,8 @@ metrics-server, each the real program; one stand-in plays all kubelets). This pa
 
 Each fault begins on a healthy cluster. It is made, the verdict has to name that cause, no other finding may stand beside it,
 what is held back has to lie downstream, no other root cause may carry the verdict on the way there, and when the fault is
-healed everything has to be healthy again. Without a time in the last column the page has to be right within 5 s of the API
+healed everything has to be healthy again. Of a pair of faults both have to be findings, the one upstream leads, and
+neither is held back. Without a time in the last column the page has to be right within 5 s of the API
 server's showing it; with one, it is known only when the doctor or metrics-server looks the next time.
 
 Each section is one cluster with network, mount and process namespaces of its own; several run side by side.
