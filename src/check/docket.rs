@@ -227,6 +227,7 @@ impl Docket {
 fn settles(reason: &NotSeen) -> Option<String> {
     match reason {
         NotSeen::NotInBundle(what) => Some(format!("add {what} to the bundle")),
+        NotSeen::Damaged(what) => Some(format!("collect {what} again")),
         NotSeen::Forbidden { verb, resource } => {
             Some(format!("grant {verb} on {resource} to the doctor's ServiceAccount"))
         }

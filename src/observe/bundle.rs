@@ -1,5 +1,6 @@
 //! A support bundle on disk: a folder, or one file, of what plain kubectl prints. See `docs/bundle.md`.
 
+mod contradictions;
 mod documents;
 mod lenient;
 mod logs;
@@ -11,6 +12,8 @@ mod scopes;
 mod texts;
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -107,9 +110,16 @@ struct Reader {
     top_pods: Option<crate::snapshot::Retrieval>,
     server_version: Option<crate::snapshot::KubernetesVersion>,
     observed_at: Option<Timestamp>,
+    /// Files of plain text that could not be read, by the name that the format gives them.
+    damaged: BTreeSet<&'static str>,
     notices: Notices,
     found: bool,
 }
+
+/// What the names of files end with that hold objects, or would once they were unpacked.
+const EXTENSIONS: [&str; 9] = ["yaml", "yml", "json", "gz", "tgz", "tar", "zip", "xz", "zst"];
+/// Files of plain text, and what they are called where they are missing.
+const TEXTS: [&str; 4] = ["observed-at.txt", "top-nodes.txt", "top-pods.txt", "server-version.txt"];
 
 impl Reader {
     /// A file's name below the root, as notices tell it.
@@ -120,6 +130,18 @@ impl Reader {
     fn skipped(&mut self, path: &Path, why: &str) {
         let notice = format!("{}: skipped, {why}", self.shown(path));
         self.notices.push(notice);
+        let name = path.strip_prefix(&self.root).unwrap_or(path).to_owned();
+        let of_the_format = |extension: &OsStr| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known));
+        if !path.is_dir() && path.extension().is_some_and(of_the_format) {
+            self.objects.lose_file(&name);
+            self.lose_text(path);
+        }
+    }
+
+    /// Takes note of a file of plain text that could not be read.
+    fn lose_text(&mut self, path: &Path) {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        self.damaged.extend(TEXTS.iter().find(|text| name.starts_with(**text)));
     }
 
     /// Files below a folder; links are not followed, so that a bundle cannot lead out of itself.
@@ -173,18 +195,22 @@ impl Reader {
             },
         };
         match (stem.as_str(), extension.as_deref()) {
-            ("observed-at", Some("txt")) => match text.trim().parse() {
-                Ok(moment) => self.observed_at = Some(moment),
-                Err(_) => {
+            ("observed-at", Some("txt")) => {
+                self.observed_at = text.trim().parse().ok();
+                if self.observed_at.is_none() {
                     self.notices.push(format!("{shown}: not a moment in the form of RFC 3339 (2026-01-01T00:00:00Z)"));
+                    self.lose_text(path);
                 }
-            },
-            ("server-version", _) => match texts::server_version(&text) {
-                Some(version) => self.server_version = Some(version),
-                None => self.notices.push(format!("{shown}: holds no version of an API server")),
-            },
-            ("top-nodes", Some("txt")) => self.top_nodes = self.top(&shown, &text, Top::Nodes),
-            ("top-pods", Some("txt")) => self.top_pods = self.top(&shown, &text, Top::Pods),
+            }
+            ("server-version", _) => {
+                self.server_version = texts::server_version(&text);
+                if self.server_version.is_none() {
+                    self.notices.push(format!("{shown}: holds no version of an API server"));
+                    self.lose_text(path);
+                }
+            }
+            ("top-nodes", Some("txt")) => self.top_nodes = self.top(path, &text, Top::Nodes),
+            ("top-pods", Some("txt")) => self.top_pods = self.top(path, &text, Top::Pods),
             _ => {
                 let read = self.objects.read(&name, &text, &mut self.notices);
                 self.found |= read;
@@ -192,11 +218,13 @@ impl Reader {
         }
     }
 
-    fn top(&mut self, shown: &str, text: &str, which: Top) -> Option<crate::snapshot::Retrieval> {
+    fn top(&mut self, path: &Path, text: &str, which: Top) -> Option<crate::snapshot::Retrieval> {
+        let shown = self.shown(path);
         let retrieval = texts::top(text, which);
         self.found |= retrieval.is_some();
         if retrieval.is_none() {
             self.notices.push(format!("{shown}: neither a table of kubectl top nor an error of the API server"));
+            self.lose_text(path);
         }
         retrieval
     }
@@ -205,19 +233,24 @@ impl Reader {
     fn finish(mut self) -> Result<Snapshot, Vec<String>> {
         let mut snapshot = Snapshot {
             source: Source::Bundle,
-            server_version: or_not_in_bundle(self.server_version, "server-version.txt"),
-            top_nodes: or_not_in_bundle(self.top_nodes, "top-nodes.txt"),
-            top_pods: or_not_in_bundle(self.top_pods, "top-pods.txt"),
+            server_version: or_not_seen(self.server_version, "server-version.txt", &self.damaged),
+            top_nodes: or_not_seen(self.top_nodes, "top-nodes.txt", &self.damaged),
+            top_pods: or_not_seen(self.top_pods, "top-pods.txt", &self.damaged),
             ..Snapshot::default()
         };
         let newest_object = self.objects.newest_moment();
         // Plain `kubectl top` is what operators are asked for, so it counts before `kubectl get nodemetrics`.
-        let [nodes, pods] = [Top::Nodes, Top::Pods].map(|which| self.objects.samples(which));
-        if let (Observed::NotSeen(_), Some(nodes)) = (&snapshot.top_nodes, nodes) {
-            snapshot.top_nodes = Observed::Present(nodes);
-        }
-        if let (Observed::NotSeen(_), Some(pods)) = (&snapshot.top_pods, pods) {
-            snapshot.top_pods = Observed::Present(pods);
+        for (top, which) in [(&mut snapshot.top_nodes, Top::Nodes), (&mut snapshot.top_pods, Top::Pods)] {
+            match (&*top, self.objects.samples(which), self.objects.damaged_samples()) {
+                (Observed::NotSeen(_), Some(samples), _) => *top = Observed::Present(samples),
+                (Observed::NotSeen(NotSeen::NotInBundle(_)), None, Some(file)) => {
+                    *top = Observed::NotSeen(NotSeen::Damaged(file.to_owned()));
+                }
+                (Observed::Present(told), Some(samples), _) => {
+                    contradictions::answers(which, told, &samples, &mut self.notices);
+                }
+                _ => {}
+            }
         }
         self.objects.fill(&mut snapshot, &mut self.notices);
         let mut read = logs::Logs::of(&snapshot);
@@ -234,13 +267,20 @@ impl Reader {
         }
         let newest = newest_object.max(read.newest_line);
         let last = newest_moment(newest, &read.kept);
-        snapshot.logs = Collection::unseen(NotSeen::NotInBundle("logs/NAMESPACE_POD_CONTAINER.log"));
-        read.kept.into_iter().for_each(|log| snapshot.logs.insert(log));
+        let missing = NotSeen::NotInBundle("logs/NAMESPACE_POD_CONTAINER.log");
+        snapshot.logs = Collection::unseen(read.damaged.take().map_or(missing, NotSeen::Damaged));
+        for log in read.kept {
+            snapshot.logs.insert(contradictions::dated(log, &snapshot.pods, &mut self.notices));
+        }
         snapshot.observed_at = self.observed_at.unwrap_or_else(|| {
-            let last = last.unwrap_or(Timestamp::UNIX_EPOCH);
-            self.notices
-                .push(format!("observed-at.txt is not in the bundle: ages count from {last}, the newest moment in it"));
-            last
+            let file =
+                if self.damaged.contains("observed-at.txt") { "could not be read" } else { "is not in the bundle" };
+            let from = last.map_or_else(
+                || "no moment is in it, so that no age can be told".to_owned(),
+                |last| format!("ages count from {last}, the newest moment in it"),
+            );
+            self.notices.push(format!("observed-at.txt {file}: {from}"));
+            last.unwrap_or(Timestamp::UNIX_EPOCH)
         });
         if let Some(newest) = newest.filter(|newest| newest.duration_since(snapshot.observed_at) > COLLECTING) {
             self.notices.push(format!(
@@ -249,6 +289,7 @@ impl Reader {
             ));
         }
         snapshot.remarks = remarks::newest(read.remarks, snapshot.observed_at);
+        contradictions::objects(&snapshot, &mut self.notices);
         snapshot.notices = self.notices.finish();
         Ok(snapshot)
     }
@@ -258,11 +299,12 @@ impl Reader {
 /// within half a year of the objects.
 fn newest_moment(objects: Option<Timestamp>, logs: &[ContainerLog]) -> Option<Timestamp> {
     let objects = objects?;
-    let latest = objects + SignedDuration::from_hours(24 * 180);
+    let latest = objects.saturating_add(SignedDuration::from_hours(24 * 180)).unwrap_or(Timestamp::MAX);
     let last = logs.iter().filter_map(|log| log.lines().filter_map(|line| line.read.at(latest)).next_back());
     last.max().max(Some(objects))
 }
 
-fn or_not_in_bundle<T>(value: Option<T>, file: &'static str) -> Observed<T> {
-    value.map_or(Observed::NotSeen(NotSeen::NotInBundle(file)), Observed::Present)
+fn or_not_seen<T>(value: Option<T>, file: &'static str, damaged: &BTreeSet<&'static str>) -> Observed<T> {
+    let reason = || if damaged.contains(file) { NotSeen::Damaged(file.to_owned()) } else { NotSeen::NotInBundle(file) };
+    value.map_or_else(|| Observed::NotSeen(reason()), Observed::Present)
 }

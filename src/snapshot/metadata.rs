@@ -139,6 +139,8 @@ pub struct Condition {
     /// Free text: never a label value.
     #[serde(deserialize_with = "or_default")]
     pub message: String,
+    /// When it was last written, of nodes alone.
+    pub last_heartbeat_time: Option<Timestamp>,
     /// When `status` last changed.
     pub last_transition_time: Option<Timestamp>,
 }

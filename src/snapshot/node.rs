@@ -70,6 +70,11 @@ impl Node {
         condition(&self.status.conditions, "Ready").and_then(|ready| ready.last_transition_time)
     }
 
+    /// When the kubelet last wrote the node's status.
+    pub fn last_heartbeat(&self) -> Option<Timestamp> {
+        self.status.conditions.iter().filter_map(|condition| condition.last_heartbeat_time).max()
+    }
+
     /// Whether a program that is no kubelet keeps it (Virtual Kubelet: virtual nodes of AKS, Liqo and others). Many of
     /// them serve no metrics.
     pub fn is_virtual(&self) -> bool {

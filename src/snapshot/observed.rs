@@ -19,6 +19,8 @@ pub enum NotSeen {
     },
     /// The API server or the endpoint does not answer.
     Unreachable(String),
+    /// The bundle holds this file or object, and it could not be read.
+    Damaged(String),
     /// The bundle does not hold it.
     NotInBundle(&'static str),
     /// It was seen, but so soon after a start or a change that it proves nothing.
@@ -34,6 +36,7 @@ impl fmt::Display for NotSeen {
             Self::NotSynced => write!(formatter, "the first list has not arrived yet"),
             Self::Forbidden { verb, resource } => write!(formatter, "not permitted to {verb} {resource}"),
             Self::Unreachable(reason) => write!(formatter, "unreachable: {reason}"),
+            Self::Damaged(what) => write!(formatter, "{what} could not be read"),
             Self::NotInBundle(what) => write!(formatter, "{what} not in the bundle"),
             Self::Defect => write!(formatter, "the doctor has a defect here; please report it"),
             Self::TooEarly(why) => write!(formatter, "too early to tell: {why}"),

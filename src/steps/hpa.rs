@@ -72,7 +72,9 @@ fn without_findings(gap: Option<NotSeen>, count: usize, waiting: usize) -> Resul
     match gap {
         Some(gap) if count == 0 => Err(gap),
         // Watches see all or nothing; a bundle may hold one autoscaler of many, and judges that one.
-        Some(gap @ (NotSeen::Forbidden { .. } | NotSeen::NotSynced | NotSeen::Unreachable(_))) => Err(gap),
+        Some(
+            gap @ (NotSeen::Forbidden { .. } | NotSeen::NotSynced | NotSeen::Unreachable(_) | NotSeen::Damaged(_)),
+        ) => Err(gap),
         _ if count == 0 => Ok(Outcome::skipped("There are no HorizontalPodAutoscalers.")),
         _ if waiting > 0 => Ok(Outcome::pass(format!(
             "{count} autoscalers: {waiting} without a value for now (scaled to zero or just started), the others know their targets."

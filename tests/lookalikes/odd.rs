@@ -224,8 +224,68 @@ fn what_holds_nothing_says_what_was_expected() {
     }
 }
 
+/// Moments at both ends of what can be written, and in between.
+fn moments() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "9999-12-30T22:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "9999-12-30T08:00:00Z",
+        "9999-07-05T00:00:00Z",
+        "0001-01-01T00:00:00Z",
+        "-009999-01-02T01:59:59Z",
+        "1970-01-01T00:00:00Z",
+        "2026-03-01T12:00:00Z",
+        "2026-03-01T12:00:00+25:00",
+        "not a moment",
+    ])
+    .prop_map(str::to_owned)
+}
+
+/// Sets every moment in a value.
+fn set_moments(value: &mut Value, to: &str) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if value.is_string() && (key.ends_with("Timestamp") || key.ends_with("Time") || key.ends_with("At")) {
+                    *value = json!(to);
+                } else {
+                    set_moments(value, to);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| set_moments(item, to)),
+        _ => {}
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_moment_panics(
+        observed in moments(),
+        of_objects in moments(),
+        line in prop::sample::select(vec!["I1231 23:59:59.000000 1 a.go:1] x", "E0101 00:00:00.000000 1 a.go:1] \"Failed to scrape node\" node=\"n\"", "{\"ts\":253402207200000,\"msg\":\"x\"}"]),
+    ) {
+        let folder = healthy();
+        fs::write(folder.path().join("observed-at.txt"), &observed).expect("a file");
+        let pods = fs::read_to_string(folder.path().join("pods.json")).expect("a file");
+        for file in fs::read_dir(folder.path()).expect("a folder").flatten() {
+            let path = file.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                let mut objects: Value = serde_json::from_str(&fs::read_to_string(&path).expect("a file")).expect("JSON");
+                set_moments(&mut objects, &of_objects);
+                fs::write(&path, objects.to_string()).expect("a file");
+            }
+        }
+        let pods: Value = serde_json::from_str(&pods).expect("JSON");
+        let name = pods["items"].as_array().into_iter().flatten().find_map(|pod| pod["metadata"]["name"].as_str().filter(|name| name.contains("metrics-server")));
+        fs::create_dir(folder.path().join("logs")).expect("a folder");
+        fs::write(folder.path().join(format!("logs/kube-system_{}_metrics-server.log", name.unwrap_or("metrics-server-1"))), format!("{line}\n{of_objects} {line}\n")).expect("a file");
+        prop_assert!(!report(folder.path()).answers.is_empty());
+        fs::remove_file(folder.path().join("observed-at.txt")).expect("a file");
+        prop_assert!(!report(folder.path()).answers.is_empty());
+    }
 
     #[test]
     fn no_bytes_panic(at in 0_usize..30_000, with in prop::collection::vec(any::<u8>(), 0..40)) {

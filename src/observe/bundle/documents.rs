@@ -3,13 +3,17 @@
 //! What no check reads and what makes objects large is left out while it is parsed. Reasons never quote the input: it may
 //! be secret.
 
+mod prune;
+
 use std::{borrow::Cow, cell::RefCell, fmt};
 
 use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    Deserializer,
+    de::{DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
+
+use self::prune::Pruned;
 
 /// A larger document is not tried in a second language.
 const SMALL: usize = 1 << 20;
@@ -24,13 +28,23 @@ pub(super) struct Document {
     pub(super) complete: bool,
 }
 
-/// What a file holds: its documents, and what is wrong with others as a line and a reason.
+/// A part of a file that could not be read.
+pub(super) struct Lost {
+    /// The line of the file at which that shows, from 1.
+    pub(super) line: usize,
+    /// What is wrong with it.
+    pub(super) reason: String,
+    /// The kind of object that it held, where it still tells.
+    pub(super) kind: Option<String>,
+}
+
+/// What a file holds.
 #[derive(Default)]
 pub(super) struct Documents {
     /// What could be read.
     pub(super) read: Vec<Document>,
     /// What could not.
-    pub(super) damaged: Vec<(usize, String)>,
+    pub(super) lost: Vec<Lost>,
 }
 
 /// Reads a file.
@@ -38,10 +52,14 @@ pub(super) fn documents(text: &str) -> Documents {
     let mut documents = Documents::default();
     let (mut start, mut line) = (0, 1);
     let (mut position, mut number) = (0, 0);
+    let mut keys = Keys::default();
     for row in text.split_inclusive('\n') {
         number += 1;
         let end = row.trim_end();
-        if end == "---" || end.starts_with("--- ") {
+        if keys.begin_anew(end) {
+            documents.document(line, &text[start..position]);
+            (start, line) = (position, number);
+        } else if end == "---" || end.starts_with("--- ") {
             documents.document(line, &text[start..position]);
             // What stands behind the marker belongs to the document, save for a comment.
             let behind = end.strip_prefix("--- ").unwrap_or("").trim();
@@ -53,6 +71,53 @@ pub(super) fn documents(text: &str) -> Documents {
     }
     documents.document(line, &text[start..]);
     documents
+}
+
+/// The top-level keys of the document that is being read: `cat *.yaml > one.yaml` leaves no `---` between files, and one
+/// object has no key twice.
+#[derive(Default)]
+struct Keys<'t> {
+    seen: Vec<&'t str>,
+    /// Whether the document is in a flow form, such as JSON, where lines tell nothing.
+    is_flow: bool,
+}
+
+impl<'t> Keys<'t> {
+    /// Takes a line; `true` where it begins another document.
+    fn begin_anew(&mut self, line: &'t str) -> bool {
+        if line == "---" || line.starts_with("--- ") {
+            *self = Self::default();
+            return false;
+        }
+        if self.seen.is_empty() && line.trim_start().starts_with(['{', '[']) {
+            self.is_flow = true;
+        }
+        let Some((key, rest)) = line.split_once(':') else { return false };
+        let is_key = key.starts_with(|first: char| first.is_ascii_alphabetic())
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && (rest.is_empty() || rest.starts_with(' '));
+        if self.is_flow || !is_key || is_noise(line) {
+            return false;
+        }
+        let is_second = self.seen.contains(&key);
+        if is_second {
+            self.seen.clear();
+        }
+        self.seen.push(key);
+        is_second
+    }
+}
+
+/// The kind that a line of YAML gives, at this indentation.
+fn kind_in(text: &str, indent: usize) -> Option<String> {
+    let mut lines = text.lines().filter(|line| line.is_char_boundary(indent.min(line.len())));
+    let kind = lines.find_map(|line| {
+        let (before, rest) = line.split_at(indent.min(line.len()));
+        before.chars().all(|character| matches!(character, ' ' | '-')).then(|| rest.strip_prefix("kind:"))?
+    })?;
+    let kind = kind.trim().trim_matches(['"', '\'']);
+    let kind = kind.strip_suffix("List").unwrap_or(kind);
+    (!kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())).then(|| kind.to_owned())
 }
 
 /// Warnings that end up in the file when both of kubectl's outputs are redirected, and directives of YAML.
@@ -121,8 +186,12 @@ impl Documents {
             }
             let reason =
                 format!("not JSON (line {} column {})", base.line + error.line().saturating_sub(1), error.column());
-            self.damaged.push((place.line, reason));
-            if let Some(value) = salvage(rest) {
+            let salvaged = salvage(rest);
+            // Of a list of any kind nobody knows what was in the part that is lost.
+            let kind = salvaged.as_ref().and_then(|list| list.get("kind")?.as_str()?.strip_suffix("List"));
+            let kind = kind.filter(|kind| !kind.is_empty()).map(str::to_owned);
+            self.lost.push(Lost { line: place.line, reason, kind });
+            if let Some(value) = salvaged {
                 self.push(place.line, value, false);
             }
             // Objects that stand one a line begin anew with the next line.
@@ -136,15 +205,22 @@ impl Documents {
             Ok(value) => self.push(line, value, true),
             Err(whole) => {
                 let Some(list) = split_list(text) else {
-                    self.damaged.push((line + whole.line.saturating_sub(1), whole.told()));
+                    let line = line + whole.line.saturating_sub(1);
+                    self.lost.push(Lost { line, reason: whole.told(), kind: kind_in(text, 0) });
                     return;
                 };
                 let mut items = Vec::new();
+                // kubectl writes the kind of a list behind its items: where it is missing, the list was cut off.
+                let is_whole = list.rest.lines().any(|line| line.starts_with("kind:"));
                 for (first, item) in &list.items {
                     match parse_yaml(item) {
                         Ok(Value::Array(read)) => items.extend(read),
                         Ok(_) => {}
-                        Err(damage) => self.damaged.push((line + first + damage.line.saturating_sub(1), damage.told())),
+                        Err(damage) => {
+                            let line = line + first + damage.line.saturating_sub(1);
+                            let kind = kind_in(item, list.indent).filter(|_| is_whole);
+                            self.lost.push(Lost { line, reason: damage.told(), kind });
+                        }
                     }
                 }
                 let mut fields = match parse_yaml(&list.rest) {
@@ -215,13 +291,15 @@ fn parse_yaml(text: &str) -> Result<Value, Damage> {
 struct CutList {
     /// The line of each item, from 0, and its text.
     items: Vec<(usize, String)>,
+    /// Where the keys of an item begin.
+    indent: usize,
     /// The other fields.
     rest: String,
 }
 
 /// Cuts at the lines that begin an item: kubectl writes them without indentation, people with.
 fn split_list(text: &str) -> Option<CutList> {
-    let mut list = CutList { items: Vec::new(), rest: String::new() };
+    let mut list = CutList { items: Vec::new(), indent: 0, rest: String::new() };
     let mut mark: Option<String> = None;
     let mut inside = false;
     for (number, line) in text.lines().enumerate() {
@@ -237,6 +315,7 @@ fn split_list(text: &str) -> Option<CutList> {
         let indent = line.len() - trimmed.len();
         if mark.is_none() && trimmed.starts_with("- ") {
             mark = Some(format!("{}- ", " ".repeat(indent)));
+            list.indent = indent + 2;
         }
         let Some(mark) = &mark else { continue };
         if line.starts_with(mark.as_str()) {
@@ -308,108 +387,6 @@ impl<'de> Visitor<'de> for Salvage<'_> {
     }
 }
 
-/// A value without what no check reads.
-struct Pruned(Value);
-
-/// Lists that no check reads, by their key; a label may have the same name, and stays.
-const UNREAD_LISTS: [&str; 8] =
-    ["env", "envFrom", "volumes", "volumeMounts", "images", "tolerations", "volumesAttached", "volumesInUse"];
-
-impl<'de> Deserialize<'de> for Pruned {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Prune { key: "" }).map(Self)
-    }
-}
-
-/// Reads the value of a field, or of an item where the key is empty.
-struct Prune<'k> {
-    key: &'k str,
-}
-
-impl<'de> DeserializeSeed<'de> for Prune<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Prune<'_> {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
-        if UNREAD_LISTS.contains(&self.key) {
-            while sequence.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(Value::Null);
-        }
-        let mut items = Vec::new();
-        while let Some(item) = sequence.next_element_seed(Prune { key: "" })? {
-            items.push(item);
-        }
-        if self.key == "managedFields" {
-            // Of who wrote what only the last moment is worth keeping.
-            let newest = items.iter().filter_map(|entry| entry.get("time")?.as_str()).max();
-            return Ok(newest.map_or(Value::Null, Value::from));
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut fields = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "fieldsV1" || key == "kubectl.kubernetes.io/last-applied-configuration" {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            let value = map.next_value_seed(Prune { key: &key })?;
-            if !value.is_null() {
-                fields.insert(key, value);
-            }
-        }
-        Ok(Value::Object(fields))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -422,7 +399,8 @@ mod tests {
 
     fn read(text: &str) -> (Read, Vec<(usize, String)>) {
         let documents = documents(text);
-        (documents.read.iter().map(|read| (read.line, read.complete)).collect(), documents.damaged)
+        let lost = documents.lost.into_iter().map(|lost| (lost.line, lost.reason));
+        (documents.read.iter().map(|read| (read.line, read.complete)).collect(), lost.collect())
     }
 
     fn values(text: &str) -> Vec<Value> {
@@ -459,16 +437,27 @@ mod tests {
     }
 
     #[test]
-    fn what_no_check_reads_is_left_out() {
-        let value = values(
-            "metadata:\n  labels: {env: prod, images: x}\n  managedFields:\n  - {time: 2026-01-01T00:00:00Z, fieldsV1: {}}\n  - {time: 2026-01-02T00:00:00Z}\nspec: {env: [{name: TOKEN, value: hunter2}], a: null}\n",
-        );
-        assert_eq!(
-            value,
-            [
-                json!({"metadata": {"labels": {"env": "prod", "images": "x"}, "managedFields": "2026-01-02T00:00:00Z"}, "spec": {}})
-            ]
-        );
+    fn what_is_lost_tells_its_kind_where_it_can() {
+        let kinds =
+            |text: &str| -> Vec<Option<String>> { documents(text).lost.into_iter().map(|lost| lost.kind).collect() };
+        let some = |kind: &str| vec![Some(kind.to_owned())];
+        assert_eq!(kinds("apiVersion: v1\nkind: \"Service\"\nspec: [\n"), some("Service"));
+        assert_eq!(kinds("items:\n- kind: A\n- kind: B\n  x: [\nkind: List\n"), some("B"));
+        assert_eq!(kinds("items:\n- kind: A\n- kind: B\n  x: [\n"), [None], "cut off: what followed may be anything");
+        assert_eq!(kinds("{\"kind\": \"PodList\", \"items\": [{\"a\": 1}, {\"a\":"), some("Pod"));
+        assert_eq!(kinds("{\"kind\": \"List\", \"items\": [{\"kind\": \"Pod\"}, {\"a\":"), [None]);
+        assert_eq!(kinds("\u{1f}\u{8b}\u{8}"), [None]);
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_begins_another_document() {
+        let files =
+            "apiVersion: v1\nitems:\n- kind: A\n- kind: A\nkind: List\napiVersion: v1\nkind: B\nx: |\n  kind: C\n";
+        assert_eq!(read(files).0, [(1, true), (6, true)]);
+        assert_eq!(values(files)[1], json!({"apiVersion": "v1", "kind": "B", "x": "kind: C\n"}));
+        let noise = "Warning: old\nkind: A\nWarning: old\nx: 1\n";
+        assert_eq!(values(noise), [json!({"kind": "A", "x": 1})]);
+        assert_eq!(values("{\na: 1,\nb: 2\n}\n"), [json!({"a": 1, "b": 2})], "a flow form");
     }
 
     #[test]
@@ -489,6 +478,16 @@ mod tests {
         #[test]
         fn no_text_panics(text in "[ -~\n\t]{0,300}") {
             let _ = documents(&text);
+        }
+
+        /// Files that were written behind each other are read as each by itself.
+        #[test]
+        fn files_behind_each_other_are_the_files(objects in prop::collection::vec(("[a-z]{1,8}", 0_u16..), 1..6)) {
+            let file = |(name, port): &(String, u16)| {
+                format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: x{name}\nspec:\n  port: {port}\n")
+            };
+            let apart: Vec<Value> = objects.iter().flat_map(|object| values(&file(object))).collect();
+            prop_assert_eq!(values(&objects.iter().map(file).collect::<String>()), apart);
         }
 
         #[test]

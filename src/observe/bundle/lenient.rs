@@ -51,7 +51,10 @@ fn or_allowed(expected: &str) -> &str {
     match expected {
         "" => "what the field may hold",
         "u16" => "a number from 0 to 65535",
-        "i32" | "i64" | "u32" | "u64" => "a whole number",
+        "u32" => "a whole number from 0 to 4294967295",
+        "i32" => "a whole number from -2147483648 to 2147483647",
+        "i64" => "a whole number below 2^63",
+        "u64" => "a whole number that is not negative",
         _ if expected.starts_with("struct ") => "an object",
         _ => expected,
     }

@@ -31,6 +31,8 @@ pub(super) struct Logs {
     pub(super) remarks: Vec<Remark>,
     /// The newest stamp that kubectl put before a line.
     pub(super) newest_line: Option<Timestamp>,
+    /// A log that is wanted and could not be read.
+    pub(super) damaged: Option<String>,
 }
 
 impl Logs {
@@ -79,6 +81,9 @@ impl Logs {
         let mut reader = match open(path, only_text) {
             Ok(reader) => reader,
             Err(error) => {
+                if log.as_ref().is_some_and(|log| self.wants(log)) {
+                    self.damaged.get_or_insert_with(|| shown.clone());
+                }
                 notices.push(format!("{shown}: skipped, {error}"));
                 return None;
             }
@@ -150,6 +155,9 @@ fn open(path: &Path, only_text: bool) -> io::Result<Box<dyn BufRead>> {
             return Err(io::Error::other("larger than a text in UTF-16 may be"));
         }
         return Ok(Box::new(Cursor::new(texts::decode(fs::read(path)?))));
+    }
+    if start.starts_with(b"\x1f\x8b") {
+        return Err(io::Error::other("compressed: unpack it first"));
     }
     if start.starts_with(b"\xef\xbb\xbf") {
         reader.consume(3);

@@ -1,20 +1,20 @@
 //! Objects of a bundle: YAML and JSON of any kind and era.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+mod damaged;
+
+use std::{collections::BTreeMap, path::Path};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use self::damaged::Damaged;
 use super::{
-    documents::{Document, Documents, documents},
+    documents::{Document, Documents, Lost, documents},
     lenient,
     metrics::Metrics,
     notices::Notices,
-    scopes::{Kind, Lists},
+    scopes::{self, Kind, Lists},
     texts::Top,
 };
 use crate::snapshot::{
@@ -27,19 +27,52 @@ use crate::snapshot::{
 pub(super) struct Objects {
     newest: BTreeMap<(Kind, String, String), (Value, String)>,
     lists: Lists,
-    /// Kinds of which an object could not be read: no list of them proves that something is absent.
-    damaged: BTreeSet<Kind>,
+    damaged: Damaged,
     newest_moment: Option<Timestamp>,
     metrics: Metrics,
 }
 
 impl Objects {
+    /// Takes note of a file that could not be read: its name tells what it should hold. `true` when it does.
+    pub(super) fn lose_file(&mut self, name: &Path) -> bool {
+        let stem = name.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        let stem = stem.split('.').next().unwrap_or("");
+        if let Some((kind, _)) = Kind::of_file(stem) {
+            self.damaged.kinds.entry(kind).or_insert_with(|| name.display().to_string());
+            return true;
+        }
+        let is_metrics = ["nodemetrics", "podmetrics"].contains(&stem);
+        if is_metrics {
+            self.damaged.metrics.get_or_insert_with(|| name.display().to_string());
+        }
+        is_metrics
+    }
+
+    fn lose(&mut self, name: &Path, kind: Option<&str>) {
+        let what = || name.display().to_string();
+        match kind {
+            Some("NodeMetrics" | "PodMetrics") => drop(self.damaged.metrics.get_or_insert_with(what)),
+            // Of a kind that is not read nothing is missed.
+            Some(kind) => drop(Kind::of(kind, "").map(|kind| self.damaged.kinds.entry(kind).or_insert_with(what))),
+            None if self.lose_file(name) => {}
+            None => drop(self.damaged.unknown.get_or_insert_with(what)),
+        }
+    }
+
     /// Reads a file; `true` when it holds an object. What cannot be read is named by file and line.
     pub(super) fn read(&mut self, name: &Path, text: &str, notices: &mut Notices) -> bool {
         let mut found = false;
-        let Documents { read, damaged } = documents(text);
-        for (line, reason) in damaged {
+        let Documents { read, lost } = documents(text);
+        if read.is_empty() && lost.is_empty() && !text.contains("No resources found") {
+            notices.push(format!("{}: holds nothing", name.display()));
+            self.lose_file(name);
+        }
+        if lost.is_empty() && text.contains(|character: char| character < ' ' && !"\n\r\t".contains(character)) {
+            self.lose(name, None);
+        }
+        for Lost { line, reason, kind } in lost {
             notices.push(format!("{} line {line}: {reason}; the rest is judged", name.display()));
+            self.lose(name, kind.as_deref());
         }
         for Document { line, value, complete } in read {
             let place = format!("{} line {line}", name.display());
@@ -50,10 +83,20 @@ impl Objects {
                         found |= self.add(name, &place, value, complete, notices);
                     }
                 }
-                other => notices.push(format!("{place}: {}", no_object(&other))),
+                other => {
+                    notices.push(format!("{place}: {}", no_object(&other)));
+                    self.lose_answer(name, text);
+                }
             }
         }
         found
+    }
+
+    /// Takes note of a file that holds something else than objects. That an object is not found is an answer all the same.
+    fn lose_answer(&mut self, name: &Path, text: &str) {
+        if !text.contains("(NotFound)") && !text.contains("doesn't have a resource type") {
+            self.lose_file(name);
+        }
     }
 
     /// Adds one object, or the items of a list; `true` when it is an object of Kubernetes. `complete` tells whether a list
@@ -75,9 +118,16 @@ impl Objects {
                 Some(Value::Array(items)) => items,
                 Some(_) => {
                     notices.push(format!("{place}: the items of a {kind} are not a list"));
+                    self.lose(name, kind.strip_suffix("List").filter(|kind| !kind.is_empty()));
                     return false;
                 }
             };
+            if kind.is_empty() {
+                // kubectl writes it behind the items.
+                notices.push(format!("{place}: a list without a kind: it was cut off, and the rest is judged"));
+                self.lose(name, None);
+                return self.add_list(name, place, (&kind, &api_version), items, false, notices);
+            }
             return self.add_list(name, place, (&kind, &api_version), items, complete, notices);
         }
         if self.metrics.add(&kind, &api_version, &value) {
@@ -86,9 +136,25 @@ impl Objects {
         }
         let Some(known) = Kind::of(&kind, &api_version) else {
             match kind.as_str() {
-                "" => notices.push(format!("{place}: {}", no_object(&value))),
+                "" => {
+                    notices.push(format!("{place}: {}", no_object(&value)));
+                    let error = value.as_object().and_then(|fields| fields.keys().next()).cloned();
+                    self.lose_answer(name, &error.unwrap_or_default());
+                }
                 "Secret" => notices.push(format!("{place}: a Secret, which is not read: no bundle needs it")),
-                "Status" => notices.push(format!("{place}: an error of the API server and not an object")),
+                "Status" => {
+                    notices.push(format!("{place}: an error of the API server and not an object"));
+                    if text("reason") != "NotFound" {
+                        self.lose_file(name);
+                    }
+                }
+                _ if value
+                    .as_object()
+                    .is_some_and(|fields| fields.keys().all(|key| key == "kind" || key == "apiVersion")) =>
+                {
+                    notices.push(format!("{place}: a {kind} without anything in it: it was cut off"));
+                    self.lose(name, None);
+                }
                 _ => {}
             }
             return !kind.is_empty() && kind != "Status";
@@ -100,18 +166,18 @@ impl Objects {
         if key.2.is_empty() || (key.1.is_empty() && !known.is_cluster_scoped()) {
             let lacks = if key.2.is_empty() { "name" } else { "namespace" };
             notices.push(format!("{place}: {kind} {} without metadata.{lacks} is skipped", key.2));
-            self.damaged.insert(known);
+            let named = if key.2.is_empty() { name.display().to_string() } else { format!("{kind} {}", key.2) };
+            self.damaged.lose_object(known, named);
             return false;
         }
-        let version = |value: &Value| {
-            let version = value.pointer("/metadata/resourceVersion")?;
-            version.as_u64().or_else(|| version.as_str()?.parse().ok())
-        };
+        if known == Kind::ApiService && complete && scopes::is_of_the_api_server(&value) {
+            self.lists.add_all(known);
+        }
         if let Some((before, file)) = self.newest.get(&key) {
             if *before == value {
                 return true;
             }
-            let keep = version(before) > version(&value);
+            let keep = is_newer(before, &value);
             let kept = if keep { file } else { place };
             notices.push(format!("{kind} {}/{} stands in the bundle twice; the one of {kept} counts", key.1, key.2));
             if keep {
@@ -141,6 +207,7 @@ impl Objects {
         } else if item_kind.ends_with("Metrics") {
             // Of half an answer of the metrics API nothing can be said.
             notices.push(format!("{place}: the {kind} is not whole, so it is not read"));
+            self.lose(name, Some(item_kind));
             return false;
         }
         let mut found = items.is_empty();
@@ -154,6 +221,7 @@ impl Objects {
                 found |= self.add(name, place, item, complete, notices);
             } else {
                 notices.push(format!("{place}: an item of a list is {}", no_object(&item)));
+                self.lose(name, Some(item_kind).filter(|kind| !kind.is_empty()));
             }
         }
         found
@@ -162,6 +230,11 @@ impl Objects {
     /// What the metrics API answered, where the bundle holds its objects.
     pub(super) fn samples(&self, which: Top) -> Option<Retrieval> {
         self.metrics.retrieval(which)
+    }
+
+    /// The file with objects of the metrics API that could not be read.
+    pub(super) fn damaged_samples(&self) -> Option<&str> {
+        self.damaged.metrics.as_deref()
     }
 
     /// The newest moment in any object.
@@ -216,7 +289,7 @@ impl Objects {
 struct Filler<'n> {
     by_kind: BTreeMap<Kind, Vec<(Value, String)>>,
     lists: Lists,
-    damaged: BTreeSet<Kind>,
+    damaged: Damaged,
     notices: &'n mut Notices,
 }
 
@@ -225,7 +298,8 @@ impl Filler<'_> {
         let mut objects = Vec::new();
         for (value, place) in self.by_kind.remove(&kind).unwrap_or_default() {
             let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_owned();
-            let name = format!("{place}: {} {}/{}", kind.name(), text("/metadata/namespace"), text("/metadata/name"));
+            let object = format!("{} {}/{}", kind.name(), text("/metadata/namespace"), text("/metadata/name"));
+            let name = format!("{place}: {object}");
             let read = lenient::read::<T>(value).and_then(|(object, mended)| {
                 let object = finish(object).map_err(|_| "an annotation that holds its metrics cannot be read")?;
                 Ok((object, mended))
@@ -238,7 +312,7 @@ impl Filler<'_> {
                     }
                 }
                 Err(reason) => {
-                    self.damaged.insert(kind);
+                    self.damaged.lose_object(kind, object.replace(" /", " "));
                     self.notices.push(format!("{name} is skipped: {reason}"));
                 }
             }
@@ -259,9 +333,11 @@ impl Filler<'_> {
         of_namespaces: Kind,
         objects: impl IntoIterator<Item = T>,
     ) -> Collection<T> {
-        let mut collection = Collection::unseen(NotSeen::NotInBundle(of_cluster.plural()));
+        let damaged = [of_cluster, of_namespaces].into_iter().find(|kind| self.damaged.kinds.contains_key(kind));
+        let mut collection = Collection::unseen(self.damaged.reason(damaged.unwrap_or(of_cluster)));
         objects.into_iter().for_each(|object| collection.insert(object));
-        let lists = |kind: Kind| if self.damaged.contains(&kind) { Vec::new() } else { self.lists.scopes(kind) };
+        let lists =
+            |kind: Kind| if self.damaged.unproven.contains(&kind) { Vec::new() } else { self.lists.scopes(kind) };
         if !lists(of_cluster).is_empty() {
             collection.add_scope(Scope::in_namespace(""));
         }
@@ -276,14 +352,33 @@ impl Filler<'_> {
 
     /// Objects with what the lists of these kinds show in full; the first kind is what a gap is called by.
     fn seen<T: Named>(&self, kinds: &[Kind], objects: impl IntoIterator<Item = T>) -> Collection<T> {
-        let mut collection = Collection::unseen(NotSeen::NotInBundle(kinds.first().map_or("", |kind| kind.plural())));
+        let damaged = kinds.iter().find(|kind| self.damaged.kinds.contains_key(kind));
+        let reason = damaged.or(kinds.first()).map(|kind| self.damaged.reason(*kind));
+        let mut collection = Collection::unseen(reason.unwrap_or_default());
         for object in objects {
             collection.insert(object);
         }
-        for kind in kinds.iter().filter(|kind| !self.damaged.contains(kind)) {
+        for kind in kinds.iter().filter(|kind| !self.damaged.unproven.contains(kind)) {
             self.lists.scopes(*kind).into_iter().for_each(|scope| collection.add_scope(scope));
         }
         collection
+    }
+}
+
+/// Whether the first of two copies of an object is of a later moment: by their versions, else by what they tell of time.
+fn is_newer(one: &Value, other: &Value) -> bool {
+    let version = |value: &Value| {
+        let version = value.pointer("/metadata/resourceVersion")?;
+        version.as_u64().or_else(|| version.as_str()?.parse().ok())
+    };
+    let moment = |value: &Value| {
+        let mut newest = None;
+        newest_moment(value, &mut newest);
+        newest
+    };
+    match (version(one), version(other)) {
+        (Some(one), Some(other)) if one != other => one > other,
+        _ => moment(one) > moment(other),
     }
 }
 
@@ -330,124 +425,4 @@ fn newest_moment(value: &Value, newest: &mut Option<Timestamp>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn read(text: &str) -> (Snapshot, Vec<String>) {
-        let mut objects = Objects::default();
-        let mut notices = Notices::default();
-        objects.read(Path::new("objects.yaml"), text, &mut notices);
-        let mut snapshot = Snapshot::default();
-        objects.fill(&mut snapshot, &mut notices);
-        (snapshot, notices.finish())
-    }
-
-    const SERVICE: &str =
-        "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: n}\nspec: {ports: [{port: 443}]}\n";
-
-    #[test]
-    fn one_bad_document_spoils_no_other() {
-        let (snapshot, notices) =
-            read(&format!("{SERVICE}---\nkind: [unclosed\n---\n{}", SERVICE.replace("name: a", "name: b")));
-        assert_eq!(snapshot.services.len(), 2);
-        assert_eq!(notices.len(), 1);
-        assert!(notices[0].starts_with("objects.yaml line 6: not YAML"), "{notices:?}");
-    }
-
-    #[test]
-    fn of_duplicates_the_newest_counts() {
-        let versioned = |version: &str, port: &str| {
-            SERVICE
-                .replace("namespace: n", &format!("namespace: n, resourceVersion: \"{version}\""))
-                .replace("443", port)
-        };
-        let (snapshot, notices) = read(&format!("{}---\n{}", versioned("20", "8443"), versioned("9", "443")));
-        assert_eq!(snapshot.services.iter().next().map(|service| service.spec.ports[0].port), Some(8443));
-        assert_eq!(notices.len(), 1);
-    }
-
-    #[test]
-    fn kubectls_warnings_and_unknown_kinds_do_no_harm() {
-        let (snapshot, notices) =
-            read(&format!("Warning: v1 Endpoints is deprecated\n{SERVICE}---\nkind: Widget\napiVersion: x/v1\n"));
-        assert_eq!(snapshot.services.len(), 1, "{notices:?}");
-        assert_eq!(notices, Vec::<String>::new());
-    }
-
-    #[test]
-    fn endpoints_of_old_clusters_become_slices() {
-        let (snapshot, _) = read(
-            "apiVersion: v1\nkind: Endpoints\nmetadata: {name: a, namespace: n}\nsubsets:\n- addresses: [{ip: 10.0.0.1}]\n  notReadyAddresses: [{ip: 10.0.0.2}]\n  ports: [{port: 443}]\n",
-        );
-        let slice = snapshot.endpoint_slices.iter().next().expect("a slice");
-        assert_eq!((slice.service_name(), slice.endpoints.len(), slice.ports[0].port), ("a", 2, Some(443)));
-    }
-
-    #[test]
-    fn lists_of_roles_prove_nothing_about_the_other_scope() {
-        let binding = |kind: &str, namespace: &str| {
-            format!(
-                "- {{apiVersion: rbac.authorization.k8s.io/v1, kind: {kind}, metadata: {{name: a{namespace}{namespace}, namespace: {namespace}}}}}\n"
-            )
-        };
-        let list = |items: [String; 2]| format!("kind: List\nitems:\n{}", items.concat());
-        let gaps = |text: &str| {
-            let bindings = read(text).0.role_bindings;
-            (bindings.in_namespace("").gap.is_none(), bindings.in_namespace("kube-system").gap.is_none())
-        };
-        let namespaced = list([binding("RoleBinding", "kube-system"), binding("RoleBinding", "shop")]);
-        let cluster =
-            list([binding("ClusterRoleBinding", ""), binding("ClusterRoleBinding", "").replace("name: a", "name: b")]);
-        assert_eq!(gaps(&namespaced), (false, true));
-        assert_eq!(gaps(&cluster), (true, false));
-    }
-
-    #[test]
-    fn an_object_that_is_lost_leaves_its_kind_unproven() {
-        let item = |port: &str, name: &str| {
-            format!(
-                "- {{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: n}}, spec: {{ports: [{{port: {port}}}]}}}}\n"
-            )
-        };
-        let gap = |third: &str| {
-            let text = format!("kind: List\nitems:\n{}{}{third}", item("443", "a"), item("\"443\"", "b"));
-            let (snapshot, notices) = read(&text);
-            (snapshot.services.len(), snapshot.services.in_namespace("n").gap.is_some(), notices.len())
-        };
-        assert_eq!(gap(""), (2, false, 1), "read as meant");
-        assert_eq!(gap(&item("many", "c")), (2, true, 2));
-        assert_eq!(gap("- {metadata: {name: c}}\n"), (2, true, 2));
-        assert_eq!(gap("- {apiVersion: v1, kind: Service, metadata: {name: c}}\n"), (2, true, 2), "no namespace");
-    }
-
-    #[test]
-    fn lists_may_hold_lists_and_items_must_be_a_list() {
-        let nested = "kind: List\nitems:\n- kind: List\n  items:\n  - {apiVersion: v1, kind: Service, metadata: {name: a, namespace: n}}\n";
-        assert_eq!((read(nested).0.services.len(), read(nested).1.len()), (1, 0));
-        let none = read("kind: ServiceList\napiVersion: v1\nitems: null\n");
-        assert_eq!(none.1.len(), 0);
-        assert_eq!(read("kind: ServiceList\napiVersion: v1\nitems: some\n").1.len(), 1);
-    }
-
-    #[test]
-    fn what_stands_instead_of_objects_is_called_by_its_name() {
-        for (text, expected) in [
-            ("Error from server (NotFound): services \"metrics-server\" not found\n", "an error of kubectl"),
-            ("Name:         a\nNamespace:    n\nLabels:       <none>\n", "kubectl describe"),
-            ("NAME    READY   STATUS\nweb-1   1/1     Running\n", "a table of kubectl get"),
-            ("just words\n", "not an object of Kubernetes"),
-        ] {
-            let notices = read(text).1;
-            assert!(notices.len() == 1 && notices[0].contains(expected), "{text}: {notices:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_panics(text in "[ -~\n\t]{0,300}") {
-            let _ = read(&text);
-        }
-    }
-}
+mod tests;

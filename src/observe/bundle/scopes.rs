@@ -110,7 +110,7 @@ impl Kind {
     }
 
     /// The kind that a file's name tells, with what else the name holds.
-    fn of_file(stem: &str) -> Option<(Self, &str)> {
+    pub(super) fn of_file(stem: &str) -> Option<(Self, &str)> {
         let mut best: Option<(Self, &str, usize)> = None;
         for (kind, _, plural, others) in KINDS {
             for alias in others.iter().chain([&plural]) {
@@ -130,6 +130,14 @@ impl Kind {
         }
         best.map(|(kind, rest, _)| (kind, rest))
     }
+}
+
+/// Whether this `APIService` is one that kube-apiserver registers for itself (kubernetes/kubernetes
+/// `pkg/controlplane/apiserver/aggregator.go` `apiServicesToRegister`): nobody asks for one of these by name, so that it comes
+/// with the list of all.
+pub(super) fn is_of_the_api_server(api_service: &Value) -> bool {
+    let name = api_service.pointer("/metadata/name").and_then(Value::as_str);
+    matches!(name, Some("v1." | "v1.apps")) && api_service.pointer("/spec/service").is_none()
 }
 
 /// The lists of a bundle, as scopes.
@@ -183,13 +191,18 @@ impl Lists {
         }
         let namespaces: BTreeSet<String> = own.iter().map(|item| text(item, "/metadata/namespace")).collect();
         if kind.is_cluster_scoped() {
-            self.scopes.push((kind, Scope::in_namespace("")));
-            self.scopes.push((kind, Scope::cluster()));
+            self.add_all(kind);
         } else if namespaces.len() > 1 {
             self.scopes.push((kind, Scope::cluster()));
         } else if let Some(namespace) = namespaces.first() {
             self.scopes.push((kind, Scope::in_namespace(namespace)));
         }
+    }
+
+    /// Takes note that all objects of a kind of the whole cluster were seen.
+    pub(super) fn add_all(&mut self, kind: Kind) {
+        self.scopes.push((kind, Scope::in_namespace("")));
+        self.scopes.push((kind, Scope::cluster()));
     }
 
     fn add_empty(&mut self, typed: Option<Kind>, stem: &str) {

@@ -227,6 +227,9 @@ impl Actor {
             self.store.stop(&request);
         }
         self.replan_at = self.running.values().filter_map(|running| running.ends).min();
+        if std::mem::take(&mut self.store.is_planning) {
+            self.publish_at = self.publish_at.min(now + self.options.timings.debounce);
+        }
         let namespace = probe::home(&known);
         self.needs.send_if_modified(|needs| {
             let new = (self.planned.clone(), namespace);
@@ -241,6 +244,8 @@ impl Actor {
         while self.tasks.try_join_next().is_some() {}
         let now = Instant::now();
         let at = Timestamp::now();
+        // A plan that is due within the linger time waits only for watches to end.
+        self.store.is_planning = self.replan_at.is_some_and(|at| at <= now + self.options.timings.replan);
         let mut snapshot = self.store.snapshot(at, now.into_std());
         self.store.logs.keep(&logs::wanted(&snapshot));
         if !self.store.first_complete_look && self.is_complete_look(&snapshot, now) {
@@ -254,9 +259,7 @@ impl Actor {
     }
 
     fn is_complete_look(&self, snapshot: &Snapshot, now: Instant) -> bool {
-        // A plan that is due within the linger time waits only for watches to end.
-        let plan_is_stable = self.replan_at.is_none_or(|at| at > now + self.options.timings.replan);
-        plan_is_stable
+        !self.store.is_planning
             && self.version_tried
             && (self.probed || !self.options.features.probes)
             && self.store.have_started(self.planned.iter(), now.into_std())

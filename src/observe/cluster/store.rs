@@ -40,6 +40,8 @@ pub(super) struct Store {
     features: Features,
     pub(super) permissions: BTreeMap<Permission, bool>,
     pub(super) first_complete_look: bool,
+    /// Whether watches that follow from what was seen are about to be started.
+    pub(super) is_planning: bool,
 }
 
 /// Which objects a snapshot is made of.
@@ -60,8 +62,8 @@ impl Store {
             stale_after,
             server_version: Observed::NotSeen(NotSeen::NotSynced),
             looked: Arc::default(),
-            top_nodes: Observed::default(),
-            top_pods: Observed::default(),
+            top_nodes: Observed::NotSeen(pending(features.probes)),
+            top_pods: Observed::NotSeen(pending(features.probes)),
             dials: Observed::NotSeen(pending(features.dials)),
             kubelet_requests: KubeletRequestTotals::default(),
             access_reviews: Observed::NotSeen(pending(features.access_reviews)),
@@ -70,6 +72,7 @@ impl Store {
             features,
             permissions: BTreeMap::new(),
             first_complete_look: false,
+            is_planning: false,
         }
     }
 
@@ -162,8 +165,9 @@ impl Store {
 
     /// A snapshot in which nothing was seen, and why.
     fn unseen(&self) -> Snapshot {
-        // Before the first complete look, what no watch covers may only not be planned yet.
-        let reason = if self.first_complete_look { NotSeen::NotLooked } else { NotSeen::NotSynced };
+        // What no watch covers may only not be planned yet.
+        let is_settled = self.first_complete_look && !self.is_planning;
+        let reason = if is_settled { NotSeen::NotLooked } else { NotSeen::NotSynced };
         Snapshot {
             api_services: Collection::unseen(reason.clone()),
             services: Collection::unseen(reason.clone()),
@@ -172,7 +176,8 @@ impl Store {
             workloads: Collection::unseen(reason.clone()),
             nodes: Collection::unseen(reason.clone()),
             autoscalers: Collection::unseen(reason.clone()),
-            scales: Collection::unseen(reason.clone()),
+            // Those of blind autoscalers are looked up in turn, and nobody asks for others.
+            scales: Collection::unseen(NotSeen::NotSynced),
             service_accounts: Collection::unseen(reason.clone()),
             roles: Collection::unseen(reason.clone()),
             role_bindings: Collection::unseen(reason.clone()),

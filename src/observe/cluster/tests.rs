@@ -291,7 +291,7 @@ async fn blind_autoscalers_are_looked_up_and_forgotten() {
 #[tokio::test]
 async fn the_metrics_api_is_called_again_soon_after_its_condition_changed() {
     let server = healthy().await;
-    let nodes = json!({"items": [{"metadata": {"name": "node-1"}, "timestamp": "2026-01-01T12:00:00Z", "window": "20s", "usage": {"cpu": "1"}}]});
+    let nodes = json!({"kind": "NodeMetricsList", "items": [{"metadata": {"name": "node-1"}, "timestamp": "2026-01-01T12:00:00Z", "window": "20s", "usage": {"cpu": "1"}}]});
     server.answer("/apis/metrics.k8s.io/v1beta1/nodes", 200, &nodes.to_string());
     server.answer("/apis/metrics.k8s.io/v1beta1/namespaces/kube-system/pods", 503, "service unavailable");
     let timings = Timings { probe_interval: Duration::from_hours(1), ..quick() };

@@ -1,0 +1,130 @@
+//! Leaves out what no check reads, while it is parsed.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+/// A value without what no check reads.
+pub(super) struct Pruned(pub(super) Value);
+
+/// Lists that no check reads, by their key; a label may have the same name, and stays.
+const UNREAD_LISTS: [&str; 8] =
+    ["env", "envFrom", "volumes", "volumeMounts", "images", "tolerations", "volumesAttached", "volumesInUse"];
+
+impl<'de> Deserialize<'de> for Pruned {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Prune { key: "" }).map(Self)
+    }
+}
+
+/// Reads the value of a field, or of an item where the key is empty.
+struct Prune<'k> {
+    key: &'k str,
+}
+
+impl<'de> DeserializeSeed<'de> for Prune<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Prune<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        if UNREAD_LISTS.contains(&self.key) {
+            while sequence.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Value::Null);
+        }
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element_seed(Prune { key: "" })? {
+            items.push(item);
+        }
+        if self.key == "managedFields" {
+            // Of who wrote what only the last moment is worth keeping.
+            let newest = items.iter().filter_map(|entry| entry.get("time")?.as_str()).max();
+            return Ok(newest.map_or(Value::Null, Value::from));
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "fieldsV1" || key == "kubectl.kubernetes.io/last-applied-configuration" {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value = map.next_value_seed(Prune { key: &key })?;
+            if !value.is_null() {
+                fields.insert(key, value);
+            }
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_no_check_reads_is_left_out() {
+        let Pruned(value) = serde_saphyr::from_str(
+            "metadata:\n  labels: {env: prod, images: x}\n  managedFields:\n  - {time: 2026-01-01T00:00:00Z, fieldsV1: {}}\n  - {time: 2026-01-02T00:00:00Z}\nspec: {env: [{name: TOKEN, value: hunter2}], a: null}\n",
+        )
+        .expect("YAML");
+        assert_eq!(
+            value,
+            json!({"metadata": {"labels": {"env": "prod", "images": "x"}, "managedFields": "2026-01-02T00:00:00Z"}, "spec": {}})
+        );
+    }
+}
