@@ -10,7 +10,6 @@ mod explains;
 mod forbidden;
 mod hpa;
 mod installed;
-mod known_issues;
 mod logs;
 mod may_be;
 mod other_reasons;
@@ -379,7 +378,6 @@ pub fn all() -> &'static [Entry] {
             connection_refused::CAUSES,
             other_reasons::CAUSES,
             logs::CAUSES,
-            known_issues::CAUSES,
             hpa::CAUSES,
         ]
         .into_iter()

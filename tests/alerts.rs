@@ -10,6 +10,8 @@ mod document;
 mod ends;
 #[path = "alerts/mutations.rs"]
 mod mutations;
+#[path = "alerts/pipeline.rs"]
+mod pipeline;
 #[path = "alerts/recording.rs"]
 mod recording;
 #[path = "alerts/rules.rs"]

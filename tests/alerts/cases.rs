@@ -7,7 +7,7 @@ use metrics_server_doctor::{
 };
 
 use crate::{
-    doctor, recording,
+    doctor, pipeline, recording,
     rules::{self, Labels, Rule},
     scenes::{METRICS_API, Series, found, healthy},
     timeline::{CLUSTER, Case, Firing, STEP, Scrape, Timeline},
@@ -567,9 +567,17 @@ fn of_known_issues() -> Vec<Case> {
 pub(crate) fn of_rules() -> Vec<Case> {
     let mut cases: Vec<Case> = SECTIONS.iter().flat_map(|(step, _)| of_section(*step)).collect();
     cases.extend(
-        [of_installed(), of_apiservice(), of_hpa(), of_known_issues(), doctor::cases(), recording::cases()]
-            .into_iter()
-            .flatten(),
+        [
+            of_installed(),
+            of_apiservice(),
+            of_hpa(),
+            of_known_issues(),
+            doctor::cases(),
+            pipeline::cases(),
+            recording::cases(),
+        ]
+        .into_iter()
+        .flatten(),
     );
     cases
 }

@@ -76,7 +76,7 @@ pub(crate) fn cases() -> Vec<Case> {
     }
     // One check of a step that decides, and one of another step with the id of a check that decides: they are unique within
     // a step only.
-    let some = unknown(unknown(refused_three(healthy()), "apiservice", "ca_bundle"), "retrieve", "endpoints");
+    let some = unknown(unknown(refused_three(healthy()), "apiservice", "ca_bundle"), "logs", "endpoints");
     cases.push(simple("a right is missing that decides nothing", "MetricsServerDoctorBlind", "info", &some, Some("3")));
     let open = "MetricsServerDoctorUndetermined";
     cases.push(simple(

@@ -27,6 +27,8 @@ fn every_alert_has_the_labels_and_annotations_of_the_house() {
     for rule in rules::alerts() {
         let name = format!("{} {}", rule.name, rule.severity());
         let hold = match rule.severity() {
+            // The catch-all is for what the others miss.
+            "critical" if rule.name == "MetricsPipelineDown" => 600..=600,
             "critical" => 300..=300,
             "warning" | "info" => 300..=3_600,
             other => panic!("{name}: severity {other}"),
@@ -153,7 +155,7 @@ fn links_between_runbooks_lead_somewhere() {
 #[test]
 fn runbooks_name_the_alerts_that_lead_to_them() {
     for rule in rules::alerts() {
-        let page = if rule.file == "doctor" { "doctor".to_owned() } else { rule.file.clone() };
+        let page = if rule.file == "pipeline" { "doctor".to_owned() } else { rule.file.clone() };
         let text = fs::read_to_string(root().join(format!("docs/runbooks/{page}.md"))).expect("a runbook");
         assert!(text.contains(&format!("`{}`", rule.name)), "docs/runbooks/{page}.md does not name {}", rule.name);
     }

@@ -4,7 +4,7 @@ use metrics_server_doctor::{catalogue, guide::Step, steps::known_issues::issue_i
 
 use crate::{
     cases::{BEFORE, BEGIN, alert, alert_of, page, silent, well},
-    rules,
+    pipeline, rules,
     scenes::{self, Series},
     timeline::{CLUSTER, Case, Firing, Scrape, Timeline},
 };
@@ -78,7 +78,9 @@ pub(crate) fn of_symptoms() -> Vec<Case> {
         Case::new("forty-three symptoms", "all", Timeline::default().then(40, &[page(&series), page(&series)]));
     let (step, blamed) = scene.verdict.split_once('/').expect("step/cause");
     let rule = rules::alert("MetricsServerTimeout", "critical", None);
-    case.firing = vec![(2_370, vec![alert(&rule, CLUSTER, &[("step", step), ("cause", blamed)])])];
+    // The catch-all fires beside it; Alertmanager holds it back.
+    let named = alert(&rule, CLUSTER, &[("step", step), ("cause", blamed)]);
+    case.firing = vec![(2_370, vec![named, alert(&pipeline::rule(), CLUSTER, &[])])];
     vec![Case { alone: true, ..case }]
 }
 
@@ -107,6 +109,10 @@ pub(crate) fn of_demo() -> Vec<Case> {
                     &[("step", step.id()), ("cause", blamed)],
                 )],
             };
+            if expected.iter().any(|firing| firing["severity"] == "critical") {
+                // Held back by Alertmanager while the alert with a cause fires.
+                expected.push(alert(&pipeline::rule(), CLUSTER, &[]));
+            }
             expected.extend(known_issues(&series));
             case.firing = vec![(BEGIN + 1_770, expected)];
             case

@@ -253,17 +253,18 @@ fn candidates() -> Panel {
 }
 
 /// Alerts about the doctor itself, with the anchors of their runbook.
-pub(crate) const OF_THE_DOCTOR: [(&str, &str); 4] = [
+pub(crate) const OF_THE_DOCTOR: [(&str, &str); 5] = [
     ("MetricsServerDoctorDown", "down"),
     ("MetricsServerDoctorBlind", "blind"),
     ("MetricsServerDoctorUndetermined", "undetermined"),
     ("MetricsServerDoctorStale", "stale"),
+    ("MetricsPipelineDown", "pipeline_down"),
 ];
 
 /// Firing alerts with a column `runbook`: page and anchor, as in the annotation `runbook_url` of the rules, which Prometheus
 /// does not keep in `ALERTS`.
 fn firing() -> String {
-    let firing = r#"max by (cluster, alertname, severity, step, cause, issue) (ALERTS{alertstate="firing", alertname=~"MetricsServer.*|HPATargetsUnknown", cluster=~"$cluster"})"#;
+    let firing = r#"max by (cluster, alertname, severity, step, cause, issue) (ALERTS{alertstate="firing", alertname=~"MetricsServer.*|MetricsPipelineDown|HPATargetsUnknown", cluster=~"$cluster"})"#;
     let of_cause = format!(r#"label_join({firing}, "runbook", ".md#", "step", "cause")"#);
     let steps = Step::ALL.map(Step::id).join("|");
     let of_issue = format!(r#"label_replace({of_cause}, "runbook", "$1.md#$2", "issue", "({steps})_(.+)")"#);

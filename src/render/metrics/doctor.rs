@@ -56,6 +56,11 @@ const OUTAGE: Family = Family::gauge(
     "1 for a cause in metrics_server_doctor_findings that takes metrics away from everybody, 0 for all others",
 )
 .series(1, &["step", "cause"]);
+const PIPELINE_DOWN: Family = Family::gauge(
+    "metrics_server_doctor_pipeline_down",
+    &[],
+    "1 while metrics are seen to be gone for everybody, whether or not the cause is clear, 0 while they are not",
+);
 const OBSERVED: Family = Family::gauge(
     "metrics_server_doctor_observed_timestamp_seconds",
     &[],
@@ -117,6 +122,7 @@ pub(super) const FAMILIES: &[Family] = &[
     CANDIDATE,
     FINDINGS,
     OUTAGE,
+    PIPELINE_DOWN,
     CHECK_STATUS,
     OBSERVED,
     FIRST_LOOK,
@@ -171,6 +177,8 @@ fn write_judgement(view: &View<'_>, page: &mut Page) {
         *count += 1;
         *outage |= finding.impact == Impact::Outage;
     }
+    let down = judgement.findings.iter().any(|finding| finding.impact == Impact::Outage);
+    page.set_single(&PIPELINE_DOWN, down);
     for (cause, (count, outage)) in findings {
         page.set(&FINDINGS, [cause.step().id(), cause.id()], count);
         page.set(&OUTAGE, [cause.step().id(), cause.id()], outage);

@@ -1,0 +1,90 @@
+//! Cases of the catch-all: metrics are gone for everybody, whatever the cause.
+
+use metrics_server_doctor::{
+    catalogue::{self, Cause},
+    check::Impact,
+};
+
+use crate::{
+    cases::{BEFORE, BEGIN, alert, page, silent, told, well},
+    rules::{self, Rule},
+    scenes::{Series, found},
+    timeline::{CLUSTER, Case, STEP, Timeline},
+};
+
+/// The catch-all.
+pub(crate) fn rule() -> Rule {
+    rules::alert("MetricsPipelineDown", "critical", None)
+}
+
+fn outage(cause: Cause) -> Series {
+    let entry = catalogue::all().iter().find(|entry| entry.cause == cause).expect("a row");
+    found(entry, Impact::Outage)
+}
+
+/// How long the rule looks back.
+const WINDOW: u64 = 300;
+
+/// The cases of the file.
+pub(crate) fn cases() -> Vec<Case> {
+    let rule = rule();
+    let firing = alert(&rule, CLUSTER, &[]);
+    let down = page(&outage(Cause::ContainerCrashing));
+
+    let mut plain = Case::new(
+        "an outage",
+        "pipeline",
+        Timeline::default().then(BEFORE, &[well()]).then(30, &[down.clone()]).then(20, &[well()]),
+    );
+    let healed = BEGIN + 30 * 60;
+    plain.firing = vec![
+        (BEGIN, vec![]),
+        (BEGIN + rule.hold - STEP, vec![]),
+        (BEGIN + rule.hold, vec![firing.clone()]),
+        (healed + WINDOW - STEP - STEP, vec![firing.clone()]),
+        (healed + WINDOW + STEP, vec![]),
+    ];
+    plain.annotations.push((BEGIN + rule.hold, firing.clone(), told(&rule, &[], "1")));
+
+    // A container that runs for a minute between back-offs of up to five: the cause alternates, and for moments all is well.
+    let mut timeline = Timeline::default().then(BEFORE, &[well()]);
+    for cause in [Cause::ContainerCrashing, Cause::PodsNotReady, Cause::ContainerCrashing, Cause::ApiServiceUnavailable]
+    {
+        timeline =
+            timeline.then(2, &[page(&outage(cause))]).then(1, &[well()]).then(3, &[page(&outage(Cause::PodsNotReady))]);
+    }
+    let mut alternating = Case::new("a crash loop whose cause alternates", "pipeline", timeline);
+    alternating.firing = vec![
+        (BEGIN + rule.hold - STEP, vec![]),
+        (BEGIN + rule.hold, vec![firing.clone()]),
+        (BEGIN + 1_380, vec![firing.clone()]),
+    ];
+
+    // Moments of health of up to four minutes are bridged, six minutes are recovery.
+    let bridged = Timeline::default().then(BEFORE, &[well()]).then(1, &[down.clone()]);
+    let bridged = bridged.then(4, &[well()]).then(1, &[down.clone()]).then(4, &[well()]).then(5, &[down.clone()]);
+    let mut bridged = Case::new("back-offs of four minutes", "pipeline", bridged);
+    bridged.firing = vec![(BEGIN + rule.hold, vec![firing.clone()])];
+    let recovered = Timeline::default().then(BEFORE, &[well()]).then(6, &[down.clone()]);
+    let recovered = recovered.then(6, &[well()]).then(8, &[down.clone()]);
+    let mut recovered = Case::new("recovered for six minutes", "pipeline", recovered);
+    recovered.firing = vec![(BEGIN + rule.hold, vec![]), (BEGIN + 1_170, vec![])];
+
+    let mut clusters = Case::new(
+        "one cluster of two",
+        "pipeline",
+        Timeline::default().then_in(30, &[(CLUSTER, &[well(), down.clone()]), ("b", &[well()])]),
+    );
+    clusters.firing = vec![(1_770, vec![firing])];
+
+    let entry = catalogue::all().iter().find(|entry| entry.cause == Cause::MissingRequest).expect("a row");
+    vec![
+        plain,
+        alternating,
+        bridged,
+        recovered,
+        clusters,
+        silent("a healthy page", "pipeline", &[well()]),
+        silent("a tenant's autoscaler", "pipeline", &[page(&found(entry, Impact::Partial))]),
+    ]
+}
