@@ -66,7 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("observe", &["facts", "health", "snapshot", "version", "wording"]),
     ("http", &["health", "observe", "render"]),
-    ("args", &["catalogue", "check", "guide", "http", "observe", "report"]),
+    ("args", &["check", "guide", "http", "observe", "report", "version"]),
     ("run", &["args", "check", "health", "http", "observe", "render", "report", "snapshot", "verdict", "version"]),
 ];
 
@@ -221,7 +221,9 @@ fn pure_modules_do_no_io_and_read_no_clock() {
         "tokio::",
         "hyper::",
         "std::fs",
-        "std::net",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
         "Timestamp::now",
         "SystemTime::now",
         "Instant::now",
