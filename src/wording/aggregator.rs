@@ -167,7 +167,7 @@ impl Complaint {
     /// Whether the message names this address.
     pub fn dials(&self, address: &str) -> bool {
         let Some(dialled) = &self.failure.dialled else { return false };
-        match (dialled.ip(), address.parse::<std::net::IpAddr>()) {
+        match (dialled.ip(), address.parse::<core::net::IpAddr>()) {
             (Some(dialled), Ok(address)) => dialled == address,
             _ => dialled.host == address,
         }

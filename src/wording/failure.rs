@@ -2,7 +2,7 @@
 //! control plane may have in between (Go `net`, `net/http`, `crypto/tls`, `crypto/x509`; kubernetes/apiserver
 //! `pkg/server/egressselector`; rancher/remotedialer; kubernetes-sigs/apiserver-network-proxy).
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::table::{Table, between};
 

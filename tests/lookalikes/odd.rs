@@ -218,7 +218,7 @@ fn what_holds_nothing_says_what_was_expected() {
     match bundle::read(folder.path()) {
         Err(error @ BundleError::Empty { .. }) => {
             let told = error.to_string();
-            assert!(told.contains("pods.txt: skipped") && told.contains("docs/bundle.md"), "{told}");
+            assert!(told.contains("pods.txt: not part of the format") && told.contains("docs/bundle.md"), "{told}");
         }
         other => panic!("{other:?}"),
     }
@@ -256,6 +256,20 @@ fn set_moments(value: &mut Value, to: &str) {
         Value::Array(items) => items.iter_mut().for_each(|item| set_moments(item, to)),
         _ => {}
     }
+}
+
+#[test]
+fn what_others_say_of_the_metrics_api_is_read_from_any_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let apiserver = "E0301 11:58:00.000000       1 available_controller.go:524] v1beta1.metrics.k8s.io failed with: failing or missing response from https://10.0.1.21:10250/apis/metrics.k8s.io/v1beta1: bad status from https://10.0.1.21:10250/apis/metrics.k8s.io/v1beta1: 403\n";
+    fs::write(folder.path().join("kube-apiserver.log"), apiserver.repeat(3)).expect("a file");
+    fs::write(folder.path().join("pipeline"), "$ kubectl top pods\nerror: Metrics API not available\n")
+        .expect("a file");
+    fs::write(folder.path().join("observed-at.txt"), "2026-03-01T12:00:00Z\n").expect("a file");
+    let snapshot = bundle::read(folder.path()).expect("a bundle of nothing else");
+    let told: Vec<_> = snapshot.remarks.iter().map(|told| (told.file.as_str(), told.times)).collect();
+    assert_eq!(told, [("kube-apiserver.log", 3), ("pipeline", 1)], "oldest first");
+    assert_eq!(snapshot.notices.len(), 2, "{:?}", snapshot.notices);
 }
 
 proptest! {
