@@ -3,6 +3,7 @@
 //! Checks read [`Facts`] and nothing else. Everything that looks at several objects, or reads another program's text,
 //! is derived here, each by one module, so that no two checks can read the same line in two ways.
 
+pub mod autoscalers;
 pub mod chain;
 pub mod complaint;
 pub mod endpoints;
@@ -15,7 +16,7 @@ use std::cell::OnceCell;
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::{chain::Chain, complaint::Complaint};
+use self::{autoscalers::Autoscalers, chain::Chain, complaint::Complaint};
 use crate::snapshot::{Condition, Snapshot, Source};
 
 /// A snapshot with what follows from it.
@@ -26,12 +27,13 @@ pub struct Facts<'s> {
     /// The chain `APIService` -> Service -> pods -> workload.
     pub chain: Chain<'s>,
     complaint: OnceCell<Option<Complaint<'s>>>,
+    autoscalers: OnceCell<Autoscalers<'s>>,
 }
 
 impl<'s> Facts<'s> {
     /// The facts of a snapshot; most are derived when they are first asked for.
     pub fn new(snapshot: &'s Snapshot) -> Self {
-        Self { snapshot, chain: Chain::resolve(snapshot), complaint: OnceCell::new() }
+        Self { snapshot, chain: Chain::resolve(snapshot), complaint: OnceCell::new(), autoscalers: OnceCell::new() }
     }
 
     /// The moment from which ages count.
@@ -52,6 +54,11 @@ impl<'s> Facts<'s> {
     /// What the aggregator says is wrong; `None` while it says nothing or that all is well.
     pub fn complaint(&self) -> Option<&Complaint<'s>> {
         self.complaint.get_or_init(|| Complaint::of(&self.chain)).as_ref()
+    }
+
+    /// Every autoscaler with what it sees of its targets.
+    pub fn autoscalers(&self) -> &Autoscalers<'s> {
+        self.autoscalers.get_or_init(|| Autoscalers::of(self))
     }
 
     /// Until when metrics-server may need to come up, where it is just being started: a fresh cluster, a new installation,

@@ -53,7 +53,7 @@ pub use self::{
     reference::ObjectReference,
     remark::Remark,
     retrieval::Retrieval,
-    scale::Scale,
+    scale::{Scale, TargetObject},
     service::Service,
     version::KubernetesVersion,
     workload::Workload,
@@ -95,6 +95,8 @@ pub struct Snapshot {
     pub autoscalers: Collection<HorizontalPodAutoscaler>,
     /// Answers of the scale subresource, for the targets that were asked for.
     pub scales: Collection<Scale>,
+    /// Targets of autoscalers, of kinds that are not read otherwise, that were seen to be there.
+    pub scale_targets: BTreeSet<TargetObject>,
     /// `ServiceAccounts`.
     pub service_accounts: Collection<ServiceAccount>,
     /// Roles (with a namespace) and `ClusterRoles` (without).

@@ -41,6 +41,19 @@ pub struct ScaleStatus {
     pub selector: String,
 }
 
+/// An object of a kind that is not read otherwise, of which it was seen that it is there: an autoscaler names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TargetObject {
+    /// For example `argoproj.io/v1alpha1`.
+    pub api_version: String,
+    /// For example `Rollout`.
+    pub kind: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
 impl Named for Scale {
     fn metadata(&self) -> &Metadata {
         &self.metadata

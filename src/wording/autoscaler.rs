@@ -72,7 +72,12 @@ pub enum Word {
     /// The target's selector cannot be parsed.
     SelectorInvalid,
     /// Several autoscalers have the same pods.
-    SelectorAmbiguous,
+    SelectorAmbiguous {
+        /// The selector, as the message has it.
+        selector: String,
+        /// The autoscalers that the message names, as `NAMESPACE/NAME`; newer versions name one of them.
+        autoscalers: Vec<String>,
+    },
     /// The resource metrics API did not answer the controller.
     MetricsApiFailed(ApiError),
     /// The API answered with an empty list: there are no samples, or the selector matches no pod.
@@ -101,7 +106,7 @@ impl Word {
     pub fn of(reason: &str, message: &str) -> Self {
         match reason {
             "ScalingDisabled" => Self::ScalingDisabled,
-            "AmbiguousSelector" => Self::SelectorAmbiguous,
+            "AmbiguousSelector" => ambiguous(message),
             "SelectorRequired" => Self::SelectorMissing,
             "InvalidSelector" if message.contains("missing a selector") => Self::SelectorMissing,
             "InvalidSelector" => Self::SelectorInvalid,
@@ -126,6 +131,14 @@ impl Word {
             _ => Self::Other,
         }
     }
+}
+
+/// `pods by selector app=web are controlled by multiple HPAs: [shop/a shop/b]`, newest `more than one HPA (e.g. shop/a)`.
+fn ambiguous(message: &str) -> Word {
+    let selector = between(message, "pods by selector ", " are controlled by").unwrap_or("").to_owned();
+    let (_, named) = message.split_once(" are controlled by").unwrap_or(("", ""));
+    let words = named.split([' ', '[', ']', '(', ')', ',']).filter(|word| word.contains('/'));
+    Word::SelectorAmbiguous { selector, autoscalers: words.map(str::to_owned).collect() }
 }
 
 /// `the HPA controller was unable to get the target's current scale: …`

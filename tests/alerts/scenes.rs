@@ -12,7 +12,6 @@ use metrics_server_doctor::{
     },
     report::Report,
     snapshot::{ObjectReference, Snapshot},
-    steps::hpa::HpaCause,
     verdict::{Judgement, Verdict},
 };
 
@@ -172,5 +171,5 @@ pub(crate) fn judged(judgement: Judgement) -> Series {
 
 /// The label by which an autoscaler's own gauge names a cause.
 pub(crate) fn hpa_cause(id: &str) -> Option<&'static str> {
-    HpaCause::ALL.into_iter().map(HpaCause::label).find(|label| *label == id)
+    metrics_server_doctor::facts::autoscalers::labels().find(|label| *label == id)
 }

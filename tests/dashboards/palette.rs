@@ -3,8 +3,8 @@
 use metrics_server_doctor::{
     catalogue::{self, Cause},
     check::Status,
+    facts::autoscalers::{NONE, SCALED_TO_ZERO, TOO_YOUNG, labels},
     guide::Step,
-    steps::hpa::HpaCause,
 };
 use serde_json::{Map, Value, json};
 
@@ -105,27 +105,27 @@ pub(crate) fn questions(step: Step) -> Value {
 
 /// Why an autoscaler does not know a target: what it means, with the catalogue's words where it is a fault.
 pub(crate) fn autoscaler_causes() -> Value {
-    mapping(HpaCause::ALL.into_iter().filter(|cause| *cause != HpaCause::None).map(|cause| {
-        let (text, colour) = match (cause, in_catalogue(cause)) {
-            (HpaCause::ScaledToZero, _) => ("Scaled to zero: no fault.", SKIPPED),
-            (HpaCause::TooYoung, _) => ("Just started: no fault, values come with the next rounds.", SKIPPED),
+    mapping(labels().filter(|label| *label != NONE).map(|label| {
+        let (text, colour) = match (label, in_catalogue(label)) {
+            (SCALED_TO_ZERO, _) => ("Scaled to zero: no fault.", SKIPPED),
+            (TOO_YOUNG, _) => ("Just started: no fault, values come with the next rounds.", SKIPPED),
             (_, Some(cause)) => (cause.entry().title, FAIL),
-            (_, None) => (cause.label(), FAIL),
+            (_, None) => (label, FAIL),
         };
-        (cause.label().to_owned(), text.to_owned(), Some(colour))
+        (label.to_owned(), text.to_owned(), Some(colour))
     }))
 }
 
 /// What repairs an autoscaler, by the same labels.
 pub(crate) fn autoscaler_remedies() -> Value {
-    mapping(HpaCause::ALL.into_iter().filter(|cause| *cause != HpaCause::None).map(|cause| {
-        let text = in_catalogue(cause).map_or("Nothing.", |cause| cause.entry().remedy);
-        (cause.label().to_owned(), text.to_owned(), None)
+    mapping(labels().filter(|label| *label != NONE).map(|label| {
+        let text = in_catalogue(label).map_or("Nothing.", |cause| cause.entry().remedy);
+        (label.to_owned(), text.to_owned(), None)
     }))
 }
 
-fn in_catalogue(cause: HpaCause) -> Option<Cause> {
-    catalogue::all().iter().find(|entry| entry.step == Step::Hpa && entry.id == cause.label()).map(|entry| entry.cause)
+fn in_catalogue(label: &str) -> Option<Cause> {
+    catalogue::all().iter().find(|entry| entry.step == Step::Hpa && entry.id == label).map(|entry| entry.cause)
 }
 
 /// The name of a verdict, as the queries join it.

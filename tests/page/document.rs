@@ -10,7 +10,7 @@ use std::{
 
 use metrics_server_doctor::{
     check::Status,
-    facts::{metrics_server::Owner, ports::Hop},
+    facts::{autoscalers, metrics_server::Owner, ports::Hop},
     health::WatchState,
     render::{
         View,
@@ -18,7 +18,6 @@ use metrics_server_doctor::{
     },
     report::Report,
     snapshot::{ConditionStatus, DialOutcome, Snapshot, retrieval::ErrorClass},
-    steps::hpa::HpaCause,
     wording::{
         aggregator::{MessageClass, Reason},
         metrics_server_log::OTHER_CLASSES,
@@ -49,7 +48,7 @@ fn labels() -> Vec<(&'static str, String)> {
     );
     let causes = format!(
         "the id of a cause in the runbook of its step, and `healthy` and `undetermined` as a verdict; of an autoscaler: {}",
-        values(HpaCause::ALL.map(HpaCause::label))
+        values(autoscalers::labels())
     );
     let reasons = format!(
         "of an APIService's condition: {}; of a container and of an autoscaler's condition as Kubernetes writes it, where it is one of the known ones; else `other`",

@@ -2,7 +2,10 @@
 
 mod damaged;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -18,8 +21,8 @@ use super::{
     texts::Top,
 };
 use crate::snapshot::{
-    Collection, ConfigMap, EndpointSlice, Named, NotSeen, Retrieval, Scope, Snapshot, Workload, endpoints::Endpoints,
-    horizontal_pod_autoscaler, workload::WorkloadKind,
+    Collection, ConfigMap, EndpointSlice, Named, NotSeen, Retrieval, Scope, Snapshot, TargetObject, Workload,
+    endpoints::Endpoints, horizontal_pod_autoscaler, workload::WorkloadKind,
 };
 
 /// Objects as they were read, the newest of each.
@@ -30,6 +33,8 @@ pub(super) struct Objects {
     damaged: Damaged,
     newest_moment: Option<Timestamp>,
     metrics: Metrics,
+    /// Objects of kinds that are not read, by name alone: an autoscaler may scale one.
+    others: BTreeSet<TargetObject>,
 }
 
 impl Objects {
@@ -155,7 +160,13 @@ impl Objects {
                     notices.push(format!("{place}: a {kind} without anything in it: it was cut off"));
                     self.lose(name, None);
                 }
-                _ => {}
+                _ => {
+                    let metadata = |key: &str| value.pointer(&format!("/metadata/{key}")).and_then(Value::as_str);
+                    if let (Some(namespace), Some(name)) = (metadata("namespace"), metadata("name")) {
+                        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+                        self.others.insert(TargetObject { api_version, kind: kind.clone(), namespace, name });
+                    }
+                }
             }
             return !kind.is_empty() && kind != "Status";
         };
@@ -258,6 +269,13 @@ impl Objects {
         snapshot.scales = Collection::unseen(NotSeen::NotInBundle("scales"));
         let autoscalers = filler.take(Kind::Autoscaler, horizontal_pod_autoscaler::upgraded);
         snapshot.autoscalers = filler.seen(&[Kind::Autoscaler], autoscalers);
+        let is_target = |other: &TargetObject| {
+            snapshot.autoscalers.iter().any(|autoscaler| {
+                let target = &autoscaler.spec.scale_target_ref;
+                (autoscaler.namespace(), &target.kind, &target.name) == (&*other.namespace, &other.kind, &other.name)
+            })
+        };
+        snapshot.scale_targets = self.others.into_iter().filter(is_target).collect();
         let mut slices: Vec<EndpointSlice> = filler.take(Kind::EndpointSlice, Ok);
         let endpoints: Vec<Endpoints> = filler.take(Kind::Endpoints, Ok);
         slices.extend(endpoints.into_iter().flat_map(Endpoints::into_slices));

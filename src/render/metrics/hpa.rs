@@ -4,7 +4,6 @@ use super::{Family, Page};
 use crate::{
     render::View,
     snapshot::{Condition, ConditionStatus, Named, metadata::condition},
-    steps::hpa::{HpaCause, containers_without_request, diagnose},
 };
 
 const UNKNOWN_TARGETS: Family = Family::gauge(
@@ -86,18 +85,17 @@ const REASONS: [&str; 27] = [
 ];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    let context = view.context();
-    for autoscaler in view.snapshot.autoscalers.iter() {
-        let labels = [autoscaler.namespace().to_owned(), autoscaler.name().to_owned()];
-        let diagnosis = diagnose(&context, autoscaler);
-        page.set(&UNKNOWN_TARGETS, labels.clone(), diagnosis.unknown_targets);
-        page.set(&TARGETS, labels.clone(), autoscaler.spec.metrics.len());
-        if diagnosis.unknown_targets > 0 {
+    let facts = view.context();
+    for autoscaler in &facts.autoscalers().all {
+        let labels = [autoscaler.object.namespace().to_owned(), autoscaler.object.name().to_owned()];
+        page.set(&UNKNOWN_TARGETS, labels.clone(), autoscaler.unknown_targets);
+        page.set(&TARGETS, labels.clone(), autoscaler.object.spec.metrics.len());
+        if autoscaler.unknown_targets > 0 {
             let [namespace, hpa] = labels.clone();
-            page.set(&UNKNOWN_CAUSE, [namespace, hpa, diagnosis.cause.label().to_owned()], true);
+            page.set(&UNKNOWN_CAUSE, [namespace, hpa, autoscaler.sight.label().to_owned()], true);
         }
         for kind in ["AbleToScale", "ScalingActive"] {
-            if let Some(condition) = condition(&autoscaler.status.conditions, kind) {
+            if let Some(condition) = condition(&autoscaler.object.status.conditions, kind) {
                 let [namespace, hpa] = labels.clone();
                 let labels = [namespace.clone(), hpa.clone(), kind.to_owned(), reason(condition).to_owned()];
                 page.set(&CONDITION, labels, condition.status == ConditionStatus::True);
@@ -106,11 +104,9 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
                 }
             }
         }
-        if diagnosis.cause == HpaCause::MissingRequest {
-            for ((container, resource), pods) in containers_without_request(&context, autoscaler) {
-                let [namespace, hpa] = labels.clone();
-                page.set(&WITHOUT_REQUEST, [namespace, hpa, container, resource], pods);
-            }
+        for ((container, resource), pods) in autoscaler.containers_without_request() {
+            let [namespace, hpa] = labels.clone();
+            page.set(&WITHOUT_REQUEST, [namespace, hpa, container.to_owned(), resource.to_owned()], pods);
         }
     }
 }

@@ -182,7 +182,18 @@ fn reasons_alone_decide_where_they_can() {
         (
             "AmbiguousSelector",
             "pods by selector app=web are controlled by multiple HPAs: [shop/a shop/b]",
-            Word::SelectorAmbiguous,
+            Word::SelectorAmbiguous {
+                selector: "app=web".to_owned(),
+                autoscalers: vec!["shop/a".to_owned(), "shop/b".to_owned()],
+            },
+        ),
+        (
+            "AmbiguousSelector",
+            "pods by selector app=web,tier in (a,b) are controlled by more than one HPA (e.g. shop/a)",
+            Word::SelectorAmbiguous {
+                selector: "app=web,tier in (a,b)".to_owned(),
+                autoscalers: vec!["shop/a".to_owned()],
+            },
         ),
         ("InvalidSelector", "the HPA target's scale is missing a selector", Word::SelectorMissing),
         (
