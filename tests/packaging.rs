@@ -373,3 +373,39 @@ fn the_version_is_the_same_everywhere() {
     }
     assert!(images > 0, "no image under deploy/ has a tag");
 }
+
+/// The chart ships copies: whoever fetches it without following links out of its folder (Flux does) has the rules and
+/// dashboards too.
+#[test]
+fn the_chart_holds_copies_of_the_rules_and_dashboards() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (folder, extension) in [("alerts", "yaml"), ("dashboards", "json")] {
+        let copies = root.join("deploy/helm/metrics-server-doctor/files").join(folder);
+        assert!(!copies.is_symlink(), "{} is a link", copies.display());
+        let of = |folder: &Path| -> std::collections::BTreeMap<std::ffi::OsString, String> {
+            let files = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path());
+            let wanted = files
+                .filter(|path| path.extension().is_some_and(|own| own == extension))
+                .filter(|path| path.file_name().is_some_and(|name| name != "kustomization.yaml"));
+            wanted
+                .map(|path| {
+                    assert!(!path.is_symlink(), "{} is a link", path.display());
+                    let name = path.file_name().expect("a name").to_owned();
+                    (name, fs::read_to_string(path).expect("a text"))
+                })
+                .collect()
+        };
+        let (wanted, shipped) = (of(&root.join(folder)), of(&copies));
+        assert!(!wanted.is_empty(), "{folder} is empty");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            for (name, text) in &wanted {
+                fs::write(copies.join(name), text).expect("a file");
+            }
+            for name in shipped.keys().filter(|name| !wanted.contains_key(*name)) {
+                fs::remove_file(copies.join(name)).expect("a file");
+            }
+            continue;
+        }
+        assert!(wanted == shipped, "copies of {folder} in the chart differ: UPDATE_DOCS=1 cargo test --test packaging");
+    }
+}
