@@ -21,6 +21,7 @@ pub(super) struct Entry {
     complete: bool,
     trouble: Option<(&'static str, Trouble)>,
     pub(super) last_success: Option<Instant>,
+    failing_since: Option<Instant>,
     pub(super) errors: u64,
 }
 
@@ -34,6 +35,7 @@ impl Entry {
             complete: false,
             trouble: None,
             last_success: None,
+            failing_since: None,
             errors: 0,
         }
     }
@@ -63,6 +65,7 @@ impl Entry {
             WatchEvent::Answered => {}
             WatchEvent::Failed { verb, trouble } => {
                 self.errors += 1;
+                self.failing_since.get_or_insert(now);
                 if trouble == Trouble::NotFound {
                     // Taken away at runtime: nothing of it is left.
                     self.objects.clear();
@@ -75,6 +78,7 @@ impl Entry {
 
     fn succeed(&mut self, now: Instant) {
         self.trouble = None;
+        self.failing_since = None;
         self.last_success = Some(now);
     }
 
@@ -92,6 +96,15 @@ impl Entry {
                 self.objects.remove(&key);
                 self.unreadable.insert(key, (self.generation, reason));
             }
+        }
+    }
+
+    /// Since when nothing but failures has come; `None` while it works, and where it is refused or not served: that is an
+    /// answer too.
+    pub(super) fn unanswered_since(&self) -> Option<Instant> {
+        match &self.trouble {
+            Some((_, Trouble::Forbidden | Trouble::NotFound)) | None => None,
+            Some(_) => self.failing_since,
         }
     }
 

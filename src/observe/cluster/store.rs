@@ -23,6 +23,9 @@ use crate::{
     snapshot::{AccessReview, Collection, Dial, KubernetesVersion, NotSeen, Observed, Retrieval, Scope, Snapshot},
 };
 
+/// A restart of the API server is over by then; after it every claim from before is taken back.
+const OUT_OF_REACH_AFTER: Duration = Duration::from_secs(10);
+
 /// Everything that the observer has heard.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -245,5 +248,39 @@ fn insert(snapshot: &mut Snapshot, object: &Object) {
         Object::Role(object) => snapshot.roles.insert(Arc::clone(object)),
         Object::RoleBinding(object) => snapshot.role_bindings.insert(Arc::clone(object)),
         Object::ConfigMap(object) => snapshot.config_maps.insert(Arc::clone(object)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::cluster::{heard::WatchEvent, trouble::Trouble};
+
+    #[test]
+    fn an_api_server_that_is_gone_takes_every_claim_back_within_seconds() {
+        let begin = Instant::now();
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let mut store = Store::new(Duration::from_secs(150), Features::default());
+        let requests = [WatchKind::ApiService, WatchKind::Node].map(WatchRequest::everywhere);
+        for request in &requests {
+            store.start(request);
+            store.apply(request, WatchEvent::Complete, begin);
+        }
+        store.top_nodes = Observed::Absent;
+        let failed =
+            || WatchEvent::Failed { verb: "watch", trouble: Trouble::Unreachable("connection refused".to_owned()) };
+        store.apply(&requests[0], failed(), after(1));
+        assert!(store.snapshot(Timestamp::UNIX_EPOCH, after(60)).api_services.all().gap.is_none(), "one still works");
+        store.apply(&requests[1], failed(), after(60));
+        assert!(store.snapshot(Timestamp::UNIX_EPOCH, after(65)).nodes.all().gap.is_none(), "a restart");
+        let gone = store.snapshot(Timestamp::UNIX_EPOCH, after(70));
+        for gap in [gone.api_services.all().gap, gone.nodes.all().gap] {
+            assert!(matches!(gap, Some(NotSeen::Unreachable(_))), "{gap:?}");
+        }
+        assert!(matches!(gone.top_nodes, Observed::NotSeen(NotSeen::Unreachable(_))));
+        for request in &requests {
+            store.apply(request, WatchEvent::Complete, after(71));
+        }
+        assert!(store.snapshot(Timestamp::UNIX_EPOCH, after(72)).nodes.all().gap.is_none());
     }
 }
