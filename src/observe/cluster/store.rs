@@ -106,11 +106,17 @@ impl Store {
 
     /// What is known now.
     pub(super) fn snapshot(&self, observed_at: Timestamp, now: Instant) -> Snapshot {
+        let out_of_reach = self.out_of_reach(now);
         let mut snapshot = self.collect(Memory::Reliable, now, |_| true);
         snapshot.observed_at = observed_at;
         snapshot.server_version = self.server_version.clone();
         snapshot.top_nodes = self.top_nodes.clone();
         snapshot.top_pods = self.top_pods.clone();
+        if let Some(trouble) = out_of_reach {
+            // What was answered before proves nothing about now.
+            snapshot.top_nodes = Observed::NotSeen(NotSeen::Unreachable(trouble.clone()));
+            snapshot.top_pods = Observed::NotSeen(NotSeen::Unreachable(trouble));
+        }
         snapshot.access_reviews = self.access_reviews.clone();
         snapshot.listening_ports = self.listening_ports.clone();
         snapshot.dials = self.current_dials(&snapshot);
@@ -120,6 +126,22 @@ impl Store {
         }
         snapshot.notices = self.entries.values().filter_map(Entry::unreadable_text).collect();
         snapshot
+    }
+
+    /// Why the API server is out of reach, where no watch has had an answer for some seconds and each has failed since.
+    fn out_of_reach(&self, now: Instant) -> Option<String> {
+        let unanswered = |entry: &Entry| {
+            entry.unanswered_since().is_some_and(|since| now.saturating_duration_since(since) >= OUT_OF_REACH_AFTER)
+        };
+        if self.entries.is_empty() || !self.entries.values().all(unanswered) {
+            return None;
+        }
+        self.entries.values().find_map(Entry::trouble_text)
+    }
+
+    /// After what time without a sign of life the data of a watch stop counting: at once while nobody answers at all.
+    fn stale_after(&self, now: Instant) -> Duration {
+        if self.out_of_reach(now).is_some() { Duration::ZERO } else { self.stale_after }
     }
 
     /// Dials of addresses that still are endpoints.
@@ -139,10 +161,11 @@ impl Store {
 
     fn collect(&self, memory: Memory, now: Instant, wanted: impl Fn(WatchKind) -> bool) -> Snapshot {
         let mut snapshot = self.unseen();
+        let stale_after = self.stale_after(now);
         let mut objects: BTreeMap<(WatchKind, &str, &str), &Object> = BTreeMap::new();
         for (request, entry) in self.entries.iter().filter(|(request, _)| wanted(request.kind)) {
             let (gap, shown): (_, Box<dyn Iterator<Item = &Object>>) = match memory {
-                Memory::Reliable => (entry.gap(now, self.stale_after), Box::new(entry.objects(now, self.stale_after))),
+                Memory::Reliable => (entry.gap(now, stale_after), Box::new(entry.objects(now, stale_after))),
                 Memory::Remembered => (entry.remembered_gap(now), Box::new(entry.remembered_objects())),
             };
             add_scope(&mut snapshot, request.kind, Scope { gap, ..request.scope() });
