@@ -6,17 +6,19 @@
 pub mod autoscalers;
 pub mod chain;
 pub mod complaint;
+pub mod coverage;
 pub mod endpoints;
 pub mod metrics_server;
 pub mod ports;
 pub mod rbac;
+pub mod scrapes;
 pub mod windows;
 
 use std::cell::OnceCell;
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::{autoscalers::Autoscalers, chain::Chain, complaint::Complaint};
+use self::{autoscalers::Autoscalers, chain::Chain, complaint::Complaint, scrapes::Scrapes};
 use crate::snapshot::{Condition, Snapshot, Source};
 
 /// A snapshot with what follows from it.
@@ -28,12 +30,19 @@ pub struct Facts<'s> {
     pub chain: Chain<'s>,
     complaint: OnceCell<Option<Complaint<'s>>>,
     autoscalers: OnceCell<Autoscalers<'s>>,
+    scrapes: OnceCell<Scrapes<'s>>,
 }
 
 impl<'s> Facts<'s> {
     /// The facts of a snapshot; most are derived when they are first asked for.
     pub fn new(snapshot: &'s Snapshot) -> Self {
-        Self { snapshot, chain: Chain::resolve(snapshot), complaint: OnceCell::new(), autoscalers: OnceCell::new() }
+        Self {
+            snapshot,
+            chain: Chain::resolve(snapshot),
+            complaint: OnceCell::new(),
+            autoscalers: OnceCell::new(),
+            scrapes: OnceCell::new(),
+        }
     }
 
     /// The moment from which ages count.
@@ -59,6 +68,11 @@ impl<'s> Facts<'s> {
     /// Every autoscaler with what it sees of its targets.
     pub fn autoscalers(&self) -> &Autoscalers<'s> {
         self.autoscalers.get_or_init(|| Autoscalers::of(self))
+    }
+
+    /// What metrics-server's logs tell of its scrapes.
+    pub fn scrapes(&self) -> &Scrapes<'s> {
+        self.scrapes.get_or_init(|| Scrapes::of(self))
     }
 
     /// Until when metrics-server may need to come up, where it is just being started: a fresh cluster, a new installation,

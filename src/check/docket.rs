@@ -140,6 +140,11 @@ impl Docket {
         self.rulings.iter().any(|(_, ruling)| matches!(ruling, Ruling::Confirmed(_)))
     }
 
+    /// The causes that were not ruled on so far.
+    pub fn unruled(&self) -> impl Iterator<Item = Cause> {
+        self.causes.iter().copied().filter(|cause| !self.rulings.iter().any(|(known, _)| known == cause))
+    }
+
     fn rule_rest(&mut self, ruling: &Ruling) {
         for &cause in self.causes {
             if !self.rulings.iter().any(|(known, _)| *known == cause) {
@@ -232,6 +237,6 @@ fn settles(reason: &NotSeen) -> Option<String> {
             Some(format!("grant {verb} on {resource} to the doctor's ServiceAccount"))
         }
         NotSeen::NotSynced | NotSeen::TooEarly(_) => Some("look again in a minute".to_owned()),
-        NotSeen::Unreachable(_) | NotSeen::NotLooked | NotSeen::Defect => None,
+        NotSeen::Unreachable(_) | NotSeen::NotLooked | NotSeen::Unclear(_) | NotSeen::Defect => None,
     }
 }

@@ -49,6 +49,21 @@ pub const RESTARTS: SignedDuration = SignedDuration::from_hours(1);
 /// What was logged longer ago than this, by a log that reaches to the look, is history.
 pub const RECENT_LOG: SignedDuration = SignedDuration::from_mins(10);
 
+/// The parts of a bundle are collected one after another, within this time.
+pub const COLLECTING: SignedDuration = SignedDuration::from_mins(4);
+
+/// How long after its last line of the same kind a scrape still counts as failing in a log that goes on: every scrape that
+/// fails is told, so two and a half of them in silence, and a minute for clocks that differ, mean that it does no longer.
+pub fn scrape_silence(resolution: f64) -> SignedDuration {
+    SignedDuration::try_from_secs_f64(resolution * 2.5 + 60.0).unwrap_or(RECENT_LOG).min(RECENT_LOG)
+}
+
+/// Samples are fresh up to this age: two and a half scrapes, the kubelet's own interval of half a minute, and clocks that
+/// differ by a minute.
+pub fn fresh_sample(resolution: f64) -> SignedDuration {
+    SignedDuration::try_from_secs_f64(resolution * 2.5 + 30.0).unwrap_or(RECENT_LOG).saturating_add(CLOCK_SKEW)
+}
+
 /// New pods of an autoscaler's target may be without samples for two scrapes and the controller's own round.
 pub const AUTOSCALER_START: SignedDuration = SignedDuration::from_secs(180);
 

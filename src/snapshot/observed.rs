@@ -25,6 +25,8 @@ pub enum NotSeen {
     NotInBundle(&'static str),
     /// It was seen, but so soon after a start or a change that it proves nothing.
     TooEarly(String),
+    /// What was seen contradicts itself, or may be of another moment.
+    Unclear(String),
     /// The doctor itself failed while it judged: a defect to report.
     Defect,
 }
@@ -38,6 +40,7 @@ impl fmt::Display for NotSeen {
             Self::Unreachable(reason) => write!(formatter, "unreachable: {reason}"),
             Self::Damaged(what) => write!(formatter, "{what} could not be read"),
             Self::NotInBundle(what) => write!(formatter, "{what} not in the bundle"),
+            Self::Unclear(why) => write!(formatter, "{why}"),
             Self::Defect => write!(formatter, "the doctor has a defect here; please report it"),
             Self::TooEarly(why) => write!(formatter, "too early to tell: {why}"),
         }

@@ -111,6 +111,23 @@ impl Identity {
         )
     }
 
+    /// Whether it is a name that certificates of aggregators bear (kubeadm, `OpenShift`, k3s, kops, the guide "Configure the
+    /// aggregation layer"): a server that refuses it does not take over the caller's name from it.
+    pub fn is_aggregator(&self) -> bool {
+        const NAMES: [&str; 9] = [
+            "front-proxy-client",
+            "front-proxy",
+            "aggregator",
+            "aggregator-client",
+            "kube-aggregator",
+            "system:kube-aggregator",
+            "system:openshift-aggregator",
+            "system:auth-proxy",
+            "proxy-client",
+        ];
+        matches!(self, Self::Other(name) if NAMES.contains(&name.as_str()))
+    }
+
     /// Whether it is this `ServiceAccount`.
     pub fn is_account(&self, namespace: &str, name: &str) -> bool {
         matches!(self, Self::ServiceAccount { namespace: of, name: called } if of == namespace && called == name)
@@ -255,6 +272,11 @@ impl Detail {
             _ => Self::Plain,
         }
     }
+}
+
+/// Whether a call, as the doctor writes it, asked for the pods of this namespace.
+pub fn names_namespace(text: &str, namespace: &str) -> bool {
+    text.contains(&format!("/namespaces/{namespace}/pods"))
 }
 
 /// What the aggregator says only in the body: since Kubernetes 1.19 `error trying to reach service: CAUSE`, before that

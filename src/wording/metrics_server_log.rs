@@ -280,6 +280,11 @@ static MARKS: Table<Mark> = Table::new(&[
     ("/metrics/resource", Mark::Scrape),
 ]);
 
+/// Whether a log cannot be read because the kubelet that keeps it has no serving certificate, as the API server tells.
+pub fn lacks_kubelet_certificate(error: &str) -> bool {
+    error.contains("/containerLogs/") && error.contains("remote error: tls: internal error")
+}
+
 fn kind(line: &str) -> LineKind {
     let mut startup: Option<(usize, LineKind)> = None;
     let mut seen: Vec<Mark> = Vec::new();

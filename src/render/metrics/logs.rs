@@ -1,7 +1,7 @@
 //! Step `logs`: lines of metrics-server's logs by class.
 
 use super::{Family, Page};
-use crate::{catalogue::Stage, guide::Step, render::View, steps::logs, wording::metrics_server_log::OTHER_CLASSES};
+use crate::{catalogue::Stage, guide::Step, render::View, wording::metrics_server_log::OTHER_CLASSES};
 
 const LINES: Family = Family::counter(
     "metrics_server_doctor_log_lines",
@@ -41,7 +41,7 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
         page.set(&KUBELET_REQUESTS, ["true"], requests.succeeded);
         page.set(&KUBELET_REQUESTS, ["false"], requests.failed);
     }
-    if let Ok(unscraped) = logs::unscraped_nodes(&view.context()) {
+    if let Ok(unscraped) = view.context().unscraped_nodes() {
         let scrapes = crate::steps::checks(Step::Logs).iter().flat_map(|check| check.causes);
         for cause in scrapes.filter(|cause| cause.stage() == Stage::KubeletScrapes) {
             page.set(&NODES, [cause.id()], unscraped.get(cause).copied().unwrap_or_default());

@@ -2,13 +2,13 @@
 
 use super::{Family, Page};
 use crate::{
+    facts::coverage::{node_coverage, pods_without_samples, sample_ages, sample_windows},
     guide::Step,
     render::View,
     snapshot::{
         NotSeen, Observed, Retrieval,
         retrieval::{ErrorClass, Outcome},
     },
-    steps::retrieve::{node_coverage, pods_without_samples, sample_ages, sample_windows},
 };
 
 const UP: Family = Family::gauge(

@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
-use super::*;
 use crate::{
+    catalogue::Cause,
     check::{Impact, Status},
-    snapshot::{ApiService, Collection, Observed, Scope, Snapshot, retrieval},
+    facts::Facts,
+    guide::Step,
+    snapshot::{ApiService, Collection, ContainerLog, NotSeen, Observed, Scope, Snapshot, Source, retrieval},
     testing::{at, healthy, object, run},
 };
 
@@ -17,6 +19,7 @@ fn with(lines: &[&str], ready: bool) -> Snapshot {
     }
     snapshot.logs = Collection::complete([log]);
     snapshot.top_nodes = Observed::default();
+    snapshot.top_pods = Observed::default();
     if !ready {
         let mut pod =
             snapshot.pods.get("kube-system", "metrics-server-5d8f-abcde").seen().map(|pod| (*pod).clone()).expect("it");
@@ -47,7 +50,7 @@ fn scrapes_that_fail_on_all_nodes_are_an_outage_and_on_one_partial() {
 
 #[test]
 fn nodes_are_counted_by_what_keeps_them_from_being_scraped() {
-    let unscraped = |snapshot: &Snapshot| unscraped_nodes(&Context::new(snapshot));
+    let unscraped = |snapshot: &Snapshot| Facts::new(snapshot).unscraped_nodes();
     assert_eq!(unscraped(&with(&[NODE_1, NODE_1, NODE_2], true)), Ok([(Cause::KubeletForbidden, 2)].into()));
     assert_eq!(unscraped(&with(&[], true)), Ok([].into()));
     let refused = NotSeen::Forbidden { verb: "get", resource: "pods/log" };
@@ -121,7 +124,11 @@ fn the_last_failure_of_a_node_counts() {
 #[test]
 fn what_has_ended_since_or_is_not_there_yet_is_no_fault() {
     let stopped = NODE_1.replace("11:59", "11:52");
-    assert_eq!(causes(&with(&[&stopped, &stopped], true)), []);
+    let forbidden = [(Cause::KubeletForbidden, Impact::Partial)];
+    assert_eq!(causes(&with(&[&stopped, &stopped], true)), forbidden, "rights do not come by themselves");
+    let refused = stopped.replace(r#"request failed, status: \"403 Forbidden\""#, "connect: connection refused");
+    assert_eq!(causes(&with(&[&refused, &refused], true)), []);
+    assert_eq!(causes(&with(&[&refused, &refused, NODE_2], true)).len(), 1, "the log goes on without it");
     let mut young = with(&[NODE_1, NODE_1], true);
     let mut nodes: Vec<crate::snapshot::Node> = young.nodes.iter().cloned().collect();
     nodes[0].status.conditions[0].last_transition_time = crate::testing::at(-60).parse().ok();
@@ -247,4 +254,123 @@ fn a_failed_start_counts_only_while_nothing_serves() {
     assert_eq!(causes(&granted), [], "the binding was made since");
     let missing = Snapshot { role_bindings: Collection::complete([]), ..granted };
     assert_eq!(causes(&missing), [(Cause::AuthDelegatorMissing, Impact::Outage)]);
+}
+
+fn refused(node: &str, moment: &str) -> String {
+    format!(
+        r#"E0101 {moment}.000000       1 scraper.go:149] "Failed to scrape node" err="Get \"https://10.0.0.5:10250/metrics/resource\": dial tcp 10.0.0.5:10250: connect: connection refused" node="{node}""#
+    )
+}
+
+#[test]
+fn one_line_proves_what_configuration_decides_and_leaves_open_what_passes() {
+    let certificate = NODE_1.replace(
+        r#"request failed, status: \"403 Forbidden\""#,
+        "x509: cannot validate certificate for 10.0.0.5 because it doesn't contain any IP SANs",
+    );
+    let undated = "unable to fetch metrics from Kubelet node-1 (10.0.0.5): Get https://10.0.0.5:10250/stats/summary?only_cpu_and_memory=true: x509: cannot validate certificate for 10.0.0.5 because it doesn't contain any IP SANs]";
+    let names = [(Cause::KubeletCertificateNames, Impact::Partial)];
+    assert_eq!(causes(&with(&[&certificate], true)), names);
+    assert_eq!(causes(&with(&[undated], true)), names);
+    assert_eq!(causes(&Snapshot { source: Source::Cluster, ..with(&[&certificate], true) }), names);
+    let once = with(&[&refused("node-1", "11:59:00")], true);
+    let answer = run(Step::Logs, "lines", &once);
+    assert_eq!((answer.status, answer.findings.len()), (Status::Unknown, 0));
+    assert!(answer.settling_until.is_some(), "it ends");
+    assert!(answer.summary.contains("node-1"), "{}", answer.summary);
+    let coverage = run(Step::Retrieve, "coverage", &once);
+    assert!(coverage.settling_until.is_some(), "health is not proved before");
+    let twice = with(&[&refused("node-1", "11:59:00"), &refused("node-1", "11:59:15")], true);
+    assert_eq!(causes(&twice), [(Cause::KubeletRefused, Impact::Partial)]);
+}
+
+#[test]
+fn an_old_failure_that_is_the_last_word_is_neither_a_fault_nor_over() {
+    let old = NODE_1.replace("11:59", "03:59");
+    let answer = run(Step::Logs, "lines", &with(&[&old, &old], true));
+    assert_eq!((answer.status, answer.findings.len(), answer.settling_until), (Status::Unknown, 0, None));
+    let mut missing = with(&[&old], true);
+    missing.top_nodes = healthy().top_nodes;
+    if let Observed::Present(retrieval::Retrieval { outcome: retrieval::Outcome::Samples(samples), .. }) =
+        &mut missing.top_nodes
+    {
+        samples.retain(|sample| sample.name != "node-1");
+    }
+    assert_eq!(causes(&missing), [(Cause::KubeletForbidden, Impact::Partial)], "the node has no sample");
+}
+
+#[test]
+fn which_nodes_fail_decides_the_words_and_the_remedy() {
+    let finding = |lines: &[String], labels: &[(&str, &str)]| {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let mut snapshot = with(&lines, true);
+        let template = snapshot.nodes.iter().next().cloned().expect("a node");
+        let nodes = ["node-1", "node-2", "node-3", "node-4"].map(|name| {
+            let mut node = template.clone();
+            node.metadata.name = name.to_owned();
+            for (of, pool) in labels {
+                if *of == name {
+                    node.metadata.labels.insert("eks.amazonaws.com/nodegroup".to_owned(), (*pool).to_owned());
+                }
+            }
+            node
+        });
+        snapshot.nodes = Collection::complete(nodes);
+        let mut findings = run(Step::Logs, "lines", &snapshot).findings;
+        let first = findings.remove(0);
+        (first.summary.clone(), first.remedy())
+    };
+    let lines = |nodes: &[&str]| -> Vec<String> {
+        nodes.iter().flat_map(|node| [refused(node, "11:59:00"), refused(node, "11:59:15")]).collect()
+    };
+    let (own, remedy) = finding(&lines(&["node-1"]), &[]);
+    assert!(own.contains("node-1 alone") && remedy.contains("host firewall of node-1"), "{own} {remedy}");
+    let (others, remedy) = finding(&lines(&["node-2", "node-3", "node-4"]), &[]);
+    assert!(others.contains("all nodes but node-1") && remedy.contains("overlap"), "{others} {remedy}");
+    let (all, _) = finding(&lines(&["node-1", "node-2", "node-3", "node-4"]), &[]);
+    assert!(all.contains("all 4 nodes"), "{all}");
+    let pools = [("node-2", "big"), ("node-3", "big"), ("node-4", "small")];
+    let (some, _) = finding(&lines(&["node-2", "node-3"]), &pools);
+    assert!(some.contains("eks.amazonaws.com/nodegroup=big"), "{some}");
+    let (two, _) = finding(&lines(&["node-2", "node-4"]), &pools);
+    assert!(two.contains("2 nodes (node-2, node-4)"), "{two}");
+}
+
+#[test]
+fn a_flag_that_explains_the_line_is_a_second_witness() {
+    let mut snapshot = with(&[&refused("node-1", "11:59:00")], true);
+    let mut pod = snapshot.pods.iter().next().cloned().expect("a pod");
+    pod.spec.containers[0].args.push("--kubelet-port=10255".to_owned());
+    snapshot.pods = Collection::complete([pod]);
+    let answer = run(Step::Logs, "lines", &snapshot);
+    assert_eq!(answer.findings[0].cause, Cause::KubeletRefused);
+    assert!(answer.findings[0].remedy().contains("--kubelet-port=10255"));
+}
+
+#[test]
+fn missing_rights_are_told_together() {
+    let reader = "W0101 11:59:50.000000       1 authentication.go:345] Unable to get configmap/extension-apiserver-authentication in kube-system.  Usually fixed by";
+    let nodes = r#"E0101 11:59:51.000000       1 reflector.go:138] Failed to list *v1.Node: nodes is forbidden: User "system:serviceaccount:kube-system:metrics-server" cannot list resource "nodes" in API group "" at the cluster scope"#;
+    let found: Vec<Cause> = causes(&with(&[reader, nodes], false)).into_iter().map(|(cause, _)| cause).collect();
+    assert!(found.contains(&Cause::AuthReaderMissing) && found.contains(&Cause::ListPermissionMissing), "{found:?}");
+}
+
+#[test]
+fn without_a_way_to_the_api_server_nothing_is_said_not_to_apply() {
+    let unreachable = NotSeen::Unreachable("refused".to_owned());
+    let snapshot = Snapshot {
+        api_services: Collection::unseen(unreachable.clone()),
+        logs: Collection::complete([]),
+        pods: Collection::unseen(unreachable.clone()),
+        workloads: Collection::unseen(unreachable.clone()),
+        services: Collection::unseen(unreachable.clone()),
+        top_nodes: Observed::NotSeen(unreachable.clone()),
+        top_pods: Observed::NotSeen(unreachable.clone()),
+        ..healthy()
+    };
+    for (step, check) in
+        [(Step::Logs, "lines"), (Step::Retrieve, "nodes"), (Step::Retrieve, "coverage"), (Step::Retrieve, "freshness")]
+    {
+        assert_eq!(run(step, check, &snapshot).status, Status::Unknown, "{check}");
+    }
 }

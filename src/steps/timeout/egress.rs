@@ -119,6 +119,7 @@ mod tests {
         }
         snapshot.logs = Collection::complete([log]);
         snapshot.top_nodes = Observed::default();
+        snapshot.top_pods = Observed::default();
         let nodes: Vec<Node> = snapshot
             .nodes
             .iter()
