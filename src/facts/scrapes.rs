@@ -65,7 +65,25 @@ pub struct FailedScrapes<'s> {
     pub flag: Option<String>,
 }
 
+/// How many names stand in a sentence.
+const NAMED: usize = 5;
+
+/// The first few names.
+pub fn some<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
+    let count = names.len();
+    let shown = names.take(NAMED).collect::<Vec<_>>().join(", ");
+    if count > NAMED { format!("{shown} and {} more", count - NAMED) } else { shown }
+}
+
 impl FailedScrapes<'_> {
+    /// Why it cannot be told that these nodes are scraped.
+    pub fn suspicion(&self) -> String {
+        let nodes = if self.nodes.is_empty() { "a node".to_owned() } else { some(self.nodes.iter().copied()) };
+        let times = if self.lines == 1 { "1 scrape".to_owned() } else { format!("{} scrapes", self.lines) };
+        let since = self.at.map_or_else(String::new, |at| format!(", the last one at {at}"));
+        format!("{times} of {nodes} failed ({}{since}), and no sample since shows that this is over", self.cause.id())
+    }
+
     /// How many nodes fail, at least.
     pub fn count(&self) -> usize {
         self.nodes.len().max(1)
@@ -353,6 +371,12 @@ impl<'s> Facts<'s> {
             own && !log.name().contains("doctor") && !log.name().contains("exporter")
         };
         all.iter().filter(by_name).collect()
+    }
+
+    /// When a scrape that failed once shows whether it goes on; `None` where that time is over, or not known.
+    pub fn scrape_settles(&self, at: Option<Timestamp>) -> Option<Timestamp> {
+        let silence = windows::scrape_silence(self.chain.metric_resolution());
+        windows::after(at?, silence).filter(|until| *until > self.now())
     }
 
     /// Whether metrics-server answers now, as far as it was seen.

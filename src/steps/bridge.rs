@@ -12,7 +12,6 @@ pub(in crate::steps) struct Outcome {
     verdict: Kind,
     summary: String,
     evidence: Vec<Evidence>,
-    witness: Option<Evidence>,
     pub(in crate::steps) findings: Vec<Finding>,
 }
 
@@ -26,7 +25,7 @@ enum Kind {
 
 impl Outcome {
     fn new(verdict: Kind, summary: impl Into<String>) -> Self {
-        Self { verdict, summary: summary.into(), evidence: Vec::new(), witness: None, findings: Vec::new() }
+        Self { verdict, summary: summary.into(), evidence: Vec::new(), findings: Vec::new() }
     }
 
     pub(in crate::steps) fn pass(summary: impl Into<String>) -> Self {
@@ -54,12 +53,6 @@ impl Outcome {
     }
 
     #[must_use]
-    pub(in crate::steps) fn witness(mut self, line: impl Into<Evidence>) -> Self {
-        self.witness = Some(line.into());
-        self
-    }
-
-    #[must_use]
     pub(in crate::steps) fn evidence(mut self, line: impl Into<Evidence>) -> Self {
         self.evidence.push(line.into());
         self
@@ -78,9 +71,6 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket, outcome: Result<Outco
         Err(NotSeen::TooEarly(why)) => return early(docket, why),
         Err(reason) => return Err(reason),
     };
-    if let Some(witness) = outcome.witness {
-        docket.witness(witness);
-    }
     for line in outcome.evidence {
         docket.note(line);
     }

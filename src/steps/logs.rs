@@ -6,7 +6,7 @@ mod startup;
 use crate::{
     catalogue::{Cause, Stage},
     check::{Check, Docket},
-    facts::{Facts, windows},
+    facts::Facts,
     guide::Step,
     snapshot::NotSeen,
 };
@@ -99,23 +99,6 @@ fn lines(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
     docket.say(told);
     Err(NotSeen::Unclear("the logs do not tell why nothing serves".to_owned()))
 }
-
-/// Says of failures that may be over that they are not proved: until when, where that will show.
-pub(super) fn suspect(
-    facts: &Facts<'_>,
-    docket: &mut Docket,
-    causes: &[Cause],
-    at: Option<jiff::Timestamp>,
-    why: String,
-) {
-    let silence = windows::scrape_silence(facts.chain.metric_resolution());
-    match at.and_then(|at| windows::after(at, silence)).filter(|until| *until > facts.now()) {
-        Some(until) => docket.settle(causes, until, why),
-        None => docket.open(causes, &NotSeen::Unclear(why)),
-    }
-}
-
-pub(super) use self::scrapes::suspicion;
 
 #[cfg(test)]
 mod tests;

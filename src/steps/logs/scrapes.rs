@@ -6,21 +6,11 @@ use crate::{
     facts::{
         Facts,
         coverage::Sampled,
-        scrapes::{FailedScrapes, Which},
+        scrapes::{FailedScrapes, Which, some},
     },
     snapshot::{Named, NotSeen, Pod},
     wording::{metrics_server_log::lacks_kubelet_certificate, quoted},
 };
-
-/// How many names stand in a sentence.
-const NAMED: usize = 5;
-
-/// The first few names.
-pub(in crate::steps) fn some<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
-    let count = names.len();
-    let shown = names.take(NAMED).collect::<Vec<_>>().join(", ");
-    if count > NAMED { format!("{shown} and {} more", count - NAMED) } else { shown }
-}
 
 /// Rules on the causes that the logs' failed scrapes tell of.
 pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) {
@@ -39,22 +29,12 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) {
         docket.confirm(finding);
     }
     for failed in &scrapes.suspected {
-        docket.say(format!("{}.", told(failed)));
-        super::suspect(facts, docket, &[failed.cause], failed.at, told(failed));
+        docket.say(format!("{}.", failed.suspicion()));
+        match facts.scrape_settles(failed.at) {
+            Some(until) => docket.settle(&[failed.cause], until, failed.suspicion()),
+            None => docket.open(&[failed.cause], &NotSeen::Unclear(failed.suspicion())),
+        }
     }
-}
-
-/// Why it cannot be told that every node is scraped, where a log's last word on one of them is a failure.
-pub(in crate::steps) fn suspicion(facts: &Facts<'_>) -> Option<(Option<jiff::Timestamp>, String)> {
-    let failed = facts.scrapes().suspected.first()?;
-    Some((failed.at, told(failed)))
-}
-
-fn told(failed: &FailedScrapes<'_>) -> String {
-    let nodes = if failed.nodes.is_empty() { "a node".to_owned() } else { some(failed.nodes.iter().copied()) };
-    let times = if failed.lines == 1 { "1 scrape".to_owned() } else { format!("{} scrapes", failed.lines) };
-    let since = failed.at.map_or_else(String::new, |at| format!(", the last one at {at}"));
-    format!("{times} of {nodes} failed ({}{since}), and no sample since shows that this is over", failed.cause.id())
 }
 
 /// Who fails, in the words of the summary.

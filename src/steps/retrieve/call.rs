@@ -12,7 +12,7 @@ use crate::{
         observed::Observed,
         retrieval::{ErrorClass, Outcome},
     },
-    steps::{forbidden, logs},
+    steps::forbidden,
     wording::{
         api_error::{Detail, Forbidden, Identity, names_namespace},
         quoted,
@@ -307,11 +307,6 @@ fn empty(
             docket.confirm(Finding::outage(Cause::PodsWithoutSamples, chain.workload_object(), summary).evidence(told));
             Ok(())
         }
-        _ => {
-            if let Some((at, why)) = logs::suspicion(facts) {
-                logs::suspect(facts, docket, &[Cause::NodesWithoutSamples], at, why);
-            }
-            Err(NotSeen::Unclear(format!("the metrics API gives no samples ({told})")))
-        }
+        _ => Err(NotSeen::Unclear(format!("the metrics API gives no samples ({told})"))),
     }
 }

@@ -9,17 +9,15 @@ use crate::{
         Facts,
         coverage::{self, NodeCoverage},
         metrics_server::Owner,
-        windows,
+        scrapes, windows,
     },
     snapshot::{NotSeen, ObjectReference},
-    steps::logs,
     wording::quoted,
 };
 
 /// The first few names.
 fn some(names: &[String]) -> String {
-    let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > 5 { format!("{shown} and {} more", names.len() - 5) } else { shown }
+    scrapes::some(names.iter().map(String::as_str))
 }
 
 /// Every Ready node and every running pod has a sample.
@@ -55,10 +53,14 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         }
         // Pods that have their samples say nothing about nodes that nobody saw.
         Err(reason) => {
-            if docket.unruled().any(|cause| cause == Cause::NodesWithoutSamples)
-                && let Some((at, why)) = logs::suspicion(facts)
+            let nodes = [Cause::NodesWithoutSamples];
+            if docket.unruled().any(|cause| nodes.contains(&cause))
+                && let Some(failed) = facts.scrapes().suspected.first()
             {
-                logs::suspect(facts, docket, &[Cause::NodesWithoutSamples], at, why);
+                match facts.scrape_settles(failed.at) {
+                    Some(until) => docket.settle(&nodes, until, failed.suspicion()),
+                    None => docket.open(&nodes, &NotSeen::Unclear(failed.suspicion())),
+                }
             }
             Err(reason)
         }
