@@ -12,6 +12,7 @@ use crate::{
     guide::Step,
     http::CertificateFiles,
     observe::{cluster::Features, demo},
+    render::HpaSeries,
     report::{DEFAULT_RUNBOOK_URL, Gate},
     version,
 };
@@ -70,6 +71,9 @@ pub struct Serve {
     /// Where runbooks are.
     #[command(flatten)]
     pub runbooks: Runbooks,
+    /// What is on the page of metrics.
+    #[command(flatten)]
+    pub page: MetricsPage,
 }
 
 /// Flags of `check`.
@@ -149,6 +153,9 @@ pub struct Demo {
     /// Where runbooks are.
     #[command(flatten)]
     pub runbooks: Runbooks,
+    /// What is on the page of metrics.
+    #[command(flatten)]
+    pub page: MetricsPage,
 }
 
 /// What to look at.
@@ -306,6 +313,14 @@ pub struct Runbooks {
     /// Address or folder that links to runbooks begin with
     #[arg(long, default_value = DEFAULT_RUNBOOK_URL, value_name = "URL", env = "METRICS_SERVER_DOCTOR_RUNBOOK_URL")]
     pub runbook_url: String,
+}
+
+/// What is on the page of metrics.
+#[derive(Debug, Clone, Args)]
+pub struct MetricsPage {
+    /// HorizontalPodAutoscalers of which /metrics has more than hpa_unknown_targets: target, conditions, cause
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH", env = "METRICS_SERVER_DOCTOR_HPA_SERIES")]
+    pub hpa_series: HpaSeries,
 }
 
 /// Form of the report.

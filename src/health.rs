@@ -182,6 +182,19 @@ pub struct LogLines {
     pub last: Option<Timestamp>,
 }
 
+/// What the operating system says about the doctor's own process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessUsage {
+    /// When it was started.
+    pub started: Timestamp,
+    /// Processor time in user and kernel mode, of all threads.
+    pub cpu: Duration,
+    /// Memory that is in RAM.
+    pub resident_bytes: u64,
+    /// Open file descriptors.
+    pub open_files: usize,
+}
+
 /// How the server's certificate is doing: for self metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateState {

@@ -25,6 +25,7 @@ pub mod check;
 pub mod facts;
 pub mod guide;
 pub mod health;
+pub mod history;
 pub mod http;
 pub mod observe;
 pub mod render;

@@ -4,14 +4,26 @@ pub mod html;
 pub mod metrics;
 pub mod text;
 
+use clap::ValueEnum;
 use jiff::Timestamp;
 
 use crate::{
     facts::chain::Chain,
-    health::{CertificateState, ObserverHealth, RequestClass},
+    health::{CertificateState, ObserverHealth, ProcessUsage, RequestClass},
+    history::History,
     report::Report,
     snapshot::Snapshot,
 };
+
+/// Of which autoscalers the page has more than the number of their unknown targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum HpaSeries {
+    /// Those with an unknown target
+    #[default]
+    Blind,
+    /// All: up to 6 more series an autoscaler
+    All,
+}
 
 /// Everything that a renderer may show: what was seen, what it means, and how the doctor itself is doing.
 #[derive(Debug)]
@@ -30,6 +42,12 @@ pub struct View<'v> {
     pub requests: &'v [(RequestClass, u64)],
     /// How the certificate of the doctor's own server is doing; `None` over plain HTTP.
     pub certificate: Option<CertificateState>,
+    /// What is remembered of earlier looks; `None` for a report alone.
+    pub history: Option<&'v History>,
+    /// How the doctor's own process is doing; `None` where the operating system does not tell.
+    pub process: Option<ProcessUsage>,
+    /// Of which autoscalers the page tells more.
+    pub hpa_series: HpaSeries,
 }
 
 impl<'v> View<'v> {
@@ -43,6 +61,9 @@ impl<'v> View<'v> {
             health: None,
             requests: &[],
             certificate: None,
+            history: None,
+            process: None,
+            hpa_series: HpaSeries::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod packaging;
+mod process;
 mod publisher;
 mod serve;
 mod usage;

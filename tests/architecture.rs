@@ -48,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("steps", &["catalogue", "check", "facts", "guide", "snapshot", "wording"]),
     ("verdict", &["catalogue", "check", "guide", "snapshot"]),
     ("report", &["catalogue", "check", "facts", "guide", "snapshot", "steps", "verdict"]),
+    ("history", &["facts", "snapshot"]),
     (
         "render",
         &[
@@ -56,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "facts",
             "guide",
             "health",
+            "history",
             "report",
             "snapshot",
             "steps",
@@ -66,8 +68,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("observe", &["facts", "health", "snapshot", "version", "wording"]),
     ("http", &["health", "observe", "render"]),
-    ("args", &["check", "guide", "http", "observe", "report", "version"]),
-    ("run", &["args", "check", "health", "http", "observe", "render", "report", "snapshot", "verdict", "version"]),
+    ("args", &["check", "guide", "http", "observe", "render", "report", "version"]),
+    (
+        "run",
+        &[
+            "args", "check", "health", "history", "http", "observe", "render", "report", "snapshot", "verdict",
+            "version",
+        ],
+    ),
 ];
 
 /// The module below `src` that a file belongs to.
@@ -214,6 +222,7 @@ fn pure_modules_do_no_io_and_read_no_clock() {
         "verdict",
         "report",
         "health",
+        "history",
         "render",
     ];
     let forbidden = [

@@ -29,10 +29,15 @@ const NEEDS_A_CLUSTER: [&str; 12] = [
     "metrics_server_doctor_watch_state",
 ];
 /// What has no series while all is well.
-const NEEDS_A_FAULT: [&str; 4] = [
+const NEEDS_A_FAULT: [&str; 9] = [
     "ALERTS",
     "metrics_server_doctor_hpa_containers_without_request",
+    "metrics_server_doctor_hpa_blind_since_timestamp_seconds",
+    "metrics_server_doctor_hpa_condition",
+    "metrics_server_doctor_hpa_info",
+    "metrics_server_doctor_hpa_targets",
     "metrics_server_doctor_hpa_unknown_cause",
+    "metrics_server_doctor_node_without_sample{",
     "metrics_server_doctor_candidate",
 ];
 /// What is 0 while all is well, so that a query for what is not finds nothing.
@@ -71,6 +76,7 @@ impl Scene {
         let prometheus = Prometheus::start_in(folder.path(), address, &scraping(doctor.address)).expect("Prometheus");
         let scene = Self { doctor: Some(doctor), prometheus, _folder: folder };
         scene.wait_for("up == 1");
+        scene.wait_for("rate(process_cpu_seconds_total[10s])");
         scene
     }
 
@@ -172,6 +178,8 @@ fn nothing_is_known_once_the_doctor_is_gone() {
     let mut scene = Scene::start("none/healthy");
     drop(scene.doctor.take());
     scene.wait_for("up == 0");
+    // Rates look ten seconds back.
+    scene.wait_for("absent(rate(process_cpu_seconds_total[10s]))");
     for ((place, expression), series) in scene.answers() {
         if expression.contains("vector(-1)") || expression.contains("(up{") || place.contains("variable") {
             continue;

@@ -251,7 +251,7 @@ fn nothing_is_written_and_no_secret_is_read() {
 fn the_program_knows_every_flag_that_a_manifest_gives() {
     let off = "features.rbac=false,features.awsAuth=false,features.nodes=false,features.networkPolicies=false,\
                features.logs=false,features.probes=false,features.dial=false";
-    let on = "features.accessReviews=true,logFormat=text,logLevel=debug,runbookUrl=https://runbooks.example/,\
+    let on = "features.accessReviews=true,logFormat=text,logLevel=debug,hpaSeries=all,runbookUrl=https://runbooks.example/,\
               probeNamespaces[0]=shop,probeNamespaces[1]=web,metrics.tls.existingSecret=page,\
               metrics.tls.clientAuthority.configMap=clients,metrics.authentication=token-review";
     let mut seen = 0;

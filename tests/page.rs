@@ -14,6 +14,7 @@ use metrics_server_doctor::{
     catalogue,
     check::Status,
     guide::Step,
+    history::History,
     observe::demo,
     render::{
         View,
@@ -45,7 +46,9 @@ fn pages() -> Vec<(String, Page)> {
         .map(|scene| {
             let snapshot = scene.snapshot("2026-01-01T12:00:00Z".parse().expect("a moment"));
             let report = Report::new(&snapshot);
-            (scene.title.clone(), Page::of(&View::new(&snapshot, &report)))
+            let mut history = History::default();
+            history.advance(&snapshot);
+            (scene.title.clone(), Page::of(&View { history: Some(&history), ..View::new(&snapshot, &report) }))
         })
         .collect()
 }

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::Failure;
+use super::{Failure, process};
 use crate::{
     health::{CertificateState, ObserverHealth, RequestClass},
+    history::History,
     http::{Content, Site, Tls},
-    render::{View, html::html, metrics::Page},
+    render::{HpaSeries, View, html::html, metrics::Page},
     report::Report,
     snapshot::Snapshot,
     verdict::VerdictName,
@@ -21,11 +22,13 @@ pub(super) struct Publisher {
     told: Option<VerdictName>,
     out_of_reach: bool,
     certificate: Option<watch::Receiver<CertificateState>>,
+    history: History,
+    hpa_series: HpaSeries,
 }
 
 impl Publisher {
     /// Pages of a server with this certificate.
-    pub(super) fn new(runbook_url: String, tls: Option<&Tls>) -> Self {
+    pub(super) fn new(runbook_url: String, hpa_series: HpaSeries, tls: Option<&Tls>) -> Self {
         Self {
             site: Site::default(),
             runbook_url,
@@ -33,6 +36,8 @@ impl Publisher {
             told: None,
             out_of_reach: false,
             certificate: tls.map(Tls::state),
+            history: History::default(),
+            hpa_series,
         }
     }
 
@@ -63,7 +68,17 @@ impl Publisher {
         let verdict_since = self.since(&report, ready);
         report.held_since = Some(verdict_since);
         let certificate = self.certificate.as_mut().map(|certificate| *certificate.borrow_and_update());
-        let view = View { verdict_since, health, requests, certificate, ..View::new(snapshot, &report) };
+        self.history.advance(snapshot);
+        let view = View {
+            verdict_since,
+            health,
+            requests,
+            certificate,
+            history: Some(&self.history),
+            process: process::usage(),
+            hpa_series: self.hpa_series,
+            ..View::new(snapshot, &report)
+        };
         let page = Page::of(&view).to_open_metrics().map_err(|error| Failure::Defect(error.to_string()))?;
         let mut json = serde_json::to_string_pretty(&report.to_json(&self.runbook_url))
             .map_err(|error| Failure::Defect(error.to_string()))?;

@@ -65,6 +65,10 @@ const NOTHING: &[(&str, &[State], &str)] = &[
         WITHOUT_AUTOSCALERS_FAULT,
         "every container has a request",
     ),
+    ("metrics_server_doctor_node_without_sample{…} == 1", ALWAYS, "every node has a sample, or none is seen"),
+    ("metrics_server_doctor_hpa_blind_since_timestamp_seconds{", &[Well], "every autoscaler knows its targets"),
+    ("metrics_server_doctor_hpa_condition", &[Well], "every autoscaler knows its targets"),
+    ("metrics_server_doctor_hpa_info{", &[Well], "every autoscaler knows its targets"),
     ("(metrics_server_doctor_hpa_unknown_cause{", &[Well], "every autoscaler knows its targets"),
     (
         "hpa_unknown_targets{…}) > 0",

@@ -13,6 +13,8 @@ use crate::{
 const CHECKS: &str = "cluster:metrics_server_doctor_checks:count";
 const NODES: &str = "cluster:metrics_server_doctor_metrics_api_nodes_sampled:ratio";
 const TARGETS: &str = "cluster:metrics_server_doctor_hpa_targets_known:ratio";
+/// What the share of known targets is of.
+const NAMESPACE_TARGETS: &str = "metrics_server_doctor_namespace_hpa_targets";
 const BLIND: &str = "cluster:metrics_server_doctor_hpa_blind:count";
 
 /// A recorded series of a cluster.
@@ -132,24 +134,11 @@ fn shares() -> Case {
                     .clone()
                     .with("metrics_server_doctor_metrics_api_nodes_expected", &[], 4.0)
                     .with("metrics_server_doctor_metrics_api_nodes_without_sample", &[], 1.0)
-                    .with(
-                        "metrics_server_doctor_hpa_targets",
-                        &[("namespace", "shop"), ("horizontalpodautoscaler", "a")],
-                        6.0,
-                    )
+                    .with(NAMESPACE_TARGETS, &[("namespace", "shop")], 8.0)
                     .with("hpa_unknown_targets", &[("namespace", "shop"), ("horizontalpodautoscaler", "a")], 4.0)
                     // The same name in another namespace, and another name in the same.
-                    .with(
-                        "metrics_server_doctor_hpa_targets",
-                        &[("namespace", "office"), ("horizontalpodautoscaler", "a")],
-                        3.0,
-                    )
+                    .with(NAMESPACE_TARGETS, &[("namespace", "office")], 3.0)
                     .with("hpa_unknown_targets", &[("namespace", "office"), ("horizontalpodautoscaler", "a")], 2.0)
-                    .with(
-                        "metrics_server_doctor_hpa_targets",
-                        &[("namespace", "shop"), ("horizontalpodautoscaler", "b")],
-                        2.0,
-                    )
                     .with("hpa_unknown_targets", &[("namespace", "shop"), ("horizontalpodautoscaler", "b")], 1.0)
                     // Ids of checks are unique within a step only.
                     .with(
@@ -160,7 +149,9 @@ fn shares() -> Case {
             )],
         ),
     );
-    let all = sum(&healthy, "metrics_server_doctor_hpa_targets") + 11.0;
+    let mut other_namespaces = healthy.clone();
+    other_namespaces.0.retain(|(_, labels), _| labels.get("namespace").is_none_or(|namespace| namespace != "shop"));
+    let all = sum(&other_namespaces, NAMESPACE_TARGETS) + 11.0;
     let passing = |page: &Series| {
         let counts = checks(page, CLUSTER);
         counts.into_iter().map(|(labels, count)| {

@@ -99,8 +99,8 @@ impl Series {
                 &[labels[0], labels[1], ("cause", "missing_request")],
                 1.0,
             );
-            series.set("metrics_server_doctor_hpa_targets", &labels, 7.0);
         }
+        series.set("metrics_server_doctor_namespace_hpa_targets", &[("namespace", "shop")], 14.0);
         series
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn dashboard() -> Dashboard {
         variables: vec![query_variable(
             "namespace",
             "Namespace",
-            r#"label_values(metrics_server_doctor_hpa_targets{cluster=~"$cluster", job=~"$job"}, namespace)"#,
+            r#"label_values(hpa_unknown_targets{cluster=~"$cluster", job=~"$job"}, namespace)"#,
             ".*",
         )],
         sections: vec![
@@ -41,7 +41,11 @@ pub(crate) fn dashboard() -> Dashboard {
                     conditions(),
                 ],
             },
-            Section { title: Some("How it came to be".to_owned()), first_id: 100, panels: vec![history(), causes()] },
+            Section {
+                title: Some("How it came to be".to_owned()),
+                first_id: 100,
+                panels: vec![history(), causes(), objective()],
+            },
         ],
     }
 }
@@ -52,7 +56,7 @@ fn each(family: &str) -> String {
 
 fn all() -> Panel {
     Panel::stat("Autoscalers", "HorizontalPodAutoscalers that the doctor sees.", (6, 4))
-        .now("autoscalers", format!("count({})", each("metrics_server_doctor_hpa_targets")))
+        .now("autoscalers", format!("count({})", each("hpa_unknown_targets")))
         .unit("short")
         .without_data("No autoscaler seen")
 }
@@ -61,7 +65,7 @@ fn of_causes(matcher: &str) -> String {
     let causes = format!(
         r#"count(max by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}, cause{matcher}"{NO_FAULT}"}}))"#
     );
-    format!("{causes} or 0 * count({})", each("metrics_server_doctor_hpa_targets"))
+    format!("{causes} or 0 * count({})", each("hpa_unknown_targets"))
 }
 
 fn blind() -> Panel {
@@ -87,7 +91,10 @@ fn waiting() -> Panel {
 fn unknown_targets() -> Panel {
     Panel::stat("Unknown targets", "Metric targets that kubectl prints as <unknown>, of all targets.", (6, 4))
         .now("unknown", format!("sum({})", each("hpa_unknown_targets")))
-        .now("of all", format!("sum({})", each("metrics_server_doctor_hpa_targets")))
+        .now(
+            "of all",
+            format!("sum(max by (cluster, namespace) (metrics_server_doctor_namespace_hpa_targets{{{SELECTOR}}}))"),
+        )
         .option("/textMode", json!("value_and_name"))
         .unit("short")
         .without_data("No autoscaler seen")
@@ -95,20 +102,18 @@ fn unknown_targets() -> Panel {
 
 fn which() -> Panel {
     let blind = format!("{} > 0", each("hpa_unknown_targets"));
-    let cause = format!(
-        "max by (cluster, namespace, horizontalpodautoscaler, cause) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}}})"
+    let info = format!(
+        "max by (cluster, namespace, horizontalpodautoscaler, target_kind, target_name, cause) (metrics_server_doctor_hpa_info{{{SELECTOR}}}) and on (cluster, namespace, horizontalpodautoscaler) ({blind})"
     );
-    let since = format!(
-        r#"max by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_condition_last_transition_timestamp_seconds{{{SELECTOR}, condition="ScalingActive"}}) * 1000 and on (cluster, namespace, horizontalpodautoscaler) ({blind})"#
-    );
+    let since = format!("{} * 1000", each("metrics_server_doctor_hpa_blind_since_timestamp_seconds"));
     Panel::table(
         "Which, why, since when",
-        "Since is the last change of condition ScalingActive: it is older than the fault where only one target of several is unknown.",
+        "Since is told of faults: the last change of the condition that is False, else the first look that found a target unknown.",
         (14, 8),
     )
     .rows(blind.clone())
     .rows(format!("{} and on (cluster, namespace, horizontalpodautoscaler) ({blind})", each("metrics_server_doctor_hpa_targets")))
-    .rows(cause)
+    .rows(info)
     .rows(since)
     .columns(&[
         ("cluster", "Cluster"),
@@ -116,6 +121,8 @@ fn which() -> Panel {
         ("horizontalpodautoscaler", "Autoscaler"),
         ("Value #A", "Unknown"),
         ("Value #B", "Targets"),
+        ("target_kind", "Kind"),
+        ("target_name", "Target"),
         ("cause", "Cause"),
         ("Value #D", "Since"),
     ])
@@ -123,6 +130,7 @@ fn which() -> Panel {
     .field("Namespace", width(140))
     .field("Unknown", width(85))
     .field("Targets", width(75))
+    .field("Kind", width(100))
     .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}, {"id": "custom.width", "value": 145}]))
     .field("Cause", json!([
         {"id": "custom.width", "value": 170},
@@ -181,17 +189,20 @@ fn containers() -> Panel {
 fn conditions() -> Panel {
     Panel::table(
         "Conditions",
-        "AbleToScale and ScalingActive with their reason, as kubectl describe hpa shows them.",
+        "AbleToScale and ScalingActive of those that do not know a target, with their reason, as kubectl describe hpa shows them.",
         (24, 8),
     )
     .rows(format!("max by (cluster, namespace, horizontalpodautoscaler, condition, reason) (metrics_server_doctor_hpa_condition{{{SELECTOR}}})"))
+    .rows(format!("max by (cluster, namespace, horizontalpodautoscaler, condition) (metrics_server_doctor_hpa_condition_last_transition_timestamp_seconds{{{SELECTOR}}}) * 1000"))
     .columns(&[
         ("namespace", "Namespace"),
         ("horizontalpodautoscaler", "Autoscaler"),
         ("condition", "Condition"),
-        ("Value", "State"),
+        ("Value #A", "State"),
         ("reason", "Reason"),
+        ("Value #B", "Since"),
     ])
+    .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}, {"id": "custom.width", "value": 145}]))
     .field(
         "State",
         json!([
@@ -201,7 +212,7 @@ fn conditions() -> Panel {
         ]),
     )
     .field("Condition", width(120))
-    .without_data("No condition seen")
+    .without_data("No autoscaler is seen to be blind")
 }
 
 fn history() -> Panel {
@@ -221,4 +232,20 @@ fn causes() -> Panel {
             format!("count by (cause) (max by (cluster, namespace, horizontalpodautoscaler, cause) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}}}))"),
         )
         .without_data("None is blind")
+}
+
+fn objective() -> Panel {
+    let rate = |seconds: &str| {
+        format!(
+            "sum(max by (cluster, namespace) (rate(metrics_server_doctor_hpa_{seconds}_seconds_total{{{SELECTOR}}}[$__rate_interval])))"
+        )
+    };
+    Panel::lines(
+        "Share of autoscalers' time with metrics",
+        "Time in which autoscalers knew their targets, of the time in which the doctor saw them; scaled to zero and just started count as known.",
+        (24, 7),
+        "percentunit",
+    )
+    .over_time("with metrics", format!("1 - {} / ({} > 0)", rate("blind"), rate("watched")))
+    .without_data("No autoscaler seen")
 }

@@ -177,6 +177,7 @@ fn retrieve() -> Vec<Panel> {
         )
         .over_time("nodes expected", format!("max(metrics_server_doctor_metrics_api_nodes_expected{{{SELECTOR}}})"))
         .over_time("nodes without a sample", format!("max(metrics_server_doctor_metrics_api_nodes_without_sample{{{SELECTOR}}})"))
+        .over_time("nodes named at the most", format!("max(metrics_server_doctor_node_without_sample_limit{{{SELECTOR}}})"))
         .over_time("pods without a sample", format!("max(metrics_server_doctor_metrics_api_pods_without_sample{{{SELECTOR}}})")),
         Panel::lines("Time that the calls take", "Through the aggregator, as kubectl top would wait.", (8, 7), "s")
             .over_time("{{resource}}", of("max", "resource", "metrics_server_doctor_metrics_api_latency_seconds")),
@@ -190,6 +191,19 @@ fn retrieve() -> Vec<Panel> {
         .over_time("oldest", format!(r#"max(metrics_server_doctor_metrics_api_sample_age_seconds{{{SELECTOR}, sample="oldest"}})"#))
         .over_time("shortest window", format!(r#"max(metrics_server_doctor_metrics_api_sample_window_seconds{{{SELECTOR}, window="shortest"}})"#))
         .over_time("longest window", format!(r#"max(metrics_server_doctor_metrics_api_sample_window_seconds{{{SELECTOR}, window="longest"}})"#)),
+        Panel::table("Which nodes have no sample", "The first by name, where there are many.", (10, 6))
+            .rows(holding("node", "metrics_server_doctor_node_without_sample"))
+            .columns(&[("node", "Node")])
+            .unit("string")
+            .without_data("None seen"),
+        Panel::stat("For everybody", "Whether metrics are seen to be gone for everybody, be the cause clear or not.", (7, 6))
+            .now("metrics", format!("max(metrics_server_doctor_pipeline_down{{{SELECTOR}}})"))
+            .mappings(two(("not gone", PASS), ("gone", FAIL)))
+            .unit("short"),
+        Panel::stat("Newest sample", "When the newest sample in the answers was taken.", (7, 6))
+            .now("newest", format!(r#"max(metrics_server_doctor_metrics_api_sample_timestamp_seconds{{{SELECTOR}, sample="newest"}}) * 1000"#))
+            .unit("dateTimeFromNow")
+            .without_data("No sample seen"),
     ]
 }
 
@@ -253,6 +267,12 @@ fn apiservice() -> Vec<Panel> {
         .field("CA bundle ends", json!([{"id": "unit", "value": "dateTimeFromNow"}]))
         .field("Certificate", json!([{"id": "mappings", "value": two(("checked", NEUTRAL), ("not checked", NEUTRAL))}]))
         .without_data(NOT_READ),
+        Panel::lines("Changes of the condition", "How often the status of condition Available changed: an API that comes and goes.", (24, 5), "short")
+            .over_time(
+                "{{apiservice}}",
+                format!("max by (apiservice) (increase(metrics_server_doctor_apiservice_condition_transitions_total{{{SELECTOR}}}[$__rate_interval]))"),
+            )
+            .without_data(NOT_READ),
     ]
 }
 
@@ -480,7 +500,7 @@ fn hpa() -> Vec<Panel> {
             "short",
         )
         .over_time("unknown", format!("sum({})", of("max", "namespace, horizontalpodautoscaler", "hpa_unknown_targets")))
-        .over_time("all", format!("sum({})", of("max", "namespace, horizontalpodautoscaler", "metrics_server_doctor_hpa_targets"))),
+        .over_time("all", format!("sum({})", of("max", "namespace", "metrics_server_doctor_namespace_hpa_targets"))),
     ]
 }
 
@@ -550,5 +570,16 @@ fn doctor() -> Vec<Panel> {
             json!([{"id": "mappings", "value": two(("an older one", FAIL), ("the one in the file", PASS))}]),
         )
         .without_data("It does not serve TLS"),
+        Panel::stat("Running since", "When the process was started; the oldest, where there are replicas.", (6, 6))
+            .now("running", format!("min(process_start_time_seconds{{{SELECTOR}}}) * 1000"))
+            .unit("dateTimeFromNow"),
+        Panel::lines("Processor time", "Seconds of processor time a second.", (6, 6), "short").over_time(
+            "{{instance}}",
+            format!("max by (instance) (rate(process_cpu_seconds_total{{{SELECTOR}}}[$__rate_interval]))"),
+        ),
+        Panel::lines("Memory", "Resident memory of the process.", (6, 6), "bytes")
+            .over_time("{{instance}}", of("max", "instance", "process_resident_memory_bytes")),
+        Panel::lines("Open files", "File descriptors, connections included.", (6, 6), "short")
+            .over_time("{{instance}}", of("max", "instance", "process_open_fds")),
     ]
 }

@@ -86,7 +86,7 @@ fn clusters() -> Panel {
     .rows(of_checks(Status::Fail))
     .rows(of_checks(Status::Unknown))
     .rows(format!(
-        r#"count by (cluster) (max by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}, cause!~"scaled_to_zero|too_young"}})) or 0 * count by (cluster) (metrics_server_doctor_hpa_targets{{{SELECTOR}}})"#
+        r#"count by (cluster) (max by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}, cause!~"scaled_to_zero|too_young"}})) or 0 * count by (cluster) (hpa_unknown_targets{{{SELECTOR}}})"#
     ))
     .rows(format!("time() - max by (cluster) (metrics_server_doctor_observed_timestamp_seconds{{{SELECTOR}}})"))
     .rows(format!("max by (cluster, version) (metrics_server_doctor_build_info{{{SELECTOR}}})"))

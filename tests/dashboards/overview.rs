@@ -53,7 +53,7 @@ fn verdict(extra: &str) -> String {
 }
 
 /// Autoscalers without a value through a fault; 0 only where autoscalers were seen.
-pub(crate) const BLIND: &str = r#"count(max by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_unknown_cause{cluster=~"$cluster", job=~"$job", cause!~"scaled_to_zero|too_young"})) or 0 * count(metrics_server_doctor_hpa_targets{cluster=~"$cluster", job=~"$job"})"#;
+pub(crate) const BLIND: &str = r#"count(max by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_unknown_cause{cluster=~"$cluster", job=~"$job", cause!~"scaled_to_zero|too_young"})) or 0 * count(hpa_unknown_targets{cluster=~"$cluster", job=~"$job"})"#;
 
 pub(crate) fn dashboard() -> Dashboard {
     Dashboard {

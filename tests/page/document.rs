@@ -67,6 +67,7 @@ fn labels() -> Vec<(&'static str, String)> {
         ("horizontalpodautoscaler", "its name; unique beside `namespace`, as in kube-state-metrics".to_owned()),
         ("issue", "the step and cause that the issue is known as".to_owned()),
         ("namespace", "that of the object, never the doctor's own".to_owned()),
+        ("node", "the name of a Node".to_owned()),
         ("outcome", values(DialOutcome::ALL.map(DialOutcome::label))),
         ("owner", values(Owner::ALL.map(Owner::label))),
         ("packaging", "`manifest`, `chart`, `eks_addon`, `stable_chart`, `bitnami`, `other`".to_owned()),
@@ -84,6 +85,8 @@ fn labels() -> Vec<(&'static str, String)> {
         ("status", statuses),
         ("step", steps.to_owned()),
         ("success", "`true`, `false`".to_owned()),
+        ("target_kind", "in `spec.scaleTargetRef`: 63 letters, digits, `-`, `.`, `:` and `_` at the most".to_owned()),
+        ("target_name", "in `spec.scaleTargetRef`: 253 of the same at the most".to_owned()),
         ("verb", "as RBAC has it".to_owned()),
         ("version", "of metrics-server by its image's tag, else `other`; of the doctor".to_owned()),
         ("window", "`shortest`, `longest`".to_owned()),
@@ -133,7 +136,32 @@ and how that is announced, is told in [upgrade.md](upgrade.md).
 - **Series**: how many there are at the most. A label whose values are a closed set counts in; `for each` names the others.
 - One of several (status, reason, class, cause) is a set of series of which one is 1 and the others are 0. They are gauges, in
   OpenMetrics too.
+- Counters begin at 0 with the doctor, so ask for `rate` or `increase`, and aggregate over its replicas with `max`.
 - Times are Unix times in seconds, and so is `time()`: `time() - metrics_server_doctor_verdict_since_timestamp_seconds`.
+";
+
+const RECIPES: &str = "
+## Questions that are asked often
+
+The share of time in which autoscalers had their metrics, over 30 days and by namespace (an objective is a number to hold it
+against):
+
+```
+1 -
+  sum by (namespace) (max by (cluster, namespace) (increase(metrics_server_doctor_hpa_blind_seconds_total[30d])))
+  /
+  sum by (namespace) (max by (cluster, namespace) (increase(metrics_server_doctor_hpa_watched_seconds_total[30d])))
+```
+
+For how long each blind autoscaler has been blind, with what it scales:
+
+```
+(time() - min by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_blind_since_timestamp_seconds))
+  * on (cluster, namespace, horizontalpodautoscaler) group_left (target_kind, target_name, cause)
+  max by (cluster, namespace, horizontalpodautoscaler, target_kind, target_name, cause) (metrics_server_doctor_hpa_info)
+```
+
+Whether metrics-server comes and goes: `increase(metrics_server_doctor_apiservice_condition_transitions_total[1h]) > 4`
 ";
 
 fn document() -> String {
@@ -145,6 +173,7 @@ fn document() -> String {
         text.push_str("|---|---|---|---|---|---|\n");
         text.extend(families.iter().map(row));
     }
+    text.push_str(RECIPES);
     text.push_str("\n## Labels\n\n| Label | Values |\n|---|---|\n");
     text.extend(labels().into_iter().map(|(label, values)| format!("| `{label}` | {values} |\n")));
     text

@@ -36,6 +36,13 @@ const TRANSITION: Family = Family::gauge(
 )
 .absent_where("the APIService was not seen or has no such condition")
 .series(1, &["apiservice"]);
+const TRANSITIONS: Family = Family::counter(
+    "metrics_server_doctor_apiservice_condition_transitions",
+    &["apiservice"],
+    "How often the status of condition Available of the APIService changed, by its lastTransitionTime from look to look, since the doctor started",
+)
+.absent_where("the APIService was not seen yet, or does not exist")
+.series(1, &["apiservice"]);
 const MESSAGE: Family = Family::gauge(
     "metrics_server_doctor_apiservice_condition_message_class",
     &["apiservice", "class"],
@@ -59,7 +66,7 @@ const EXPIRY: Family = Family::gauge(
 .series(1, &["apiservice"]);
 
 /// The families of this module.
-pub(super) const FAMILIES: &[Family] = &[AVAILABLE, STATUS, REASON, TRANSITION, MESSAGE, INSECURE, EXPIRY];
+pub(super) const FAMILIES: &[Family] = &[AVAILABLE, STATUS, REASON, TRANSITION, TRANSITIONS, MESSAGE, INSECURE, EXPIRY];
 
 /// Where a missing `APIService` is counted although there is no object.
 const EXPECTED: &str = "v1beta1.metrics.k8s.io";
@@ -71,7 +78,7 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
         page.set_one_of(&REASON, &[EXPECTED], Reason::ALL.map(Reason::label), Reason::NotRegistered.label());
     }
     for api_service in api_services.iter().filter(|api_service| feeds_autoscalers(api_service)) {
-        write_one(api_service, page);
+        write_one(view, api_service, page);
     }
 }
 
@@ -80,7 +87,7 @@ fn feeds_autoscalers(api_service: &ApiService) -> bool {
     [METRICS_GROUP, "custom.metrics.k8s.io", "external.metrics.k8s.io"].contains(&api_service.spec.group.as_str())
 }
 
-fn write_one(api_service: &ApiService, page: &mut Page) {
+fn write_one(view: &View<'_>, api_service: &ApiService, page: &mut Page) {
     let name = api_service.name();
     let condition = api_service.available();
     let status = condition.map_or(ConditionStatus::Unknown, |condition| condition.status);
@@ -96,6 +103,9 @@ fn write_one(api_service: &ApiService, page: &mut Page) {
     );
     if let Some(transition) = condition.and_then(|condition| condition.last_transition_time) {
         page.set(&TRANSITION, owned.clone(), transition);
+    }
+    if let Some(transitions) = view.history.and_then(|history| history.transitions(name)) {
+        page.set(&TRANSITIONS, owned.clone(), transitions);
     }
     let class = condition.filter(|_| !available).map(|condition| MessageClass::of(&condition.message));
     for known in MessageClass::ALL {

@@ -60,7 +60,8 @@ const PIPELINE_DOWN: Family = Family::gauge(
     "metrics_server_doctor_pipeline_down",
     &[],
     "1 while metrics are seen to be gone for everybody, whether or not the cause is clear, 0 while they are not",
-);
+)
+.series(1, &[]);
 const OBSERVED: Family = Family::gauge(
     "metrics_server_doctor_observed_timestamp_seconds",
     &[],
@@ -114,6 +115,28 @@ const CERTIFICATE_EXPIRY: Family = Family::gauge(
 .absent_where("the doctor serves plain HTTP")
 .series(1, &[]);
 
+// These four are named as every client library of Prometheus names them.
+const START_TIME: Family =
+    Family::gauge("process_start_time_seconds", &[], "Unix time at which the doctor's process was started, from /proc")
+        .absent_where(NO_PROC)
+        .series(1, &[]);
+const CPU: Family = Family::counter(
+    "process_cpu_seconds",
+    &[],
+    "Seconds of processor time that the doctor's process has spent in user and kernel mode, from /proc",
+)
+.absent_where(NO_PROC)
+.series(1, &[]);
+const RESIDENT_MEMORY: Family =
+    Family::gauge("process_resident_memory_bytes", &[], "Resident memory of the doctor's process in bytes, from /proc")
+        .absent_where(NO_PROC)
+        .series(1, &[]);
+const OPEN_FILES: Family =
+    Family::gauge("process_open_fds", &[], "Open file descriptors of the doctor's process, from /proc")
+        .absent_where(NO_PROC)
+        .series(1, &[]);
+const NO_PROC: &str = "the operating system has no /proc, such as macOS";
+
 /// The families of this module.
 pub(super) const FAMILIES: &[Family] = &[
     BUILD_INFO,
@@ -132,6 +155,10 @@ pub(super) const FAMILIES: &[Family] = &[
     REQUESTS,
     CERTIFICATE_CURRENT,
     CERTIFICATE_EXPIRY,
+    START_TIME,
+    CPU,
+    RESIDENT_MEMORY,
+    OPEN_FILES,
 ];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
@@ -148,6 +175,12 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
     for (class, count) in view.requests {
         let resource = qualified(&class.group, &class.resource);
         page.set(&REQUESTS, [class.verb.to_owned(), resource, class.code.to_string()], *count);
+    }
+    if let Some(process) = view.process {
+        page.set_single(&START_TIME, process.started);
+        page.set_single(&CPU, process.cpu.as_secs_f64());
+        page.set_single(&RESIDENT_MEMORY, process.resident_bytes);
+        page.set_single(&OPEN_FILES, process.open_files);
     }
     if let Some(certificate) = view.certificate {
         page.set_single(&CERTIFICATE_CURRENT, certificate.current);

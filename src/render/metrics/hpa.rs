@@ -1,9 +1,12 @@
 //! Step `hpa`: autoscalers that do not know a target, and why.
 
+use std::collections::BTreeMap;
+
 use super::{Family, Page};
 use crate::{
-    render::View,
-    snapshot::{Condition, ConditionStatus, Named, metadata::condition},
+    history::History,
+    render::{HpaSeries, View},
+    snapshot::{Condition, ConditionStatus, HorizontalPodAutoscaler, Named, metadata::condition},
 };
 
 const UNKNOWN_TARGETS: Family = Family::gauge(
@@ -18,12 +21,47 @@ const TARGETS: Family = Family::gauge(
     &["namespace", "horizontalpodautoscaler"],
     "Metric targets in spec.metrics of the HorizontalPodAutoscaler",
 )
-.absent_where("HorizontalPodAutoscalers were not seen")
+.absent_where("the HorizontalPodAutoscaler knows its targets; with --hpa-series=all never")
 .series(1, &["namespace", "horizontalpodautoscaler"]);
+const NAMESPACE_TARGETS: Family = Family::gauge(
+    "metrics_server_doctor_namespace_hpa_targets",
+    &["namespace"],
+    "Metric targets in spec.metrics of all HorizontalPodAutoscalers of a namespace",
+)
+.absent_where("the namespace has no HorizontalPodAutoscaler, or they were not seen")
+.series(1, &["namespace"]);
+const INFO: Family = Family::gauge(
+    "metrics_server_doctor_hpa_info",
+    &["namespace", "horizontalpodautoscaler", "target_kind", "target_name", "cause"],
+    "1 for a HorizontalPodAutoscaler with unknown targets, with kind and name in spec.scaleTargetRef and the cause",
+)
+.absent_where("the HorizontalPodAutoscaler knows its targets; with --hpa-series=all never")
+.series(1, &["namespace", "horizontalpodautoscaler"]);
+const BLIND_SINCE: Family = Family::gauge(
+    "metrics_server_doctor_hpa_blind_since_timestamp_seconds",
+    &["namespace", "horizontalpodautoscaler"],
+    "Unix time since when the HorizontalPodAutoscaler does not know a target through a fault: lastTransitionTime of the condition that is False, else the doctor's first look at it",
+)
+.absent_where("it knows its targets, or is scaled to zero, or has just started")
+.series(1, &["namespace", "horizontalpodautoscaler"]);
+const BLIND_SECONDS: Family = Family::counter(
+    "metrics_server_doctor_hpa_blind_seconds",
+    &["namespace"],
+    "Seconds for which HorizontalPodAutoscalers of the namespace did not know a target through a fault, summed up over them, since the doctor started",
+)
+.absent_where("the namespace has no HorizontalPodAutoscaler, or they were not seen")
+.series(1, &["namespace"]);
+const WATCHED_SECONDS: Family = Family::counter(
+    "metrics_server_doctor_hpa_watched_seconds",
+    &["namespace"],
+    "Seconds for which the doctor saw HorizontalPodAutoscalers of the namespace, summed up over them, since it started",
+)
+.absent_where("the namespace has no HorizontalPodAutoscaler, or they were not seen")
+.series(1, &["namespace"]);
 const UNKNOWN_CAUSE: Family = Family::gauge(
     "metrics_server_doctor_hpa_unknown_cause",
     &["namespace", "horizontalpodautoscaler", "cause"],
-    "1 for the cause why the HorizontalPodAutoscaler does not know its targets; without series where it knows them",
+    "1 for the cause why the HorizontalPodAutoscaler does not know its targets",
 )
 .absent_where("the HorizontalPodAutoscaler knows its targets")
 .series(1, &["namespace", "horizontalpodautoscaler"]);
@@ -32,14 +70,18 @@ const CONDITION: Family = Family::gauge(
     &["namespace", "horizontalpodautoscaler", "condition", "reason"],
     "Conditions AbleToScale and ScalingActive of the HorizontalPodAutoscaler with their reason: 1 when True, else 0",
 )
-.absent_where("the HorizontalPodAutoscaler has no such condition")
+.absent_where(
+    "the HorizontalPodAutoscaler knows its targets (with --hpa-series=all only where it has no such condition)",
+)
 .series(2, &["namespace", "horizontalpodautoscaler"]);
 const TRANSITION: Family = Family::gauge(
     "metrics_server_doctor_hpa_condition_last_transition_timestamp_seconds",
     &["namespace", "horizontalpodautoscaler", "condition"],
     "Unix time of lastTransitionTime of conditions AbleToScale and ScalingActive of the HorizontalPodAutoscaler",
 )
-.absent_where("the HorizontalPodAutoscaler has no such condition")
+.absent_where(
+    "the HorizontalPodAutoscaler knows its targets (with --hpa-series=all only where it has no such condition)",
+)
 .series(2, &["namespace", "horizontalpodautoscaler"]);
 const WITHOUT_REQUEST: Family = Family::gauge(
     "metrics_server_doctor_hpa_containers_without_request",
@@ -50,8 +92,19 @@ const WITHOUT_REQUEST: Family = Family::gauge(
 .series(1, &["namespace", "horizontalpodautoscaler", "container", "resource"]);
 
 /// The families of this module.
-pub(super) const FAMILIES: &[Family] =
-    &[UNKNOWN_TARGETS, TARGETS, UNKNOWN_CAUSE, CONDITION, TRANSITION, WITHOUT_REQUEST];
+pub(super) const FAMILIES: &[Family] = &[
+    UNKNOWN_TARGETS,
+    NAMESPACE_TARGETS,
+    BLIND_SECONDS,
+    WATCHED_SECONDS,
+    INFO,
+    BLIND_SINCE,
+    TARGETS,
+    UNKNOWN_CAUSE,
+    CONDITION,
+    TRANSITION,
+    WITHOUT_REQUEST,
+];
 
 /// Reasons that the controller writes (kubernetes/kubernetes `pkg/controller/podautoscaler/horizontal.go`).
 const REASONS: [&str; 27] = [
@@ -84,33 +137,83 @@ const REASONS: [&str; 27] = [
     "DesiredWithinRange",
 ];
 
+/// The longest name and the longest kind that the API server takes for an object (kubernetes/kubernetes
+/// `staging/src/k8s.io/apimachinery/pkg/util/validation/validation.go`, 1.37); a reference may hold anything.
+const LONGEST_NAME: usize = 253;
+const LONGEST_KIND: usize = 63;
+
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
     let facts = view.context();
+    let mut targets: BTreeMap<&str, usize> = BTreeMap::new();
     for autoscaler in &facts.autoscalers().all {
-        let labels = [autoscaler.object.namespace().to_owned(), autoscaler.object.name().to_owned()];
-        page.set(&UNKNOWN_TARGETS, labels.clone(), autoscaler.unknown_targets);
-        page.set(&TARGETS, labels.clone(), autoscaler.object.spec.metrics.len());
+        let object = autoscaler.object;
+        let cause = autoscaler.sight.label();
+        page.set(&UNKNOWN_TARGETS, labels(object), autoscaler.unknown_targets);
+        *targets.entry(object.namespace()).or_default() += object.spec.metrics.len();
         if autoscaler.unknown_targets > 0 {
-            let [namespace, hpa] = labels.clone();
-            page.set(&UNKNOWN_CAUSE, [namespace, hpa, autoscaler.sight.label().to_owned()], true);
+            let [namespace, name] = labels(object);
+            page.set(&UNKNOWN_CAUSE, [namespace, name, cause.to_owned()], true);
         }
-        for kind in ["AbleToScale", "ScalingActive"] {
-            if let Some(condition) = condition(&autoscaler.object.status.conditions, kind) {
-                let [namespace, hpa] = labels.clone();
-                let labels = [namespace.clone(), hpa.clone(), kind.to_owned(), reason(condition).to_owned()];
-                page.set(&CONDITION, labels, condition.status == ConditionStatus::True);
-                if let Some(transition) = condition.last_transition_time {
-                    page.set(&TRANSITION, [namespace, hpa, kind.to_owned()], transition);
-                }
-            }
+        if autoscaler.unknown_targets > 0 || view.hpa_series == HpaSeries::All {
+            write_details(object, cause, page);
         }
         for ((container, resource), pods) in autoscaler.containers_without_request() {
-            let [namespace, hpa] = labels.clone();
-            page.set(&WITHOUT_REQUEST, [namespace, hpa, container.to_owned(), resource.to_owned()], pods);
+            let [namespace, name] = labels(object);
+            page.set(&WITHOUT_REQUEST, [namespace, name, container.to_owned(), resource.to_owned()], pods);
+        }
+        let history = view.history;
+        if let Some(since) = history.and_then(|past| past.blind_since(object.namespace(), object.name())) {
+            page.set(&BLIND_SINCE, labels(object), since);
+        }
+    }
+    for (namespace, targets) in targets {
+        page.set(&NAMESPACE_TARGETS, [namespace.to_owned()], targets);
+    }
+    for (namespace, seconds) in view.history.into_iter().flat_map(History::seconds) {
+        page.set(&BLIND_SECONDS, [namespace.to_owned()], seconds.blind);
+        page.set(&WATCHED_SECONDS, [namespace.to_owned()], seconds.watched);
+    }
+}
+
+fn labels(autoscaler: &HorizontalPodAutoscaler) -> [String; 2] {
+    [autoscaler.namespace().to_owned(), autoscaler.name().to_owned()]
+}
+
+fn write_details(autoscaler: &HorizontalPodAutoscaler, cause: &str, page: &mut Page) {
+    page.set(&TARGETS, labels(autoscaler), autoscaler.spec.metrics.len());
+    let target = &autoscaler.spec.scale_target_ref;
+    let (kind, name) = (bounded(&target.kind, LONGEST_KIND), bounded(&target.name, LONGEST_NAME));
+    let [namespace, own] = labels(autoscaler);
+    page.set(&INFO, [namespace, own, kind, name, cause.to_owned()], true);
+    for kind in ["AbleToScale", "ScalingActive"] {
+        let Some(condition) = condition(&autoscaler.status.conditions, kind) else { continue };
+        let [namespace, own] = labels(autoscaler);
+        let labels = [namespace.clone(), own.clone(), kind.to_owned(), reason(condition).to_owned()];
+        page.set(&CONDITION, labels, condition.status == ConditionStatus::True);
+        if let Some(transition) = condition.last_transition_time {
+            page.set(&TRANSITION, [namespace, own, kind.to_owned()], transition);
         }
     }
 }
 
+/// A value that names an object, whatever somebody has written there.
+fn bounded(text: &str, limit: usize) -> String {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || ['-', '.', ':', '_'].contains(&character);
+    text.chars().take(limit).map(|character| if allowed(character) { character } else { '_' }).collect()
+}
+
 fn reason(condition: &Condition) -> &'static str {
     REASONS.into_iter().find(|known| *known == condition.reason).unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_a_name_of_bounded_length() {
+        assert_eq!(bounded("web-1.shop_a:b", 253), "web-1.shop_a:b");
+        assert_eq!(bounded("a b\"c\n\u{e9}", 253), "a_b_c__");
+        assert_eq!(bounded(&"x".repeat(300), LONGEST_NAME).len(), 253);
+    }
 }

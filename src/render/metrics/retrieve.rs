@@ -43,6 +43,19 @@ const NODES_MISSING: Family = Family::gauge(
 )
 .absent_where("nodes were not seen, or the metrics API gives no samples of nodes")
 .series(1, &[]);
+const NODE_MISSING: Family = Family::gauge(
+    "metrics_server_doctor_node_without_sample",
+    &["node"],
+    "1 for a Ready node that should have a sample in the metrics API and has none; of many the first by name, as many as metrics_server_doctor_node_without_sample_limit says",
+)
+.absent_where("the node has a sample, nodes were not seen, or the metrics API gives no samples of nodes")
+.series(1, &["node"]);
+const NODE_LIMIT: Family = Family::gauge(
+    "metrics_server_doctor_node_without_sample_limit",
+    &[],
+    "The most nodes that metrics_server_doctor_node_without_sample names; metrics_server_doctor_metrics_api_nodes_without_sample counts all",
+)
+.series(1, &[]);
 const PODS_MISSING: Family = Family::gauge(
     "metrics_server_doctor_metrics_api_pods_without_sample",
     &[],
@@ -57,7 +70,13 @@ const SAMPLE_AGE: Family = Family::gauge(
 )
 .absent_where("the metrics API gives no samples, or they have no time")
 .series(2, &[]);
-
+const SAMPLE_TIME: Family = Family::gauge(
+    "metrics_server_doctor_metrics_api_sample_timestamp_seconds",
+    &["sample"],
+    "Unix time of the newest and of the oldest sample in the answers of the metrics API, from field timestamp",
+)
+.absent_where("the metrics API gives no samples, or they have no time")
+.series(2, &[]);
 const SAMPLE_WINDOW: Family = Family::gauge(
     "metrics_server_doctor_metrics_api_sample_window_seconds",
     &["window"],
@@ -67,10 +86,25 @@ const SAMPLE_WINDOW: Family = Family::gauge(
 .series(2, &[]);
 
 /// The families of this module.
-pub(super) const FAMILIES: &[Family] =
-    &[UP, ERROR, LATENCY, NODES_EXPECTED, NODES_MISSING, PODS_MISSING, SAMPLE_AGE, SAMPLE_WINDOW];
+pub(super) const FAMILIES: &[Family] = &[
+    UP,
+    ERROR,
+    LATENCY,
+    NODES_EXPECTED,
+    NODES_MISSING,
+    NODE_MISSING,
+    NODE_LIMIT,
+    PODS_MISSING,
+    SAMPLE_AGE,
+    SAMPLE_TIME,
+    SAMPLE_WINDOW,
+];
+
+/// Nodes that are named; a whole cluster without samples is told by their number.
+const NAMED_NODES: usize = 20;
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
+    page.set_single(&NODE_LIMIT, NAMED_NODES);
     let snapshot = view.snapshot;
     for (resource, retrieval) in [("nodes", &snapshot.top_nodes), ("pods", &snapshot.top_pods)] {
         // A call that the doctor itself may not make says nothing of the API.
@@ -85,6 +119,11 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
     if let Ok(coverage) = node_coverage(snapshot, &view.chain) {
         page.set_single(&NODES_EXPECTED, coverage.expected);
         page.set_single(&NODES_MISSING, coverage.missing.len());
+        let mut missing = coverage.missing;
+        missing.sort();
+        for node in missing.into_iter().take(NAMED_NODES) {
+            page.set(&NODE_MISSING, [node], true);
+        }
     }
     if let Ok(missing) = pods_without_samples(snapshot, &view.chain) {
         page.set_single(&PODS_MISSING, missing.len());
@@ -94,8 +133,13 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
         page.set(&SAMPLE_WINDOW, ["longest"], longest.as_secs_f64());
     }
     if let Some((newest, oldest)) = sample_ages(snapshot) {
-        page.set(&SAMPLE_AGE, ["newest"], newest.as_secs_f64());
-        page.set(&SAMPLE_AGE, ["oldest"], oldest.as_secs_f64());
+        for (sample, age) in [("newest", newest), ("oldest", oldest)] {
+            page.set(&SAMPLE_AGE, [sample], age.as_secs_f64());
+            // A clock that cannot be right is not told.
+            if let Ok(time) = snapshot.observed_at.checked_sub(age) {
+                page.set(&SAMPLE_TIME, [sample], time);
+            }
+        }
     }
 }
 

@@ -1,3 +1,7 @@
+//! The page as a whole.
+
+mod series;
+
 use std::collections::BTreeSet;
 
 use super::*;

@@ -129,9 +129,10 @@ subjects:
 {{- range .Values.extraArgs }}
 {{- if regexMatch "^--(with|without|dial)(=|$)" . }}{{ fail (printf "extraArgs: %s would not change the rules; use features.*" .) }}{{ end }}
 {{- if regexMatch "^--(tls-[a-z-]+|authentication)(=|$)" . }}{{ fail (printf "extraArgs: %s would not change probes, rules and monitors; use metrics.*" .) }}{{ end }}
-{{- if regexMatch "^--(listen-address|probe-namespaces|runbook-url|log-level|log-format)(=|$)" . }}{{ fail (printf "extraArgs: %s has a value of its own, or is fixed by the ports of the chart" .) }}{{ end }}
+{{- if regexMatch "^--(listen-address|probe-namespaces|hpa-series|runbook-url|log-level|log-format)(=|$)" . }}{{ fail (printf "extraArgs: %s has a value of its own, or is fixed by the ports of the chart" .) }}{{ end }}
 {{- end }}
 {{- $fixed := list "serve" (printf "--log-format=%s" .Values.logFormat) }}
+{{- if ne .Values.hpaSeries "blind" }}{{ $fixed = append $fixed (printf "--hpa-series=%s" .Values.hpaSeries) }}{{ end }}
 {{- concat $fixed (include "doctor.lookArguments" . | fromJsonArray) (include "doctor.accessArguments" . | fromJsonArray) .Values.extraArgs | toYaml }}
 {{- end }}
 
