@@ -118,7 +118,12 @@ pub struct Answer {
 
 impl Check {
     /// Runs the check. A defect of its rule ends nothing but this answer: its causes are open then.
+    ///
+    /// While the API server itself does not answer, nothing is told of a cluster that was seen before.
     pub fn run(&self, facts: &Facts<'_>) -> Answer {
+        if let Err(reason) = facts.reachable() {
+            return Docket::new(self.causes).answer(self, Err(reason));
+        }
         let ruled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut docket = Docket::new(self.causes);
             let result = (self.rule)(facts, &mut docket);

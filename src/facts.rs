@@ -3,14 +3,24 @@
 //! Checks read [`Facts`] and nothing else. Everything that looks at several objects, or reads another program's text,
 //! is derived here, each by one module, so that no two checks can read the same line in two ways.
 
+pub mod aggregated;
 pub mod autoscalers;
+pub mod calls;
+pub mod certificates;
 pub mod chain;
 pub mod complaint;
+pub mod control_plane;
 pub mod coverage;
+pub mod dials;
+pub mod disagreement;
 pub mod endpoints;
+pub mod front_proxy;
 pub mod metrics_server;
+pub mod network_policies;
 pub mod ports;
+pub mod proxies;
 pub mod rbac;
+pub mod restarts;
 pub mod scrapes;
 pub mod windows;
 
@@ -18,8 +28,8 @@ use std::cell::OnceCell;
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::{autoscalers::Autoscalers, chain::Chain, complaint::Complaint, scrapes::Scrapes};
-use crate::snapshot::{Condition, Snapshot, Source};
+use self::{autoscalers::Autoscalers, calls::FailedCall, chain::Chain, complaint::Complaint, scrapes::Scrapes};
+use crate::snapshot::{Condition, NotSeen, Snapshot, Source};
 
 /// A snapshot with what follows from it.
 #[derive(Debug)]
@@ -31,6 +41,7 @@ pub struct Facts<'s> {
     complaint: OnceCell<Option<Complaint<'s>>>,
     autoscalers: OnceCell<Autoscalers<'s>>,
     scrapes: OnceCell<Scrapes<'s>>,
+    failed_calls: OnceCell<Vec<FailedCall>>,
 }
 
 impl<'s> Facts<'s> {
@@ -42,6 +53,7 @@ impl<'s> Facts<'s> {
             complaint: OnceCell::new(),
             autoscalers: OnceCell::new(),
             scrapes: OnceCell::new(),
+            failed_calls: OnceCell::new(),
         }
     }
 
@@ -62,7 +74,20 @@ impl<'s> Facts<'s> {
 
     /// What the aggregator says is wrong; `None` while it says nothing or that all is well.
     pub fn complaint(&self) -> Option<&Complaint<'s>> {
-        self.complaint.get_or_init(|| Complaint::of(&self.chain)).as_ref()
+        self.complaint.get_or_init(|| Complaint::of(self.chain.api_service.seen()?)).as_ref()
+    }
+
+    /// Every call of the metrics API that was seen to fail.
+    pub fn failed_calls(&self) -> &[FailedCall] {
+        self.failed_calls.get_or_init(|| calls::failed(self))
+    }
+
+    /// Why nothing can be told, where the API server itself does not answer: what was seen before is not what is.
+    pub fn reachable(&self) -> Result<(), NotSeen> {
+        match self.snapshot.api_services.all().gap {
+            Some(reason @ NotSeen::Unreachable(_)) if self.snapshot.source == Source::Cluster => Err(reason),
+            _ => Ok(()),
+        }
     }
 
     /// Every autoscaler with what it sees of its targets.

@@ -83,6 +83,26 @@ impl Node {
         })
     }
 
+    /// Whether it runs the control plane: its label says so (the second one up to Kubernetes 1.23).
+    pub fn is_control_plane(&self) -> bool {
+        [
+            "node-role.kubernetes.io/control-plane",
+            "node-role.kubernetes.io/controlplane",
+            "node-role.kubernetes.io/master",
+        ]
+        .iter()
+        .any(|label| self.metadata.labels.contains_key(*label))
+    }
+
+    /// Whether it is a machine of EKS, GKE or AKS, whose control plane is the cloud's.
+    pub fn is_of_cloud(&self) -> bool {
+        const PREFIXES: [&str; 4] =
+            ["eks.amazonaws.com/", "alpha.eksctl.io/", "cloud.google.com/gke-", "kubernetes.azure.com/"];
+        let labelled = self.metadata.labels.keys().any(|key| PREFIXES.iter().any(|prefix| key.starts_with(prefix)));
+        let kubelet = &self.status.node_info.kubelet_version;
+        labelled || kubelet.contains("-eks-") || kubelet.contains("-gke.")
+    }
+
     /// Whether it is a Fargate micro-VM of EKS.
     pub fn is_fargate(&self) -> bool {
         self.metadata.labels.get("eks.amazonaws.com/compute-type").is_some_and(|kind| kind == "fargate")

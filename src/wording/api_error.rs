@@ -128,6 +128,15 @@ impl Identity {
         matches!(self, Self::Other(name) if NAMES.contains(&name.as_str()))
     }
 
+    /// The user's name, as refusals write it.
+    pub fn user(&self) -> String {
+        match self {
+            Self::Anonymous => "system:anonymous".to_owned(),
+            Self::ServiceAccount { namespace, name } => format!("system:serviceaccount:{namespace}:{name}"),
+            Self::Other(user) => user.clone(),
+        }
+    }
+
     /// Whether it is this `ServiceAccount`.
     pub fn is_account(&self, namespace: &str, name: &str) -> bool {
         matches!(self, Self::ServiceAccount { namespace: of, name: called } if of == namespace && called == name)

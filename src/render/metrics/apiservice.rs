@@ -2,9 +2,9 @@
 
 use super::{Family, Page};
 use crate::{
+    facts::certificates::earliest_expiry,
     render::View,
     snapshot::{ApiService, ConditionStatus, Named, api_service::METRICS_GROUP},
-    steps::apiservice::earliest_expiry,
     wording::aggregator::{MessageClass, Reason},
 };
 

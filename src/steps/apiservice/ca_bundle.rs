@@ -1,142 +1,157 @@
-//! `insecureSkipTLSVerify` and `caBundle`.
+//! `insecureSkipTLSVerify`, `caBundle` and the serving certificate.
 //!
 //! Up to Kubernetes 1.35 the aggregator's check does not verify the certificate while the calls themselves do; from 1.36
 //! on a bundle that does not fit makes the condition False (kubernetes/kube-aggregator, `remote_available_controller.go`).
-
-use base64::{Engine, prelude::BASE64_STANDARD};
-use jiff::Timestamp;
-use x509_parser::pem::Pem;
+//! What can sign no certificate of this server is a fault by itself, whether or not a call was seen to fail: only one that
+//! succeeded speaks against it.
 
 use crate::{
     catalogue::Cause,
-    check::Finding,
-    facts::Facts as Context,
-    snapshot::{
-        ApiService, ConditionStatus, Named, NotSeen,
-        retrieval::{self, ErrorClass},
+    check::{Docket, Evidence, Finding, Impact},
+    facts::{Facts, certificates::Verification},
+    snapshot::{KubernetesVersion, Named, NotSeen},
+    wording::{
+        aggregator::MessageClass,
+        api_error::Detail,
+        failure::{Failure, TlsTrouble},
     },
-    steps::bridge::Outcome,
-    wording::aggregator::MessageClass,
 };
 
-/// The ends of validity of the certificates in a bundle, in seconds of the epoch.
-fn expiries(bundle: &str) -> Option<Vec<i64>> {
-    let bytes = BASE64_STANDARD.decode(bundle.split_whitespace().collect::<String>()).ok()?;
-    let mut expiries = Vec::new();
-    for pem in Pem::iter_from_buffer(&bytes) {
-        let pem = pem.ok()?;
-        let certificate = pem.parse_x509().ok()?;
-        expiries.push(certificate.validity().not_after.timestamp());
-    }
-    Some(expiries)
-}
+/// From this version on the aggregator's own check verifies the certificate.
+const VERIFIES: KubernetesVersion = KubernetesVersion { major: 1, minor: 36 };
 
-/// When the first certificate of an `APIService`'s bundle expires; `None` without a bundle that can be read.
-pub fn earliest_expiry(api_service: &ApiService) -> Option<Timestamp> {
-    let expiries = expiries(api_service.spec.ca_bundle.as_deref()?)?;
-    Timestamp::from_second(*expiries.iter().min()?).ok()
-}
-
-/// The bundle fits.
-pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
+/// The bundle fits, and so does the certificate.
+pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
     let Some(api_service) = chain.api_service.clone().known()? else {
-        return Ok(Outcome::skipped("There is no APIService."));
+        docket.not_applicable("There is no APIService.");
+        return Ok(());
     };
-    if api_service.spec.insecure_skip_tls_verify == Some(true) {
-        return Ok(Outcome::pass("The serving certificate is not verified (insecureSkipTLSVerify: true)."));
+    let Some(service) = &api_service.spec.service else {
+        docket.not_applicable("The APIService needs no Service.");
+        return Ok(());
+    };
+    let verification = Verification::of(api_service);
+    if verification == Verification::Skipped {
+        docket.exclude_rest("The serving certificate is not verified (insecureSkipTLSVerify: true).");
+        return Ok(());
     }
-    let message = symptom(context);
-    let unknown_authority = message.as_deref().is_some_and(|message| message.contains("unknown authority"));
-    let expired_certificate =
-        message.as_deref().is_some_and(|message| message.contains("has expired or is not yet valid"));
-    let told = |cause: Cause, what: &str| {
-        let finding =
-            Finding::outage(cause, chain.api_service_object(), format!("APIService {}: {what}.", api_service.name()));
-        message.iter().fold(finding, |finding, message| finding.evidence(message.clone()))
-    };
-    let bundle = api_service.spec.ca_bundle.as_deref().unwrap_or("");
-    let silent = unanswered(context);
-    if bundle.is_empty() {
-        // Names are compared first, and metrics-server's own certificate has none that fits; no system root signs .svc.
-        let other_name = message.as_deref().is_some_and(|message| message.contains("certificate is valid for"));
-        if unknown_authority || other_name || silent.is_some() {
-            let finding = told(Cause::CaBundleMissing, "the certificate is to be verified, and there is no caBundle")
-                .evidence("spec.insecureSkipTLSVerify is not true, spec.caBundle is empty");
-            return Ok(Outcome::fail(silent.iter().fold(finding, |finding, told| finding.evidence(told.clone()))));
-        }
-        return Ok(Outcome::pass("No caBundle: the serving certificate must be signed by a system root."));
+    if let Some(evidence) = bundle_evidence(&verification) {
+        docket.note(evidence);
     }
-    let Some(expiries) = expiries(bundle).filter(|expiries| !expiries.is_empty()) else {
-        return Ok(match message {
-            Some(_) => {
-                Outcome::fail(told(Cause::CaBundleMismatch, "the caBundle holds no certificate that can be read"))
-            }
-            None => Outcome::pass("The caBundle cannot be read, and nothing fails because of it."),
-        });
-    };
-    let now = context.snapshot.observed_at.as_second();
-    let latest = expiries.iter().max().copied().unwrap_or(now);
-    let until = jiff::Timestamp::from_second(latest).map_or_else(|_| latest.to_string(), |until| until.to_string());
-    if latest < now
-        && (message.is_some()
-            || silent.is_some()
-            || chain.unavailable().is_some_and(|condition| MessageClass::of(&condition.message) == MessageClass::Tls))
+    let trouble = trouble(facts);
+    if trouble.is_none()
+        && let Some(served) = facts.served_caller()
     {
-        let finding = told(Cause::CaBundleExpired, "every certificate in the caBundle has expired")
-            .evidence(format!("spec.caBundle: {} certificates, the last valid until {until}", expiries.len()));
-        return Ok(Outcome::fail(finding));
+        docket.exclude_rest(format!("Calls get through with the certificate verified ({served})."));
+        return Ok(());
     }
-    if unknown_authority {
-        let finding = told(Cause::CaBundleMismatch, "the caBundle did not sign the serving certificate")
-            .evidence(format!("spec.caBundle: {} certificates, the last valid until {until}", expiries.len()));
-        return Ok(Outcome::fail(finding));
+    let verifies = facts.snapshot.server_version.seen().is_some_and(|version| *version >= VERIFIES);
+    if trouble.is_none() && verifies && chain.is_available() {
+        docket.exclude_rest("The aggregator itself has verified the serving certificate.");
+        return Ok(());
     }
-    let outcome =
-        Outcome::pass("Nothing fails because of the caBundle.").evidence(format!("spec.caBundle valid until {until}"));
-    Ok(if expired_certificate { outcome.evidence("the serving certificate has expired") } else { outcome })
+    let server = format!("{}.{}.svc", service.name, service.namespace);
+    let Some((cause, what)) = blamed(facts, &verification, trouble.as_ref(), &server) else {
+        if let Verification::Bundle { earliest, .. } = verification {
+            docket.exclude(&[Cause::CaBundleMissing], "spec.caBundle is set");
+            if earliest > facts.now() {
+                docket.exclude(&[Cause::CaBundleExpired], "every certificate in spec.caBundle is valid");
+            }
+        }
+        docket.say("Nothing is seen to fail because of the caBundle.");
+        return Err(NotSeen::NotInBundle("a call of the metrics API that succeeded"));
+    };
+    let finding =
+        Finding::outage(cause, chain.api_service_object(), format!("APIService {}: {what}.", api_service.name()))
+            .weighing(impact(facts))
+            .since(facts.complaint().filter(|_| trouble.is_some()).and_then(|complaint| complaint.since));
+    let finding = trouble.iter().fold(finding, |finding, (_, evidence)| finding.evidence(evidence.clone()));
+    let finding = bundle_evidence(&verification).into_iter().fold(finding, Finding::evidence);
+    docket.confirm(facts.unanswered_calls().into_iter().fold(finding, Finding::evidence));
+    Ok(())
 }
 
-/// A call of the metrics API that got no answer though the `APIService` is available: up to Kubernetes 1.35 the
-/// aggregator verifies the certificate in calls alone, and clients do not see its error.
-fn unanswered(context: &Context<'_>) -> Option<String> {
-    const TEXT: &str = "the server is currently unable to handle the request (get pods.metrics.k8s.io)";
-    let verified =
-        context.snapshot.server_version.seen().is_some_and(|version| (version.major, version.minor) >= (1, 36));
-    if !context.chain.is_available() || verified {
+/// While calls do not even get to the certificate, it hurts nobody yet.
+fn impact(facts: &Facts<'_>) -> Impact {
+    match facts.complaint() {
+        Some(complaint) if complaint.class != MessageClass::Tls => Impact::Latent,
+        _ => Impact::Outage,
+    }
+}
+
+fn bundle_evidence(verification: &Verification) -> Option<String> {
+    match verification {
+        Verification::Skipped => None,
+        Verification::WithoutBundle => {
+            Some("spec.insecureSkipTLSVerify is not true, spec.caBundle is empty".to_owned())
+        }
+        Verification::Unreadable => Some("spec.caBundle holds no certificate that can be read".to_owned()),
+        Verification::Bundle { count: 1, latest, .. } => {
+            Some(format!("spec.caBundle: 1 certificate, valid until {latest}"))
+        }
+        Verification::Bundle { count, latest, .. } => {
+            Some(format!("spec.caBundle: {count} certificates, the last valid until {latest}"))
+        }
+    }
+}
+
+/// Which cause the certificates prove, alone or with what was said of them.
+fn blamed(
+    facts: &Facts<'_>,
+    verification: &Verification,
+    trouble: Option<&(TlsTrouble, Evidence)>,
+    server: &str,
+) -> Option<(Cause, String)> {
+    let trouble = trouble.map(|(trouble, _)| trouble);
+    // The server's word on the aggregator's certificate is none on its own.
+    if matches!(trouble, Some(TlsTrouble::Remote(_))) {
         return None;
     }
-    let snapshot = context.snapshot;
-    let called =
-        [&snapshot.top_nodes, &snapshot.top_pods].into_iter().find_map(|retrieval| match &retrieval.seen()?.outcome {
-            retrieval::Outcome::Failed { class: ErrorClass::ServiceUnavailable, text } => {
-                Some(format!("call of the metrics API: {}", text.trim()))
-            }
-            _ => None,
-        });
-    called.or_else(|| {
-        let conditions = snapshot.autoscalers.iter().flat_map(|autoscaler| &autoscaler.status.conditions);
-        conditions
-            .filter(|condition| condition.status == ConditionStatus::False)
-            .find(|condition| condition.message.contains(TEXT))
-            .map(|condition| format!("condition {}: {}", condition.kind, condition.message))
-    })
+    let (latest, earliest) = match verification {
+        Verification::Skipped => return None,
+        Verification::WithoutBundle => {
+            let why = format!(
+                "the serving certificate is to be verified, and there is no caBundle: no public authority signs {server}"
+            );
+            return Some((Cause::CaBundleMissing, why));
+        }
+        Verification::Unreadable => {
+            return Some((Cause::CaBundleMismatch, "the caBundle holds no certificate that can be read".to_owned()));
+        }
+        Verification::Bundle { earliest, latest, .. } => (*latest, *earliest),
+    };
+    match trouble {
+        Some(TlsTrouble::WrongNames | TlsTrouble::LegacyCommonName) => Some((
+            Cause::ServingCertificateInvalid,
+            format!("the serving certificate is made for another name than {server}"),
+        )),
+        _ if latest < facts.now() => Some((
+            Cause::CaBundleExpired,
+            format!("every certificate in the caBundle has expired, the last on {latest}"),
+        )),
+        Some(TlsTrouble::UnknownAuthority) => {
+            Some((Cause::CaBundleMismatch, "the caBundle did not sign the serving certificate".to_owned()))
+        }
+        // A bundle of which every certificate is valid leaves the serving certificate alone.
+        Some(TlsTrouble::Expired) if earliest > facts.now() => Some((
+            Cause::ServingCertificateInvalid,
+            "the serving certificate has expired or is not valid yet".to_owned(),
+        )),
+        _ => None,
+    }
 }
 
 /// An x509 error of the aggregator's check, or of the calls themselves.
-fn symptom(context: &Context<'_>) -> Option<String> {
-    let condition =
-        context.chain.unavailable().filter(|condition| MessageClass::of(&condition.message) == MessageClass::Tls);
-    if let Some(condition) = condition {
-        return Some(format!("condition Available: {}", condition.message));
+fn trouble(facts: &Facts<'_>) -> Option<(TlsTrouble, Evidence)> {
+    if let Some(complaint) = facts.complaint()
+        && let Some(trouble) = &complaint.word.failure.tls
+    {
+        return Some((trouble.clone(), Evidence::at(complaint.line(), complaint.since)));
     }
-    [&context.snapshot.top_nodes, &context.snapshot.top_pods].into_iter().find_map(|retrieval| {
-        match &retrieval.seen()?.outcome {
-            retrieval::Outcome::Failed { class: ErrorClass::Tls, text } => {
-                Some(format!("call of the metrics API: {text}"))
-            }
-            _ => None,
-        }
+    facts.failed_calls().iter().find_map(|call| match &call.error.detail {
+        Detail::NotReached(Failure { tls: Some(trouble), .. }) => Some((trouble.clone(), call.line.clone().into())),
+        _ => None,
     })
 }
 
@@ -147,77 +162,97 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
+        facts::certificates::tests::bundle,
         guide::Step,
-        snapshot::{ApiService, Collection, Snapshot},
+        snapshot::{ApiService, Collection, Observed, Retrieval, Snapshot, retrieval},
         testing::{healthy, object, run},
+        wording::api_error::ErrorClass,
     };
 
-    fn bundle(not_after: (i32, u8, u8)) -> String {
-        let mut parameters = rcgen::CertificateParams::default();
-        parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        parameters.not_after = rcgen::date_time_ymd(not_after.0, not_after.1, not_after.2);
-        let key = rcgen::KeyPair::generate().expect("a key");
-        BASE64_STANDARD.encode(parameters.self_signed(&key).expect("a certificate").pem())
-    }
-
+    /// Without a caller that gets samples.
     fn with(ca_bundle: Option<String>, message: Option<&str>) -> Snapshot {
         let status = message.map_or_else(
             || json!({"conditions": [{"type": "Available", "status": "True", "reason": "Passed"}]}),
             |message| json!({"conditions": [{"type": "Available", "status": "False", "reason": "FailedDiscoveryCheck", "message": message}]}),
         );
         Snapshot {
+            server_version: Observed::Present(KubernetesVersion { major: 1, minor: 30 }),
             api_services: Collection::complete([object::<ApiService>(json!({
                 "metadata": {"name": "v1beta1.metrics.k8s.io"},
                 "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "caBundle": ca_bundle, "service": {"namespace": "kube-system", "name": "metrics-server"}},
                 "status": status
             }))]),
+            top_nodes: Observed::default(),
+            top_pods: Observed::default(),
+            autoscalers: Collection::complete([]),
             ..healthy()
         }
     }
 
+    fn found(snapshot: &Snapshot) -> Option<(Cause, Impact)> {
+        let answer = run(Step::Apiservice, "ca_bundle", snapshot);
+        answer.findings.first().map(|finding| (finding.cause, finding.impact))
+    }
+
+    const UNKNOWN: &str = "tls: failed to verify certificate: x509: certificate signed by unknown authority";
+
     #[test]
-    fn calls_that_fail_behind_an_available_apiservice_are_told_by_its_bundle() {
-        use crate::snapshot::{KubernetesVersion, Observed, Retrieval};
-        let cause = |ca_bundle: Option<String>, minor: u32| {
-            let text = "Error from server (ServiceUnavailable): the server is currently unable to handle the request (get nodes.metrics.k8s.io)";
-            let outcome = retrieval::Outcome::Failed { class: ErrorClass::ServiceUnavailable, text: text.to_owned() };
-            let snapshot = Snapshot {
-                server_version: Observed::Present(KubernetesVersion { major: 1, minor }),
-                top_nodes: Observed::Present(Retrieval { outcome, latency: None }),
-                ..with(ca_bundle, None)
-            };
-            run(Step::Apiservice, "ca_bundle", &snapshot).findings.first().map(|finding| finding.cause)
-        };
-        assert_eq!(cause(None, 30), Some(Cause::CaBundleMissing));
-        assert_eq!(cause(Some(bundle((2025, 1, 1))), 30), Some(Cause::CaBundleExpired));
-        assert_eq!(cause(Some(bundle((2030, 1, 1))), 30), None, "it may be anything");
-        assert_eq!(cause(None, 36), None, "the aggregator's own check has verified it");
+    fn a_bundle_that_signs_nothing_is_a_fault_before_any_call_was_seen() {
+        assert_eq!(found(&with(None, None)), Some((Cause::CaBundleMissing, Impact::Outage)));
+        assert_eq!(found(&with(Some(bundle((2025, 1, 1))), None)), Some((Cause::CaBundleExpired, Impact::Outage)));
+        assert_eq!(found(&with(Some("not base64!".to_owned()), None)), Some((Cause::CaBundleMismatch, Impact::Outage)));
+        let good = run(Step::Apiservice, "ca_bundle", &with(Some(bundle((2030, 1, 1))), None));
+        assert_eq!((good.status, good.findings.len()), (Status::Unknown, 0), "nobody was seen to get through");
     }
 
     #[test]
-    fn a_bundle_is_blamed_only_with_an_x509_error() {
-        let unknown = "tls: failed to verify certificate: x509: certificate signed by unknown authority";
-        for (ca_bundle, message, expected) in [
-            (None, Some(unknown), Some(Cause::CaBundleMissing)),
-            (
-                None,
-                Some("x509: certificate is valid for localhost, localhost, not metrics-server.kube-system.svc"),
-                Some(Cause::CaBundleMissing),
-            ),
-            (None, None, None),
-            (Some(bundle((2030, 1, 1))), Some(unknown), Some(Cause::CaBundleMismatch)),
-            (Some(bundle((2030, 1, 1))), None, None),
-            (
-                Some(bundle((2025, 1, 1))),
-                Some("x509: certificate has expired or is not yet valid"),
-                Some(Cause::CaBundleExpired),
-            ),
-            (Some(bundle((2025, 1, 1))), None, None),
-            (Some("not base64!".to_owned()), None, None),
-        ] {
-            let outcome = run(Step::Apiservice, "ca_bundle", &with(ca_bundle, message));
-            assert_eq!(outcome.findings.first().map(|finding| finding.cause), expected, "{message:?}");
-        }
+    fn a_caller_that_gets_samples_or_a_check_that_verifies_clears_it() {
+        let served = |ca_bundle| Snapshot { top_nodes: healthy().top_nodes, ..with(ca_bundle, None) };
+        assert_eq!(found(&served(None)), None);
+        assert_eq!(found(&served(Some(bundle((2025, 1, 1))))), None);
+        assert_eq!(run(Step::Apiservice, "ca_bundle", &served(None)).status, Status::Pass);
+        let autoscaled = Snapshot { autoscalers: healthy().autoscalers, ..with(None, None) };
+        assert_eq!(found(&autoscaled), None);
+        let verifies = KubernetesVersion { major: 1, minor: 36 };
+        assert_eq!(found(&Snapshot { server_version: Observed::Present(verifies), ..with(None, None) }), None);
         assert_eq!(run(Step::Apiservice, "ca_bundle", &healthy()).status, Status::Pass);
+    }
+
+    #[test]
+    fn while_nothing_gets_as_far_as_the_certificate_it_is_latent() {
+        let timeout = Some("context deadline exceeded");
+        assert_eq!(found(&with(None, timeout)), Some((Cause::CaBundleMissing, Impact::Latent)));
+    }
+
+    #[test]
+    fn calls_that_fail_without_a_word_leave_a_valid_bundle_open() {
+        let text = "Error from server (ServiceUnavailable): the server is currently unable to handle the request (get nodes.metrics.k8s.io)";
+        let outcome = retrieval::Outcome::Failed { class: ErrorClass::ServiceUnavailable, text: text.to_owned() };
+        let failing = |ca_bundle| Snapshot {
+            top_nodes: Observed::Present(Retrieval { outcome: outcome.clone(), latency: None }),
+            ..with(ca_bundle, None)
+        };
+        let answer = run(Step::Apiservice, "ca_bundle", &failing(Some(bundle((2030, 1, 1)))));
+        assert_eq!((answer.status, answer.findings.len()), (Status::Unknown, 0), "it may be anything");
+        let missing = run(Step::Apiservice, "ca_bundle", &failing(None));
+        assert!(missing.evidence.iter().any(|line| line.contains("unable to handle")), "{missing:?}");
+    }
+
+    #[test]
+    fn x509_errors_tell_bundle_and_certificate_apart() {
+        let names = "x509: certificate is valid for localhost, localhost, not metrics-server.kube-system.svc";
+        let expired = "x509: certificate has expired or is not yet valid";
+        for (ca_bundle, message, expected) in [
+            (None, UNKNOWN, Some(Cause::CaBundleMissing)),
+            (None, names, Some(Cause::CaBundleMissing)),
+            (Some(bundle((2030, 1, 1))), UNKNOWN, Some(Cause::CaBundleMismatch)),
+            (Some(bundle((2030, 1, 1))), names, Some(Cause::ServingCertificateInvalid)),
+            (Some(bundle((2030, 1, 1))), expired, Some(Cause::ServingCertificateInvalid)),
+            (Some(bundle((2025, 1, 1))), expired, Some(Cause::CaBundleExpired)),
+            (Some(bundle((2030, 1, 1))), "remote error: tls: bad certificate", None),
+        ] {
+            let found = found(&with(ca_bundle, Some(message)));
+            assert_eq!(found, expected.map(|cause| (cause, Impact::Outage)), "{message}");
+        }
     }
 }

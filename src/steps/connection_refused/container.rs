@@ -16,8 +16,7 @@ use crate::{
         version::Version,
     },
     steps::bridge::Outcome,
-    steps::timeout,
-    wording::{metrics_server_log::LogLine, quoted},
+    wording::{aggregator::MessageClass, metrics_server_log::LogLine, quoted},
 };
 
 /// A pod of metrics-server that is not Ready, with its container's state.
@@ -330,12 +329,15 @@ pub(super) fn port_conflict(context: &Context<'_>) -> Result<Outcome, NotSeen> {
 /// The container runs.
 pub(super) fn state(context: &Context<'_>) -> Result<Outcome, NotSeen> {
     let chain = &context.chain;
-    let refused = chain.unavailable().filter(|condition| condition.message.contains("connection refused"));
+    let refused = context
+        .complaint()
+        .filter(|complaint| complaint.class == MessageClass::ConnectionRefused)
+        .map(|complaint| complaint.condition);
     if let Some(condition) = refused
         && chain.has_ready_pod()
         && super::port_chain::evaluate(context)?.findings.is_empty()
         && context.dials_endpoint(&condition.message)
-        && timeout::dialled(context, condition)? != Some(DialOutcome::Answered)
+        && context.dialled()? != Some(DialOutcome::Answered)
     {
         if context.is_condition_older_than_pods(condition) {
             return Err(NotSeen::TooEarly("the pods became Ready after the aggregator last looked".to_owned()));

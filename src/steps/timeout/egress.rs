@@ -8,19 +8,19 @@ use core::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::network_policy::{Selected, covers_port, selected};
 use crate::{
     catalogue::Cause,
-    check::Finding,
-    facts::Facts as Context,
-    facts::metrics_server,
-    guide::Step,
+    check::{Docket, Evidence, Finding, Impact, Slot},
+    facts::{
+        Facts, metrics_server,
+        network_policies::covers_port,
+        scrapes::{FailedScrapes, Which},
+    },
     snapshot::{
         Named, NetworkPolicy, NotSeen, ObjectReference, Pod,
         network_policy::{IpBlock, NetworkPolicyRule},
     },
-    steps::bridge::Outcome,
-    steps::logs,
+    wording::quoted,
 };
 
 /// The kubelet's port unless `--kubelet-port` says otherwise (kubernetes/kubernetes `pkg/cluster/ports/ports.go`).
@@ -45,27 +45,31 @@ fn lets_out(rule: &NetworkPolicyRule, pod: &Pod, port: u16, nodes: &[IpAddr]) ->
         && (rule.to.is_empty() || rule.to.iter().filter_map(|peer| peer.ip_block.as_ref()).any(to_a_node))
 }
 
-/// The log's failed scrapes that packets which are dropped or rejected on the way would show as.
-fn blocked_scrapes(context: &Context<'_>) -> Vec<Finding> {
-    let checks = crate::steps::checks(Step::Logs).iter().filter(|check| check.id == logs::LINES);
-    let findings = checks.flat_map(|check| check.run(context).findings);
-    let blocked = [Cause::KubeletTimeout, Cause::KubeletRefused, Cause::KubeletUnreachable];
-    findings.filter(|finding| blocked.contains(&finding.cause)).collect()
-}
-
 /// No policy keeps metrics-server from the kubelets.
-pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
-    let Selected { pod, policies: selecting, gap } = match selected(context, restricts_egress) {
-        Ok(selected) => selected,
-        Err(outcome) => return outcome,
+pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
+    let Some(pod) = chain.pods().first().copied() else {
+        if let Some(gap) = chain.selected_pods.gap.clone().filter(|_| chain.service_reference().is_some()) {
+            return Err(gap);
+        }
+        docket.not_applicable("There are no pods of metrics-server.");
+        return Ok(());
     };
+    if pod.spec.host_network {
+        docket.not_applicable("NetworkPolicies do not reach pods with hostNetwork.");
+        return Ok(());
+    }
+    let listing = facts.snapshot.network_policies.in_namespace(pod.namespace());
+    let gap = listing.gap.clone();
+    let selecting = listing
+        .filter(|policy| restricts_egress(policy) && policy.spec.pod_selector.matches(&pod.metadata.labels))
+        .objects;
     let port = chain
         .container()
         .and_then(|container| metrics_server::flag(container, "kubelet-port"))
         .and_then(|port| port.parse().ok())
         .unwrap_or(KUBELET_PORT);
-    let nodes: Vec<IpAddr> = context
+    let nodes: Vec<IpAddr> = facts
         .snapshot
         .nodes
         .iter()
@@ -73,29 +77,35 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         .filter(|address| address.kind == "InternalIP")
         .filter_map(|address| address.address.parse().ok())
         .collect();
+    match gap {
+        Some(gap) if selecting.is_empty() => return Err(gap),
+        _ => {}
+    }
+    if selecting.is_empty()
+        || selecting.iter().flat_map(|policy| &policy.spec.egress).any(|rule| lets_out(rule, pod, port, &nodes))
+    {
+        docket.exclude_rest(format!("No NetworkPolicy keeps metrics-server from TCP port {port} of the nodes."));
+        return Ok(());
+    }
     let names: Vec<&str> = selecting.iter().map(|policy| policy.name()).collect();
-    let open = selecting.is_empty()
-        || selecting.iter().flat_map(|policy| &policy.spec.egress).any(|rule| lets_out(rule, pod, port, &nodes));
-    if open {
-        return match gap {
-            Some(gap) if selecting.is_empty() => Err(gap),
-            _ => Ok(Outcome::pass(format!("No NetworkPolicy keeps metrics-server from TCP port {port} of the nodes."))),
-        };
-    }
-    let told = format!("NetworkPolicies {} let nothing out to TCP port {port} of the nodes", names.join(", "));
-    let scrapes = blocked_scrapes(context);
-    let Some(scrape) = scrapes.first() else {
+    let (noun, verb) = if names.len() == 1 { ("NetworkPolicy", "lets") } else { ("NetworkPolicies", "let") };
+    let told = format!("{noun} {} {verb} nothing out to TCP port {port} of the nodes", names.join(", "));
+    let blocked: Vec<&FailedScrapes<'_>> = facts.scrapes().blocked().collect();
+    let Some(first) = blocked.first() else {
         // Not every network plugin enforces policies, so without a symptom this is nobody's fault.
-        return Ok(Outcome::pass("No scrape of a kubelet is seen to be blocked.").evidence(told));
+        docket.note(told);
+        docket.exclude_rest("No scrape of a kubelet is seen to be blocked.");
+        return Ok(());
     };
-    if let Some(gap) = gap {
-        return Ok(Outcome::unknown(gap, format!("{told}; others may.")));
-    }
-    let policy = names.first().copied().unwrap_or_default();
-    let object = ObjectReference::new("NetworkPolicy", pod.namespace(), policy);
-    let finding =
-        Finding { impact: scrape.impact, ..Finding::outage(Cause::EgressPolicyBlocks, object, format!("{told}.")) };
-    Ok(Outcome::fail(scrape.evidence.iter().cloned().fold(finding, Finding::evidence)))
+    let object = ObjectReference::new("NetworkPolicy", pod.namespace(), names.first().copied().unwrap_or_default());
+    let partial = matches!(first.which, Which::Some { .. } | Which::OnlyItsOwn(_) | Which::AllButItsOwn(_));
+    let impact = if partial && facts.serves() { Impact::Partial } else { Impact::Outage };
+    let finding = Finding::outage(Cause::EgressPolicyBlocks, object, format!("{told}, and scrapes of kubelets fail."))
+        .weighing(impact)
+        .slot(Slot::Port, port.to_string());
+    let lines = blocked.iter().map(|failed| Evidence::at(format!("log: {}", quoted(failed.line)), failed.at));
+    docket.confirm(lines.fold(finding, Finding::evidence));
+    Ok(())
 }
 
 #[cfg(test)]
@@ -105,6 +115,7 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
+        guide::Step,
         snapshot::{Collection, ContainerLog, Node, Observed, Snapshot},
         testing::{healthy, object, run},
     };

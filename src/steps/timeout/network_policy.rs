@@ -1,133 +1,146 @@
-//! `NetworkPolicies` that select metrics-server's pods.
+//! `NetworkPolicies` that keep the control plane from metrics-server's pods.
 //!
-//! The control plane is no pod: a peer of pod or namespace selectors does not let it in, an `ipBlock` may, and a rule
-//! without peers does (kubernetes/api `networking/v1` `NetworkPolicyIngressRule`). Which addresses the control plane has is not known, so
-//! a policy is blamed only when no rule for the port has room for an outside address, and only beside a timeout.
+//! Many network plugins let the node in or enforce nothing, so a policy is blamed only beside calls that time out. Beside
+//! them it is, should others be unseen: a policy that lets the control plane in would leave the timeout without a cause.
 
-use super::timed_out;
 use crate::{
     catalogue::Cause,
-    check::Finding,
-    facts::Facts as Context,
-    facts::metrics_server::{self, ListenPort},
-    snapshot::{
-        Named, NetworkPolicy, NotSeen, Pod,
-        network_policy::{NetworkPolicyPort, NetworkPolicyRule},
-        service::IntOrString,
+    check::{Docket, Finding, Slot},
+    facts::{
+        Facts,
+        complaint::Complaint,
+        disagreement::Disagreement,
+        network_policies::{Ingress, NearMiss, Wall},
     },
-    steps::bridge::Outcome,
+    snapshot::{NotSeen, ObjectReference},
+    wording::aggregator::MessageClass,
 };
 
-/// Whether the policy has a say on what comes in: so it is where `policyTypes` is unset.
-fn restricts_ingress(policy: &NetworkPolicy) -> bool {
-    policy.spec.policy_types.is_empty() || policy.spec.policy_types.iter().any(|kind| kind == "Ingress")
-}
+const CAUSE: &[Cause] = &[Cause::NetworkPolicyBlocks];
 
-pub(super) fn covers_port(ports: &[NetworkPolicyPort], pod: &Pod, wanted: u16) -> bool {
-    ports.is_empty()
-        || ports.iter().any(|port| {
-            if !(port.protocol.is_empty() || port.protocol == "TCP") {
-                return false;
-            }
-            match &port.port {
-                None => true,
-                Some(IntOrString::Int(first)) => {
-                    *first == wanted || port.end_port.is_some_and(|last| (*first..=last).contains(&wanted))
-                }
-                Some(IntOrString::String(name)) => {
-                    pod.spec.named_port(name, "TCP").is_some_and(|named| named.container_port == wanted)
-                }
-            }
-        })
-}
-
-fn may_let_the_control_plane_in(rule: &NetworkPolicyRule, pod: &Pod, port: u16) -> bool {
-    covers_port(&rule.ports, pod, port)
-        && (rule.from.is_empty() || rule.from.iter().any(|peer| peer.ip_block.is_some()))
-}
-
-/// metrics-server's pod, and the policies that select it.
-pub(super) struct Selected<'s> {
-    pub(super) pod: &'s Pod,
-    pub(super) policies: Vec<&'s NetworkPolicy>,
-    /// Why others may be missing.
-    pub(super) gap: Option<NotSeen>,
-}
-
-/// The policies that have a say on metrics-server's pod; `Err` is an outcome that ends the check early.
-#[expect(clippy::result_large_err, reason = "made once a look")]
-pub(super) fn selected<'s>(
-    context: &Context<'s>,
-    has_a_say: fn(&NetworkPolicy) -> bool,
-) -> Result<Selected<'s>, Result<Outcome, NotSeen>> {
-    let chain = &context.chain;
-    let Some(pod) = chain.pods().first().copied() else {
-        if let Some(gap) = chain.selected_pods.gap.clone().filter(|_| chain.service_reference().is_some()) {
-            return Err(Err(gap));
-        }
-        return Err(Ok(Outcome::skipped("There are no pods of metrics-server.")));
-    };
-    if pod.spec.host_network {
-        return Err(Ok(Outcome::skipped("NetworkPolicies do not reach pods with hostNetwork.")));
+/// What shows that packets to the pods are dropped, for evidence.
+pub(super) fn timeout(facts: &Facts<'_>) -> Option<Vec<String>> {
+    if let Some(complaint) = facts.complaint() {
+        return (complaint.class == MessageClass::Timeout).then(|| vec![complaint.line()]);
     }
-    let listing = context.snapshot.network_policies.in_namespace(pod.namespace());
-    let selects = |policy: &NetworkPolicy| has_a_say(policy) && policy.spec.pod_selector.matches(&pod.metadata.labels);
-    let gap = listing.gap.clone();
-    Ok(Selected { pod, policies: listing.filter(selects).objects, gap })
+    // What comes from the pod's own node is always let in, so of several API servers one gets through.
+    match facts.disagreement() {
+        Disagreement::Seen(evidence) => Some(evidence),
+        Disagreement::Unsettled(_) | Disagreement::None => None,
+    }
+}
+
+/// Whether a policy that was seen is what drops the aggregator's packets.
+pub(super) fn blocks<'s>(facts: &Facts<'s>) -> Option<Wall<'s>> {
+    match facts.ingress() {
+        // A fault that other APIs share, in other namespaces, is not this namespace's policies'.
+        Ingress::Closed(wall) if timeout(facts).is_some() && facts.failing_alike().is_empty() => Some(wall),
+        _ => None,
+    }
 }
 
 /// No policy shuts the control plane out.
-pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let Selected { pod, policies: selecting, gap } = match selected(context, restricts_ingress) {
-        Ok(selected) => selected,
-        Err(outcome) => return outcome,
-    };
-    let names: Vec<&str> = selecting.iter().map(|policy| policy.name()).collect();
-    let Some(port) =
-        metrics_server::container(&pod.spec).and_then(|container| match metrics_server::listen_port(container) {
-            ListenPort::Known { port, .. } => Some(port),
-            ListenPort::Unknown(_) => None,
-        })
-    else {
-        return Ok(Outcome::pass("metrics-server's port was not seen, so no policy is judged."));
-    };
-    // Policies add up: one that lets the control plane in is enough.
-    let open = selecting.is_empty()
-        || selecting
-            .iter()
-            .flat_map(|policy| &policy.spec.ingress)
-            .any(|rule| may_let_the_control_plane_in(rule, pod, port));
-    if open {
-        return match gap {
-            Some(gap) if selecting.is_empty() => Err(gap),
-            _ => Ok(Outcome::pass(format!("No NetworkPolicy shuts the control plane out of port {port}.")).evidence(
+pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    match facts.ingress() {
+        Ingress::NoPods => docket.not_applicable("There are no pods of metrics-server."),
+        Ingress::HostNetwork => docket.not_applicable("NetworkPolicies do not reach pods with hostNetwork."),
+        Ingress::Unseen(reason) => return Err(reason),
+        Ingress::NotIsolated { gap: Some(gap) } => return Err(gap),
+        Ingress::NotIsolated { gap: None } => docket.exclude_rest("No NetworkPolicy selects the pods."),
+        Ingress::Admitted { policies } => {
+            docket.note(format!("policies that select the pods: {}", policies.join(", ")));
+            docket.exclude_rest("No NetworkPolicy shuts the control plane out of the pods' port.");
+        }
+        Ingress::Closed(wall) => closed(facts, docket, &wall)?,
+    }
+    Ok(())
+}
+
+fn closed(facts: &Facts<'_>, docket: &mut Docket, wall: &Wall<'_>) -> Result<(), NotSeen> {
+    let told = told(wall);
+    if blocks(facts).is_some() {
+        docket.confirm(finding(facts, wall, &told));
+        return Ok(());
+    }
+    docket.note(told.clone());
+    if facts.complaint().is_some_and(Complaint::was_answered)
+        || facts.chain.is_available() && !matches!(facts.disagreement(), Disagreement::Unsettled(_))
+    {
+        docket.exclude(CAUSE, "The aggregator gets through to the pods.");
+        docket.say("The aggregator gets through to the pods.");
+        return Ok(());
+    }
+    docket.say(told);
+    Err(NotSeen::NotLooked)
+}
+
+fn told(wall: &Wall<'_>) -> String {
+    let (noun, verb) = if wall.policies.len() == 1 { ("NetworkPolicy", "lets") } else { ("NetworkPolicies", "let") };
+    format!(
+        "{noun} {} {verb} nothing from outside the pod network in on TCP port {}",
+        wall.policies.join(", "),
+        wall.port
+    )
+}
+
+fn finding(facts: &Facts<'_>, wall: &Wall<'_>, told: &str) -> Finding {
+    let namespace = wall.pod.metadata.namespace.as_str();
+    let port = wall.port;
+    let peers = "an ipBlock of the control-plane hosts' addresses (API servers are processes of their hosts, which no podSelector or namespaceSelector matches)";
+    let (policy, advice) = match &wall.near_miss {
+        Some(NearMiss::OtherPort { policy, ports, is_service_port }) => {
+            let service = if *is_service_port { ", the Service's port," } else { "" };
+            (
+                *policy,
                 format!(
-                    "policies that select the pods: {}",
-                    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+                    "NetworkPolicy NAME opens port {}{service} and the pods listen on {port}: put the pod's port PORT into its rule, `kubectl edit networkpolicy -n NAMESPACE NAME`.",
+                    ports.join(", ")
                 ),
-            )),
-        };
-    }
-    let told =
-        format!("NetworkPolicies {} let nothing outside the pod network in on TCP port {port}", names.join(", "));
-    let Some(condition) = timed_out(context) else {
-        // Many network plugins let the node in, so without a symptom this is nobody's fault.
-        return Ok(Outcome::pass("The aggregator gets through.").evidence(told));
+            )
+        }
+        Some(NearMiss::OtherPods { policy }) => {
+            let labels = &wall.pod.metadata.labels;
+            let labels: Vec<String> = labels
+                .iter()
+                .filter(|(key, _)| *key != "pod-template-hash")
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            (
+                *policy,
+                format!(
+                    "NetworkPolicy NAME opens TCP port PORT for other pods: let its podSelector match the labels of metrics-server's ({}), `kubectl edit networkpolicy -n NAMESPACE NAME`.",
+                    labels.join(", ")
+                ),
+            )
+        }
+        Some(NearMiss::PeersOnly { policy }) => (
+            *policy,
+            format!(
+                "NetworkPolicy NAME lets pods and namespaces in alone. Allow ingress on TCP port PORT of the pods from {peers}, or without `from`, in a policy of namespace NAMESPACE."
+            ),
+        ),
+        None => (
+            wall.policies.first().copied().unwrap_or_default(),
+            format!(
+                "Allow ingress on TCP port PORT of the pods (not the Service's port) from {peers}, or without `from`, in a policy of namespace NAMESPACE."
+            ),
+        ),
     };
-    if let Some(gap) = gap {
-        return Ok(Outcome::unknown(gap, format!("{told}; others may.")));
-    }
     let finding = Finding::outage(
         Cause::NetworkPolicyBlocks,
-        crate::snapshot::ObjectReference::new(
-            "NetworkPolicy",
-            pod.namespace(),
-            names.first().copied().unwrap_or_default(),
-        ),
-        format!("{told}."),
+        ObjectReference::new("NetworkPolicy", namespace, policy),
+        format!("{told}, and the control plane's calls time out."),
     )
-    .evidence(format!("condition Available: {}", condition.message));
-    Ok(Outcome::fail(finding))
+    .since(facts.complaint().and_then(|complaint| complaint.since))
+    .slot(Slot::Port, port.to_string())
+    .advice(advice);
+    let finding = timeout(facts).unwrap_or_default().into_iter().fold(finding, Finding::evidence);
+    match &wall.near_miss {
+        Some(NearMiss::OtherPort { policy, ports, .. }) => {
+            finding.evidence(format!("NetworkPolicy {namespace}/{policy} opens TCP port {}", ports.join(", ")))
+        }
+        _ => finding,
+    }
 }
 
 #[cfg(test)]
@@ -138,19 +151,26 @@ mod tests {
     use crate::{
         check::Status,
         guide::Step,
-        snapshot::{Collection, Snapshot},
+        snapshot::{Collection, NetworkPolicy, Scope, Snapshot},
+        steps::timeout::tests::{aggregated, timing_out},
         testing::{object, run},
     };
 
-    fn with(spec: Value) -> Snapshot {
-        let policy =
-            object::<NetworkPolicy>(json!({"metadata": {"namespace": "kube-system", "name": "policy"}, "spec": spec}));
-        Snapshot { network_policies: Collection::complete([policy]), ..super::super::tests::timing_out() }
+    fn policy(name: &str, spec: &Value) -> NetworkPolicy {
+        object(json!({"metadata": {"namespace": "kube-system", "name": name}, "spec": spec}))
+    }
+
+    fn with(spec: &Value) -> Snapshot {
+        Snapshot { network_policies: Collection::complete([policy("policy", spec)]), ..timing_out() }
+    }
+
+    fn label() -> Value {
+        json!({"matchLabels": {"k8s-app": "metrics-server"}})
     }
 
     #[test]
     fn only_a_policy_without_room_for_the_control_plane_blocks() {
-        let label = json!({"matchLabels": {"k8s-app": "metrics-server"}});
+        let label = label();
         let cidr = json!([{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]);
         for (spec, blocks) in [
             (json!({"podSelector": {}}), true),
@@ -164,15 +184,70 @@ mod tests {
             (json!({"podSelector": label, "ingress": [{"from": cidr, "ports": [{"port": 10250}]}]}), false),
             (json!({"podSelector": label, "ingress": [{"from": [{"podSelector": {}}]}]}), true),
         ] {
-            let status = run(Step::Timeout, "network_policy", &with(spec.clone())).status;
+            let status = run(Step::Timeout, "network_policy", &with(&spec)).status;
             assert_eq!(status == Status::Fail, blocks, "{spec}");
+            // Nothing asserts a closed security group beside a policy that is in the way.
+            let path = run(Step::Timeout, "path", &with(&spec));
+            assert_eq!(path.findings.is_empty(), blocks, "{spec}");
         }
     }
 
     #[test]
-    fn without_a_timeout_no_policy_is_blamed() {
-        let snapshot =
-            Snapshot { api_services: crate::testing::healthy().api_services, ..with(json!({"podSelector": {}})) };
+    fn a_policy_that_was_seen_blocks_should_others_be_unseen() {
+        let mut snapshot = with(&json!({"podSelector": {}}));
+        let mut policies = Collection::unseen(NotSeen::NotInBundle("networkpolicies"));
+        policies.insert(policy("policy", &json!({"podSelector": {}})));
+        snapshot.network_policies = policies;
+        assert_eq!(run(Step::Timeout, "network_policy", &snapshot).status, Status::Fail);
+        snapshot.network_policies = Collection::unseen(NotSeen::NotInBundle("networkpolicies"));
+        let unseen = run(Step::Timeout, "network_policy", &snapshot);
+        assert_eq!((unseen.status, unseen.findings.len()), (Status::Unknown, 0));
+        snapshot.network_policies.add_scope(Scope::in_namespace("kube-system"));
         assert_eq!(run(Step::Timeout, "network_policy", &snapshot).status, Status::Pass);
+    }
+
+    #[test]
+    fn the_remedy_tells_how_the_rule_fails_to_open_the_port() {
+        let deny = policy("deny", &json!({"podSelector": {}}));
+        let advice = |spec: &Value| {
+            let mut snapshot = timing_out();
+            snapshot.network_policies = Collection::complete([deny.clone(), policy("allow", spec)]);
+            run(Step::Timeout, "network_policy", &snapshot).findings[0].remedy()
+        };
+        let other_port = advice(&json!({"podSelector": label(), "ingress": [{"ports": [{"port": 4443}]}]}));
+        assert!(
+            other_port.contains("NetworkPolicy allow opens port 4443 and the pods listen on 10250"),
+            "{other_port}"
+        );
+        let service = advice(&json!({"podSelector": label(), "ingress": [{"ports": [{"port": 443}]}]}));
+        assert!(service.contains("443, the Service's port,"), "{service}");
+        let peers = advice(&json!({"podSelector": label(), "ingress": [{"from": [{"namespaceSelector": {}}]}]}));
+        assert!(
+            peers.contains("NetworkPolicy allow lets pods and namespaces in alone") && peers.contains("TCP port 10250"),
+            "{peers}"
+        );
+        let labels = advice(
+            &json!({"podSelector": {"matchLabels": {"app": "metrics"}}, "ingress": [{"ports": [{"port": 10250}]}]}),
+        );
+        assert!(
+            labels.contains("NetworkPolicy allow opens TCP port 10250 for other pods")
+                && labels.contains("k8s-app=metrics-server"),
+            "{labels}"
+        );
+    }
+
+    #[test]
+    fn without_a_timeout_or_with_other_apis_that_fail_alike_no_policy_is_blamed() {
+        let mut snapshot = with(&json!({"podSelector": {}}));
+        snapshot.api_services = crate::testing::healthy().api_services;
+        assert_eq!(run(Step::Timeout, "network_policy", &snapshot).status, Status::Pass);
+        let mut snapshot = with(&json!({"podSelector": {}}));
+        snapshot.api_services.insert(aggregated("v1.packages.example.com", "context deadline exceeded"));
+        assert_eq!(run(Step::Timeout, "network_policy", &snapshot).status, Status::Unknown);
+        assert!(run(Step::Timeout, "path", &snapshot).findings.is_empty(), "either may be");
+        let candidates = &run(Step::Apiservice, "available", &snapshot).findings[0].candidates;
+        assert!(
+            candidates.contains(&Cause::NetworkPolicyBlocks) && candidates.contains(&Cause::ControlPlanePathClosed)
+        );
     }
 }

@@ -1,0 +1,24 @@
+//! What the doctor's own dials of metrics-server's endpoints say beside the aggregator's word.
+
+use super::Facts;
+use crate::snapshot::{DialOutcome, NotSeen, dial::common_outcome};
+
+impl Facts<'_> {
+    /// How all of the doctor's own dials since the condition's transition ended; `Ok(None)` where they are no part of this
+    /// way to run or tell different things.
+    pub fn dialled(&self) -> Result<Option<DialOutcome>, NotSeen> {
+        let Some(complaint) = self.complaint() else { return Ok(None) };
+        match self.snapshot.dials.as_ref().known() {
+            Ok(Some(dials)) => {
+                // metav1.Time has whole seconds.
+                let since = complaint.since;
+                if !dials.is_empty() && dials.iter().all(|dial| since.is_some_and(|since| dial.at < since)) {
+                    return Err(NotSeen::TooEarly("the endpoints were not dialled since the calls fail".to_owned()));
+                }
+                Ok(common_outcome(dials, since))
+            }
+            Ok(None) | Err(NotSeen::NotLooked | NotSeen::NotInBundle(_)) => Ok(None),
+            Err(reason) => Err(reason),
+        }
+    }
+}
