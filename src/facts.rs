@@ -9,12 +9,16 @@ pub mod calls;
 pub mod certificates;
 pub mod chain;
 pub mod complaint;
+pub mod containers;
 pub mod control_plane;
 pub mod coverage;
 pub mod dials;
 pub mod disagreement;
 pub mod endpoints;
+pub mod flags;
 pub mod front_proxy;
+pub mod installation;
+pub mod liveness;
 pub mod metrics_server;
 pub mod network_policies;
 pub mod ports;
@@ -28,7 +32,10 @@ use std::cell::OnceCell;
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::{autoscalers::Autoscalers, calls::FailedCall, chain::Chain, complaint::Complaint, scrapes::Scrapes};
+use self::{
+    autoscalers::Autoscalers, calls::FailedCall, chain::Chain, complaint::Complaint, containers::Containers,
+    scrapes::Scrapes,
+};
 use crate::snapshot::{Condition, NotSeen, Snapshot, Source};
 
 /// A snapshot with what follows from it.
@@ -42,6 +49,7 @@ pub struct Facts<'s> {
     autoscalers: OnceCell<Autoscalers<'s>>,
     scrapes: OnceCell<Scrapes<'s>>,
     failed_calls: OnceCell<Vec<FailedCall>>,
+    containers: OnceCell<Containers<'s>>,
 }
 
 impl<'s> Facts<'s> {
@@ -54,6 +62,7 @@ impl<'s> Facts<'s> {
             autoscalers: OnceCell::new(),
             scrapes: OnceCell::new(),
             failed_calls: OnceCell::new(),
+            containers: OnceCell::new(),
         }
     }
 
@@ -100,6 +109,11 @@ impl<'s> Facts<'s> {
         self.scrapes.get_or_init(|| Scrapes::of(self))
     }
 
+    /// The containers of metrics-server's pods.
+    pub fn containers(&self) -> &Containers<'s> {
+        self.containers.get_or_init(|| Containers::of(&self.chain, self.now()))
+    }
+
     /// Until when metrics-server may need to come up, where it is just being started: a fresh cluster, a new installation,
     /// a node that was replaced. `None` where that is over.
     ///
@@ -117,9 +131,17 @@ impl<'s> Facts<'s> {
             .pods()
             .iter()
             .filter(|pod| !pod.is_terminating())
-            .map(|pod| pod.metadata.creation_timestamp.or(pod.status.start_time))
+            .map(|pod| {
+                // A container that was restarted once begins anew; one that ends again and again does not.
+                let restarted = self.containers().restarted_since(pod);
+                restarted.or(pod.metadata.creation_timestamp).or(pod.status.start_time)
+            })
             .collect();
-        let born = born?;
+        let mut born = born?;
+        if born.is_empty() {
+            // The controller makes the next one once these are on their way out.
+            born.extend(self.chain.pods().iter().filter_map(|pod| pod.metadata.deletion_timestamp));
+        }
         let youngest = born.iter().max()?;
         if born.iter().any(|born| self.age(*born) >= windows::START) {
             return None;
