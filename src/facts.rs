@@ -6,8 +6,12 @@
 pub mod autoscalers;
 pub mod chain;
 pub mod complaint;
+pub mod containers;
 pub mod coverage;
 pub mod endpoints;
+pub mod flags;
+pub mod installation;
+pub mod liveness;
 pub mod metrics_server;
 pub mod ports;
 pub mod rbac;
@@ -18,7 +22,7 @@ use std::cell::OnceCell;
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::{autoscalers::Autoscalers, chain::Chain, complaint::Complaint, scrapes::Scrapes};
+use self::{autoscalers::Autoscalers, chain::Chain, complaint::Complaint, containers::Containers, scrapes::Scrapes};
 use crate::snapshot::{Condition, Snapshot, Source};
 
 /// A snapshot with what follows from it.
@@ -31,6 +35,7 @@ pub struct Facts<'s> {
     complaint: OnceCell<Option<Complaint<'s>>>,
     autoscalers: OnceCell<Autoscalers<'s>>,
     scrapes: OnceCell<Scrapes<'s>>,
+    containers: OnceCell<Containers<'s>>,
 }
 
 impl<'s> Facts<'s> {
@@ -42,6 +47,7 @@ impl<'s> Facts<'s> {
             complaint: OnceCell::new(),
             autoscalers: OnceCell::new(),
             scrapes: OnceCell::new(),
+            containers: OnceCell::new(),
         }
     }
 
@@ -75,6 +81,11 @@ impl<'s> Facts<'s> {
         self.scrapes.get_or_init(|| Scrapes::of(self))
     }
 
+    /// The containers of metrics-server's pods.
+    pub fn containers(&self) -> &Containers<'s> {
+        self.containers.get_or_init(|| Containers::of(&self.chain, self.now()))
+    }
+
     /// Until when metrics-server may need to come up, where it is just being started: a fresh cluster, a new installation,
     /// a node that was replaced. `None` where that is over.
     ///
@@ -92,9 +103,17 @@ impl<'s> Facts<'s> {
             .pods()
             .iter()
             .filter(|pod| !pod.is_terminating())
-            .map(|pod| pod.metadata.creation_timestamp.or(pod.status.start_time))
+            .map(|pod| {
+                // A container that was restarted once begins anew; one that ends again and again does not.
+                let restarted = self.containers().restarted_since(pod);
+                restarted.or(pod.metadata.creation_timestamp).or(pod.status.start_time)
+            })
             .collect();
-        let born = born?;
+        let mut born = born?;
+        if born.is_empty() {
+            // The controller makes the next one once these are on their way out.
+            born.extend(self.chain.pods().iter().filter_map(|pod| pod.metadata.deletion_timestamp));
+        }
         let youngest = born.iter().max()?;
         if born.iter().any(|born| self.age(*born) >= windows::START) {
             return None;

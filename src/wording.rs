@@ -3,7 +3,9 @@
 pub mod aggregator;
 pub mod api_error;
 pub mod autoscaler;
+pub mod controller;
 pub mod failure;
+pub mod kubelet;
 pub mod mentions;
 pub mod metrics_server_log;
 mod table;

@@ -33,7 +33,7 @@ pub(super) fn explains(cause: Cause) -> &'static [Cause] {
     match cause {
         NotInstalled | ApiServiceMissing | ServiceNotFound => no_answer![NodesWithoutSamples, PodsWithoutSamples],
         ApiServiceLeftOver => nothing_serves![ServiceNotFound, SelectorMatchesNothing],
-        ApiOwnedByAnother => nothing_serves![CallerForbidden],
+        ApiOwnedByAnother => crashes![ImageUnavailable, CallerForbidden],
         UnsupportedVersion => no_answer![AuthDelegatorMissing],
         ServiceAccountMissing => nothing_serves![PodsNotCreated],
         ReplicasZero | SelectorMatchesNothing | PodsNotCreated | PodsUnschedulable | ImageUnavailable => {

@@ -3,8 +3,6 @@
 //! Names and labels of metrics-server's objects differ by packaging, so the chain starts at the `APIService` and follows
 //! references; only where it is broken is metrics-server looked for by image and known labels.
 
-use jiff::SignedDuration;
-
 use crate::{
     facts::metrics_server::{self, Owner},
     snapshot::{
@@ -20,9 +18,6 @@ use crate::{
 /// Kinds that metrics-server may run as; where none of them is in the whole cluster it is not installed.
 const RUNS_SERVERS: [&str; 3] =
     [WorkloadKind::Deployment.name(), WorkloadKind::DaemonSet.name(), WorkloadKind::StatefulSet.name()];
-
-/// How long metrics-server may need until it is Ready: the readiness probe's delay and two scrapes of up to 60 seconds.
-pub const START_TIME: SignedDuration = SignedDuration::from_secs(150);
 
 /// The objects along the chain.
 #[derive(Debug)]
@@ -67,7 +62,7 @@ impl<'s> Chain<'s> {
         let metrics_servers = snapshot.workloads.all_of_kinds(&RUNS_SERVERS).filter(|workload| {
             workload.kind != WorkloadKind::ReplicaSet && metrics_server::is_metrics_server(workload)
         });
-        let selected_pods = selected_pods(snapshot, service.seen().copied());
+        let selected_pods = selected_pods(snapshot, &service);
         let (workload, workload_is_selected) =
             workload(snapshot, reference, service.seen().copied(), &selected_pods, &metrics_servers);
         let workload_pods = workload_pods(snapshot, workload.seen().copied());
@@ -193,9 +188,11 @@ fn endpoint_slices<'s>(snapshot: &'s Snapshot, reference: Option<&ServiceReferen
     snapshot.endpoint_slices.in_namespace(&reference.namespace).filter(|slice| slice.service_name() == reference.name)
 }
 
-fn selected_pods<'s>(snapshot: &'s Snapshot, service: Option<&Service>) -> Listing<'s, Pod> {
-    let Some(service) = service else {
-        return Listing { objects: Vec::new(), gap: Some(NotSeen::NotLooked) };
+fn selected_pods<'s>(snapshot: &'s Snapshot, service: &Observed<&Service>) -> Listing<'s, Pod> {
+    let service = match service {
+        Observed::Present(service) => *service,
+        Observed::Absent => return Listing { objects: Vec::new(), gap: Some(NotSeen::NotLooked) },
+        Observed::NotSeen(reason) => return Listing { objects: Vec::new(), gap: Some(reason.clone()) },
     };
     snapshot.pods.selected(service.namespace(), &service.spec.selector).filter(|pod| !pod.is_finished())
 }

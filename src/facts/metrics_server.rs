@@ -22,7 +22,8 @@ pub fn supports(version: Version, kubernetes: KubernetesVersion) -> Option<bool>
         (0, 9) => minor(34),
         (0, 8) => minor(31),
         (0, 7) => minor(27),
-        (0, 6) => minor(25),
+        // 1.25 only in the README of later releases.
+        (0, 6) => minor(19),
         (0, 3..=5) => minor(8),
         _ => return None,
     };
@@ -119,6 +120,38 @@ pub fn container(spec: &PodSpec) -> Option<&Container> {
 fn runs_metrics_server_binary(container: &Container) -> bool {
     let binary = container.command.first().map(|command| command.rsplit('/').next().unwrap_or(command));
     binary == Some("metrics-server") || (binary.is_none() && container.name == "metrics-server")
+}
+
+/// Whether the image is the one of the sidecar that sets metrics-server's limits by the number of nodes
+/// (kubernetes/autoscaler `addon-resizer`).
+pub fn is_resizer(image: &str) -> bool {
+    repository_name(image).starts_with("addon-resizer") || repository_name(image).contains("pod-nanny")
+}
+
+/// Registries of which no new tag brings an image back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registry {
+    /// Bitnami's free catalogue, withdrawn in 2025.
+    Bitnami,
+    /// `gcr.io/google_containers`, and `k8s.gcr.io`, which is frozen.
+    Retired,
+    /// Any other.
+    Other,
+}
+
+/// Whose image it is.
+pub fn registry(image: &str) -> Registry {
+    let name = image.strip_prefix("docker.io/").or_else(|| image.strip_prefix("index.docker.io/")).unwrap_or(image);
+    if name.starts_with("bitnami/") {
+        Registry::Bitnami
+    } else if ["gcr.io/google_containers/", "k8s.gcr.io/", "gcr.io/google-containers/"]
+        .iter()
+        .any(|registry| name.starts_with(registry))
+    {
+        Registry::Retired
+    } else {
+        Registry::Other
+    }
 }
 
 /// Whether the workload's pods run metrics-server.

@@ -40,6 +40,10 @@ pub const CONTROLLER_CHANGE: SignedDuration = SignedDuration::from_secs(60);
 /// (kubernetes/kubernetes `pkg/kubelet/kuberuntime/kuberuntime_manager.go`, `doBackOff`): until then it crash-loops.
 pub const BACK_OFF_RESET: SignedDuration = SignedDuration::from_mins(10);
 
+/// metrics-server reads and validates its flags before it does anything else, and ends within seconds where it refuses
+/// them (kubernetes-sigs/metrics-server `cmd/metrics-server/app/start.go`, every version).
+pub const READING_FLAGS: SignedDuration = SignedDuration::from_secs(10);
+
 /// A container that has run for so long since it last ended has recovered, whatever ended it.
 pub const RECOVERED: SignedDuration = SignedDuration::from_mins(30);
 

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::{
     Condition, ConditionStatus, Metadata, Named, Quantity,
-    api_server::{proxy_variables, prune},
     metadata::{condition, or_default},
-    service::IntOrString,
 };
 
 /// A pod.
@@ -32,10 +30,10 @@ pub struct Pod {
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
     /// Containers.
-    #[serde(deserialize_with = "containers")]
+    #[serde(deserialize_with = "or_default")]
     pub containers: Vec<Container>,
     /// Init containers; those with `restartPolicy: Always` are sidecars.
-    #[serde(deserialize_with = "containers")]
+    #[serde(deserialize_with = "or_default")]
     pub init_containers: Vec<Container>,
     /// The node, once scheduled.
     #[serde(deserialize_with = "or_default")]
@@ -86,9 +84,8 @@ pub struct Container {
     pub readiness_probe: Option<Probe>,
     /// The liveness probe.
     pub liveness_probe: Option<Probe>,
-    /// Of kube-apiserver alone: its variables for HTTP proxies, without user info. No other variable of anybody is kept.
-    #[serde(rename = "env", deserialize_with = "proxy_variables")]
-    pub proxy_variables: BTreeMap<String, String>,
+    /// The startup probe.
+    pub startup_probe: Option<Probe>,
 }
 
 /// A declared port of a container.
@@ -146,54 +143,18 @@ pub struct Capabilities {
     pub drop: Vec<String>,
 }
 
-/// What a probe asks, and how long it waits.
+/// The parts of a probe that tell how long a pod may be not Ready.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Probe {
-    /// A request over HTTP; `None` for probes of another kind.
-    pub http_get: Option<HttpGet>,
     /// Seconds before the first probe.
     pub initial_delay_seconds: Option<i64>,
-    /// Seconds between probes.
+    /// Seconds between probes; 10 where unset.
     pub period_seconds: Option<i64>,
-    /// Seconds that an answer may take.
+    /// Seconds that an answer may take; 1 where unset.
     pub timeout_seconds: Option<i64>,
-    /// Failures in a row that count.
+    /// How many failures in a row count; 3 where unset.
     pub failure_threshold: Option<i64>,
-}
-
-/// A probe's request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct HttpGet {
-    /// For example `/readyz`.
-    #[serde(deserialize_with = "or_default")]
-    pub path: String,
-    /// A number, or the name of a port of the container.
-    pub port: Option<IntOrString>,
-}
-
-impl Probe {
-    /// Seconds before the first probe (kubernetes/kubernetes `pkg/apis/core/v1/defaults.go` `SetDefaults_Probe`, for this and the
-    /// others).
-    pub fn initial_delay(&self) -> i64 {
-        self.initial_delay_seconds.unwrap_or(0)
-    }
-
-    /// Seconds between probes.
-    pub fn period(&self) -> i64 {
-        self.period_seconds.filter(|seconds| *seconds > 0).unwrap_or(10)
-    }
-
-    /// Seconds that an answer may take.
-    pub fn timeout(&self) -> i64 {
-        self.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(1)
-    }
-
-    /// Failures in a row that count.
-    pub fn threshold(&self) -> i64 {
-        self.failure_threshold.filter(|count| *count > 0).unwrap_or(3)
-    }
 }
 
 /// `status` of a pod.
@@ -306,16 +267,10 @@ pub struct Terminated {
     /// The exit code.
     #[serde(deserialize_with = "or_default")]
     pub exit_code: i32,
-    /// The signal that ended it, where the runtime tells.
-    pub signal: Option<i32>,
-    /// When.
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
     pub finished_at: Option<Timestamp>,
-}
-
-fn containers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Container>, D::Error> {
-    let mut containers: Vec<Container> = or_default(deserializer)?;
-    containers.iter_mut().for_each(prune);
-    Ok(containers)
 }
 
 impl PodSpec {
@@ -342,6 +297,26 @@ impl Container {
     /// Whether this init container runs beside the others.
     pub fn is_sidecar(&self) -> bool {
         self.restart_policy == "Always"
+    }
+}
+
+impl Probe {
+    /// The settings with their defaults (kubernetes/api `core/v1`), as they stand in a pod's specification.
+    pub fn told(&self) -> String {
+        format!(
+            "initialDelaySeconds {}, periodSeconds {}, timeoutSeconds {}, failureThreshold {}",
+            self.initial_delay_seconds.unwrap_or(0),
+            self.period_seconds.unwrap_or(10),
+            self.timeout_seconds.unwrap_or(1),
+            self.failure_threshold.unwrap_or(3)
+        )
+    }
+}
+
+impl Terminated {
+    /// How long the container had run.
+    pub fn life(&self) -> Option<jiff::SignedDuration> {
+        Some(self.finished_at?.duration_since(self.started_at?))
     }
 }
 

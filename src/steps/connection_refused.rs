@@ -1,9 +1,12 @@
 //! Step `connection_refused` (guide: port, image, command).
 
+mod command;
 mod container;
+mod image;
 mod port_chain;
+mod replica;
 
-use crate::{catalogue::Cause, check::Check, guide::Step, steps::bridge};
+use crate::{catalogue::Cause, check::Check, guide::Step};
 
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[
@@ -12,28 +15,28 @@ pub const CHECKS: &[Check] = &[
         id: "port_chain",
         question: "Do listen port, containerPort, targetPort, Service port and EndpointSlice port fit together?",
         causes: &[Cause::TargetPortMismatch, Cause::ContainerPortMismatch, Cause::EndpointPortStale],
-        rule: |facts, docket| bridge::rule(facts, docket, port_chain::evaluate(facts)),
+        rule: port_chain::fits,
     },
     Check {
         step: Step::ConnectionRefused,
         id: "port_conflict",
         question: "Is the port free that metrics-server wants?",
         causes: &[Cause::PortConflict],
-        rule: |facts, docket| bridge::rule(facts, docket, container::port_conflict(facts)),
+        rule: command::port_conflict,
     },
     Check {
         step: Step::ConnectionRefused,
         id: "image",
         question: "Can the image be pulled and run?",
         causes: &[Cause::ImageUnavailable, Cause::ImageArchitecture],
-        rule: |facts, docket| bridge::rule(facts, docket, container::image(facts)),
+        rule: image::image,
     },
     Check {
         step: Step::ConnectionRefused,
         id: "command",
         question: "Does this version know every flag of its command?",
         causes: &[Cause::UnknownFlag, Cause::FlagValueRefused, Cause::CommandNotFound],
-        rule: |facts, docket| bridge::rule(facts, docket, container::command(facts)),
+        rule: command::command,
     },
     Check {
         step: Step::ConnectionRefused,
@@ -46,6 +49,16 @@ pub const CHECKS: &[Check] = &[
             Cause::CertificateDirectoryUnwritable,
             Cause::NothingListens,
         ],
-        rule: |facts, docket| bridge::rule(facts, docket, container::state(facts)),
+        rule: container::state,
+    },
+    Check {
+        step: Step::ConnectionRefused,
+        id: "liveness_probe",
+        question: "Does the liveness probe leave the container alive?",
+        causes: &[Cause::LivenessProbeKills],
+        rule: container::liveness_probe,
     },
 ];
+
+#[cfg(test)]
+mod tests;

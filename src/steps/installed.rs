@@ -2,18 +2,14 @@
 
 use crate::{
     catalogue::Cause,
-    check::{Check, Finding},
-    facts::Facts as Context,
-    facts::metrics_server::{self, Owner},
-    guide::Step,
-    snapshot::{
-        ConditionStatus, Named, NotSeen, ObjectReference, Observed,
-        retrieval::{self, ErrorClass},
-        version::Version,
+    check::{Check, Docket, Finding, Impact, Slot},
+    facts::{
+        Facts,
+        installation::{self, Fit, Registration},
+        metrics_server::{self, Owner},
     },
-    steps::bridge,
-    steps::bridge::Outcome,
-    wording::quoted,
+    guide::Step,
+    snapshot::{Named, NotSeen, ObjectReference, Observed, Workload},
 };
 
 /// The checks of this step.
@@ -23,57 +19,68 @@ pub const CHECKS: &[Check] = &[
         id: "registered",
         question: "Does an APIService of group metrics.k8s.io exist?",
         causes: &[Cause::NotInstalled, Cause::ApiServiceMissing],
-        rule: |facts, docket| bridge::rule(facts, docket, registered(facts)),
+        rule: registered,
     },
     Check {
         step: Step::Installed,
         id: "workload",
         question: "Does something that serves the API stand behind the APIService?",
         causes: &[Cause::ApiServiceLeftOver],
-        rule: |facts, docket| bridge::rule(facts, docket, workload(facts)),
+        rule: workload,
     },
     Check {
         step: Step::Installed,
         id: "owner",
         question: "Who serves metrics.k8s.io?",
         causes: &[Cause::ApiOwnedByAnother],
-        rule: |facts, docket| bridge::rule(facts, docket, owner(facts)),
+        rule: owner,
     },
     Check {
         step: Step::Installed,
         id: "version",
         question: "Does this metrics-server version work with this Kubernetes version?",
         causes: &[Cause::UnsupportedVersion],
-        rule: |facts, docket| bridge::rule(facts, docket, version(facts)),
+        rule: version,
     },
 ];
 
-fn registered(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
-    if let Some(api_service) = chain.api_service.clone().known()? {
-        let service = chain.service_reference().map_or_else(
-            || "no Service".to_owned(),
-            |reference| {
-                format!("Service {}/{} port {}", reference.namespace, reference.name, reference.effective_port())
-            },
-        );
-        let names: Vec<&str> = chain.api_services.iter().map(|api_service| api_service.name()).collect();
-        return Ok(Outcome::pass(format!("APIService {} names {service}.", api_service.name()))
-            .evidence(format!("APIServices of group metrics.k8s.io: {}", names.join(", "))));
-    }
-    let absent = "no APIService has spec.group metrics.k8s.io";
+fn told(workload: &Workload) -> String {
+    format!("{} {}/{}", workload.kind.name(), workload.namespace(), workload.name())
+}
+
+fn registered(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
+    let absent = match installation::registration(facts) {
+        Registration::Present(evidence) => {
+            if let Some(api_service) = chain.api_service.seen() {
+                let service = chain.service_reference().map_or_else(
+                    || "no Service".to_owned(),
+                    |reference| {
+                        let port = reference.effective_port();
+                        format!("Service {}/{} port {port}", reference.namespace, reference.name)
+                    },
+                );
+                docket.say(format!("APIService {} names {service}.", api_service.name()));
+                let names: Vec<&str> = chain.api_services.iter().map(|api_service| api_service.name()).collect();
+                docket.note(format!("APIServices of group metrics.k8s.io: {}", names.join(", ")));
+            }
+            docket.exclude_rest(evidence);
+            return Ok(());
+        }
+        Registration::NotSeen(gap) => return Err(gap),
+        Registration::Absent(evidence) => evidence,
+    };
     let finding = match (chain.metrics_servers.objects.first(), &chain.metrics_servers.gap) {
-        (Some(workload), _) => Finding::outage(
-            Cause::ApiServiceMissing,
-            ObjectReference::new(workload.kind.name(), workload.namespace(), workload.name()),
-            format!(
-                "{} {}/{} runs metrics-server, but no APIService registers metrics.k8s.io.",
-                workload.kind.name(),
-                workload.namespace(),
-                workload.name()
-            ),
-        ),
+        (Some(workload), _) => {
+            docket.exclude(&[Cause::NotInstalled], format!("{} runs metrics-server", told(workload)));
+            Finding::outage(
+                Cause::ApiServiceMissing,
+                ObjectReference::new(workload.kind.name(), workload.namespace(), workload.name()),
+                format!("{} runs metrics-server, but no APIService registers metrics.k8s.io.", told(workload)),
+            )
+        }
         (None, None) => {
+            docket.exclude(&[Cause::ApiServiceMissing], "no workload in the cluster runs metrics-server");
             Finding::outage(Cause::NotInstalled, chain.api_service_object(), "Metrics Server is not installed.")
                 .evidence("no Deployment, DaemonSet or StatefulSet has metrics-server's image")
         }
@@ -85,178 +92,172 @@ fn registered(context: &Context<'_>) -> Result<Outcome, NotSeen> {
         .evidence(format!("workloads: {gap}"))
         .candidates([Cause::NotInstalled, Cause::ApiServiceMissing]),
     };
-    Ok(Outcome::fail(finding.evidence(absent)))
+    docket.confirm(finding.evidence(absent));
+    Ok(())
 }
 
-/// The finding that the `APIService` outlived its server, where that is certain: its namespace was seen, nothing there
-/// or anywhere else runs metrics-server, and no address is ready.
-pub(super) fn left_over(context: &Context<'_>) -> Option<Finding> {
-    let chain = &context.chain;
-    let reference = chain.service_reference()?;
-    let gone = chain.metrics_servers.objects.is_empty()
-        && chain.workload.seen().is_none()
-        && chain.selected_pods.objects.is_empty()
-        && !chain.is_available();
-    let workloads = context.snapshot.workloads.in_namespace(&reference.namespace);
-    // Its namespace was seen in full, or everything that may run it in the whole cluster.
-    if !gone || workloads.gap.is_some() && chain.metrics_servers.gap.is_some() {
-        return None;
+fn workload(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
+    if chain.api_service.clone().known()?.is_none() {
+        docket.not_applicable("There is no APIService that could name something.");
+        return Ok(());
     }
-    let api_service = chain.api_service_object();
-    let summary = format!(
-        "APIService {} names Service {}/{}, but nothing in the cluster runs metrics-server.",
-        api_service.name, reference.namespace, reference.name
-    );
-    let service = match &chain.service {
-        Observed::Absent => "the Service does not exist",
-        Observed::Present(_) => "the Service exists without pods",
-        Observed::NotSeen(_) => "the Service was not seen",
+    let Some(reference) = chain.service_reference() else {
+        docket.exclude_rest("kube-apiserver serves the group itself.");
+        return Ok(());
     };
-    Some(
-        Finding::outage(Cause::ApiServiceLeftOver, api_service, summary)
+    if installation::is_left_over(facts) {
+        let api_service = chain.api_service_object();
+        let summary = format!(
+            "APIService {} names Service {}/{}, but nothing in the cluster runs metrics-server.",
+            api_service.name, reference.namespace, reference.name
+        );
+        let service = match &chain.service {
+            Observed::Absent => "the Service does not exist",
+            Observed::Present(_) => "the Service exists without pods",
+            Observed::NotSeen(_) => "the Service was not seen",
+        };
+        let finding = Finding::outage(Cause::ApiServiceLeftOver, api_service, summary)
+            .since(facts.complaint().and_then(|complaint| complaint.since))
             .evidence(format!("no workload in namespace {} runs metrics-server", reference.namespace))
-            .evidence(service),
-    )
+            .evidence(service);
+        docket.confirm(finding);
+        return Ok(());
+    }
+    if let Some(workload) = chain.workload.seen() {
+        let seen = told(workload);
+        docket.note(format!("{seen}: {} of {} replicas available", workload.available(), workload.wanted()));
+        docket.exclude_rest(format!("{seen} stands behind the API."));
+        return Ok(());
+    }
+    if let Some(pod) = chain.selected_pods.objects.first() {
+        docket.exclude_rest(format!("Pod {}/{} stands behind the API.", pod.namespace(), pod.name()));
+        return Ok(());
+    }
+    if chain.is_available() {
+        docket.exclude_rest("Somebody answers for the API.");
+        return Ok(());
+    }
+    chain.workload.clone().known()?;
+    Err(chain.selected_pods.gap.clone().unwrap_or(NotSeen::NotLooked))
 }
 
-fn workload(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
+fn owner(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
     if chain.api_service.clone().known()?.is_none() {
-        return Ok(Outcome::skipped("There is no APIService that could name something."));
-    }
-    if chain.service_reference().is_none() {
-        return Ok(Outcome::pass("kube-apiserver serves the group itself."));
-    }
-    if let Some(finding) = left_over(context) {
-        return Ok(Outcome::fail(finding));
-    }
-    if let Some(workload) = chain.workload.clone().known()? {
-        let seen = format!("{} {}/{}", workload.kind.name(), workload.namespace(), workload.name());
-        return Ok(Outcome::pass(format!("{seen} stands behind the API.")).evidence(format!(
-            "{seen}: {} of {} replicas available",
-            workload.available(),
-            workload.wanted()
-        )));
-    }
-    match chain.selected_pods.objects.first() {
-        Some(pod) => Ok(Outcome::pass(format!("Pod {}/{} stands behind the API.", pod.namespace(), pod.name()))),
-        None => Err(NotSeen::TooEarly(
-            "neither pods nor a workload were seen, and the aggregator has not complained".to_owned(),
-        )),
-    }
-}
-
-fn owner(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
-    if chain.api_service.clone().known()?.is_none() {
-        return Ok(Outcome::skipped("There is no APIService."));
+        docket.not_applicable("There is no APIService.");
+        return Ok(());
     }
     let Some(owner) = chain.owner() else {
         chain.workload.clone().known()?;
-        return Ok(Outcome::skipped("Nothing stands behind the API."));
+        docket.not_applicable("Nothing stands behind the API.");
+        return Ok(());
     };
     let name = match owner {
         Owner::MetricsServer => "metrics-server",
         Owner::PrometheusAdapter => "prometheus-adapter",
-        Owner::Other => "something that is neither metrics-server nor prometheus-adapter",
+        Owner::Other => "Another server than metrics-server",
     };
-    let others: Vec<String> = chain
-        .metrics_servers
-        .objects
-        .iter()
-        .filter(|workload| chain.workload.seen().is_none_or(|used| !std::ptr::eq(*used, **workload)))
-        .map(|workload| format!("{} {}/{}", workload.kind.name(), workload.namespace(), workload.name()))
-        .collect();
-    if let (true, Some(unused), Some(failing)) = (owner != Owner::MetricsServer, others.first(), fails(context)) {
+    let unused = installation::unused(facts);
+    let beside: Vec<String> = unused.iter().map(|workload| told(workload)).collect();
+    if owner == Owner::MetricsServer {
+        if !beside.is_empty() {
+            docket.note(format!("metrics-server runs beside the one in use: {}", beside.join(", ")));
+        }
+        docket.exclude_rest("metrics-server serves metrics.k8s.io.");
+        return Ok(());
+    }
+    let names = format!(
+        "APIService {} names Service {}/{}",
+        chain.api_service_object().name,
+        chain.service_object().namespace,
+        chain.service_object().name
+    );
+    if let Some(unused) = beside.first() {
+        let failing = installation::failure(facts);
+        let (fails, impact) = if failing.is_some() { (" and fails", Impact::Outage) } else { ("", Impact::Latent) };
         let finding = Finding::outage(
             Cause::ApiOwnedByAnother,
             chain.api_service_object(),
-            format!("{name} is registered for metrics.k8s.io and fails, while {unused} runs unused."),
+            format!("{name} is registered for metrics.k8s.io{fails}, while {unused} runs unused."),
         )
-        .evidence(format!(
-            "APIService names Service {}/{}",
-            chain.service_object().namespace,
-            chain.service_object().name
-        ));
-        return Ok(Outcome::fail(finding.evidence(failing)));
+        .weighing(impact)
+        .evidence(names);
+        docket.confirm(failing.into_iter().fold(finding, Finding::evidence));
+        return Ok(());
     }
-    let outcome = Outcome::pass(format!("{name} serves metrics.k8s.io."));
-    Ok(if others.is_empty() {
-        outcome
-    } else {
-        outcome.evidence(format!("metrics-server runs beside the one in use: {}", others.join(", ")))
-    })
-}
-
-/// An answer 500 of metrics-server for an API that it asked for and that is not there any more.
-fn not_found_behind(context: &Context<'_>) -> Option<String> {
-    [&context.snapshot.top_nodes, &context.snapshot.top_pods].into_iter().find_map(|retrieval| {
-        match &retrieval.seen()?.outcome {
-            retrieval::Outcome::Failed { class: ErrorClass::InternalError, text }
-                if text.contains("the server could not find the requested resource") =>
-            {
-                Some(format!("call of the metrics API: {}", quoted(text.trim())))
-            }
-            _ => None,
-        }
-    })
-}
-
-/// What shows that whoever serves the API fails: unavailable, or without samples.
-fn fails(context: &Context<'_>) -> Option<String> {
-    if let Some(condition) = context.chain.unavailable() {
-        return Some(format!("condition Available: {}: {}", condition.reason, condition.message));
+    if let Some((answered, empty, words)) = installation::half_answered(facts) {
+        let finding = Finding::outage(
+            Cause::ApiOwnedByAnother,
+            chain.api_service_object(),
+            format!("{name} serves metrics.k8s.io and has samples of {answered}, but none of {empty}."),
+        )
+        .evidence(names)
+        .evidence(format!("{empty}: {words}"))
+        .advice(format!("Complete the rules by which it answers for {empty}: of prometheus-adapter resourceRules (cpu and memory, each with {}), and the metrics of cAdvisor or node-exporter that its queries need.", if empty == "nodes" { "nodeQuery" } else { "containerQuery" }));
+        docket.confirm(finding);
+        return Ok(());
     }
-    let empty = [&context.snapshot.top_nodes, &context.snapshot.top_pods].into_iter().find_map(|retrieval| {
-        match &retrieval.seen()?.outcome {
-            retrieval::Outcome::Failed { class: ErrorClass::Empty, text } => {
-                Some(format!("call of the metrics API: {}", text.trim()))
-            }
-            _ => None,
-        }
-    });
-    empty.or_else(|| {
-        let conditions = context.snapshot.autoscalers.iter().flat_map(|autoscaler| &autoscaler.status.conditions);
-        conditions
-            .filter(|condition| condition.status == ConditionStatus::False)
-            .find(|condition| condition.message.contains("no metrics returned from resource metrics API"))
-            .map(|condition| format!("condition {}: {}", condition.kind, condition.message))
-    })
+    docket.say(format!("{name} serves metrics.k8s.io."));
+    docket.not_applicable("No metrics-server runs that it stands in the way of.");
+    Ok(())
 }
 
-fn version(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
+fn version(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
     let Some(container) = chain.container() else {
         chain.workload.clone().known()?;
-        return Ok(Outcome::skipped("metrics-server does not stand behind the API."));
+        docket.not_applicable("metrics-server does not stand behind the API.");
+        return Ok(());
     };
     let packaging = chain.workload.seen().map_or("unknown", |workload| metrics_server::packaging(workload).label());
     let Some(version) = metrics_server::version(&container.image) else {
-        return Ok(Outcome::pass(format!("The image {} does not tell its version.", container.image)));
+        docket.not_applicable(format!("The tag of image {} names no version.", container.image));
+        return Ok(());
     };
-    let kubernetes = context.snapshot.server_version.seen();
-    let refused = chain
-        .unavailable()
-        .filter(|condition| condition.message.contains(": 500"))
-        .map(|condition| format!("condition Available: {}", condition.message))
-        .or_else(|| not_found_behind(context));
-    if let (Some(kubernetes), Some(refused)) = (kubernetes, refused) {
-        // 0.3 asks for SubjectAccessReview v1beta1, which Kubernetes 1.22 removed, and answers 500 from then on.
-        let gone = version < Version::new(0, 4, 0) && (kubernetes.major, kubernetes.minor) >= (1, 22);
-        if gone {
-            let finding = Finding::outage(
-                Cause::UnsupportedVersion,
-                chain.workload_object(),
+    let image = format!("image: {}", container.image);
+    docket.say(format!("metrics-server {version} is installed."));
+    let kubernetes = match facts.snapshot.server_version.clone().known() {
+        Ok(Some(kubernetes)) => kubernetes,
+        Ok(None) => return Err(NotSeen::NotLooked),
+        Err(gap) => return Err(gap),
+    };
+    let finding = |summary: String, impact| {
+        let found = Finding::outage(Cause::UnsupportedVersion, chain.workload_object(), summary).weighing(impact);
+        match chain.workload.seen() {
+            Some(workload) => {
+                let kind = workload.kind.name().to_ascii_lowercase();
+                found.slot(Slot::Workload, format!("{kind} {}", workload.name()))
+            }
+            None => found,
+        }
+        .evidence(image.clone())
+        .evidence(format!("server version: {kubernetes}"))
+    };
+    match installation::fit(version, kubernetes) {
+        Fit::Broken if !installation::a_caller_got_samples(facts) => {
+            let found = finding(
                 format!("metrics-server {version} does not work with Kubernetes {kubernetes}."),
+                Impact::Outage,
             )
-            .evidence(format!("image: {}", container.image))
-            .evidence(refused);
-            return Ok(Outcome::fail(finding));
+            .evidence(
+                "metrics-server 0.3 asks for SubjectAccessReviews of version v1beta1, which Kubernetes 1.22 removed",
+            );
+            docket.confirm(installation::failure(facts).into_iter().fold(found, Finding::evidence));
+        }
+        Fit::Broken | Fit::Untested => {
+            docket.confirm(finding(
+                format!("metrics-server {version} is not made for Kubernetes {kubernetes}."),
+                Impact::Latent,
+            ));
+        }
+        Fit::Fits => {
+            docket.note(image);
+            docket.note(format!("packaging: {packaging}"));
+            docket.exclude_rest(format!("metrics-server {version} is made for Kubernetes {kubernetes}."));
         }
     }
-    Ok(Outcome::pass(format!("metrics-server {version} is installed."))
-        .evidence(format!("image: {}", container.image))
-        .evidence(format!("packaging: {packaging}")))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -266,7 +267,7 @@ mod tests {
     use super::*;
     use crate::{
         check::Status,
-        snapshot::{ApiService, Collection, KubernetesVersion, Snapshot},
+        snapshot::{ApiService, Collection, KubernetesVersion, Retrieval, Snapshot, retrieval},
         testing::{healthy, object, run},
     };
 
@@ -306,7 +307,11 @@ mod tests {
 
     #[test]
     fn an_unseen_registration_is_not_missing() {
-        let snapshot = Snapshot { api_services: Collection::unseen(NotSeen::NotInBundle("apiservices")), ..healthy() };
+        let mut snapshot =
+            Snapshot { api_services: Collection::unseen(NotSeen::NotInBundle("apiservices")), ..healthy() };
+        assert_eq!(run(Step::Installed, "registered", &snapshot).status, Status::Pass, "somebody got samples");
+        snapshot.top_nodes = Observed::default();
+        snapshot.top_pods = Observed::default();
         assert_eq!(run(Step::Installed, "registered", &snapshot).status, Status::Unknown);
     }
 
@@ -324,28 +329,74 @@ mod tests {
         assert_eq!(run(Step::Installed, "workload", &snapshot).status, Status::Unknown);
     }
 
-    #[test]
-    fn version_0_3_fails_on_kubernetes_1_22_only_when_it_answers_500() {
-        let mut snapshot = healthy();
-        let text = "failing or missing response from https://10.0.1.10:4443/apis/metrics.k8s.io/v1beta1: bad status from https://10.0.1.10:4443/apis/metrics.k8s.io/v1beta1: 500";
-        unavailable(&mut snapshot, "FailedDiscoveryCheck", text);
-        snapshot.server_version = Observed::Present(KubernetesVersion { major: 1, minor: 22 });
-        assert_eq!(causes(&snapshot, "version"), [], "0.9 answers 500 for another reason");
-        let mut pod = snapshot
-            .pods
-            .get("kube-system", "metrics-server-5d8f-abcde")
-            .seen()
-            .map(|pod| (*pod).clone())
-            .expect("the pod");
-        pod.spec.containers[0].image = "k8s.gcr.io/metrics-server-amd64:v0.3.6".to_owned();
-        snapshot.pods.insert(pod);
-        assert_eq!(causes(&snapshot, "version"), [Cause::UnsupportedVersion]);
-        snapshot.server_version = Observed::Present(KubernetesVersion { major: 1, minor: 21 });
-        assert_eq!(causes(&snapshot, "version"), []);
+    fn told(text: &str) -> Observed<Retrieval> {
+        let class = crate::wording::api_error::classify_kubectl(text).expect("an error");
+        Observed::Present(Retrieval {
+            outcome: retrieval::Outcome::Failed { class, text: text.to_owned() },
+            latency: None,
+        })
     }
 
     #[test]
-    fn another_owner_is_blamed_only_while_it_fails_beside_metrics_server() {
+    fn clients_words_prove_absence_where_discovery_lists_every_group() {
+        let mut snapshot = Snapshot {
+            api_services: Collection::unseen(NotSeen::NotInBundle("apiservices")),
+            top_nodes: told("error: Metrics API not available"),
+            top_pods: Observed::default(),
+            ..healthy()
+        };
+        assert_eq!(causes(&snapshot, "registered"), [], "since 1.27 a group that does not answer is left out");
+        snapshot.server_version = Observed::Present(KubernetesVersion { major: 1, minor: 25 });
+        assert_eq!(causes(&snapshot, "registered"), [Cause::ApiServiceMissing]);
+        snapshot.server_version = Observed::default();
+        assert_eq!(causes(&snapshot, "registered"), []);
+        snapshot.top_nodes = told(
+            "Error from server (NotFound): the server could not find the requested resource (get services http:heapster:)",
+        );
+        assert_eq!(causes(&snapshot, "registered"), [Cause::ApiServiceMissing]);
+    }
+
+    #[test]
+    fn registrations_of_the_api_server_itself_prove_that_the_groups_is_not_there() {
+        let own = |name: &str| object::<ApiService>(json!({"metadata": {"name": name}, "spec": {"version": "v1"}}));
+        let mut api_services = Collection::unseen(NotSeen::NotInBundle("apiservices"));
+        api_services.insert(own("v1."));
+        let mut snapshot =
+            Snapshot { api_services, top_nodes: Observed::default(), top_pods: Observed::default(), ..healthy() };
+        assert_eq!(causes(&snapshot, "registered"), []);
+        snapshot.api_services.insert(own("v1.apps"));
+        assert_eq!(causes(&snapshot, "registered"), [Cause::ApiServiceMissing]);
+    }
+
+    fn with_image(image: &str, minor: u32) -> Snapshot {
+        let mut snapshot = healthy();
+        let pod = snapshot.pods.get("kube-system", "metrics-server-5d8f-abcde");
+        let mut pod = pod.seen().map(|pod| (*pod).clone()).expect("the pod");
+        pod.spec.containers[0].image = image.to_owned();
+        snapshot.pods.insert(pod);
+        snapshot.server_version = Observed::Present(KubernetesVersion { major: 1, minor });
+        snapshot
+    }
+
+    #[test]
+    fn a_pair_that_cannot_work_is_the_fault_until_an_ordinary_caller_gets_samples() {
+        let old = "k8s.gcr.io/metrics-server-amd64:v0.3.6";
+        let found = |snapshot: &Snapshot| {
+            let findings = run(Step::Installed, "version", snapshot).findings;
+            findings.iter().map(|finding| (finding.cause, finding.impact)).collect::<Vec<_>>()
+        };
+        let mut snapshot = with_image(old, 22);
+        assert_eq!(found(&snapshot), [(Cause::UnsupportedVersion, Impact::Latent)], "somebody gets samples");
+        snapshot.top_nodes = Observed::default();
+        snapshot.top_pods = Observed::default();
+        assert_eq!(found(&snapshot), [(Cause::UnsupportedVersion, Impact::Outage)], "Available=True is no proof");
+        assert_eq!(found(&with_image(old, 21)), []);
+        let untested = with_image("registry.k8s.io/metrics-server/metrics-server:v0.9.0", 30);
+        assert_eq!(found(&untested), [(Cause::UnsupportedVersion, Impact::Latent)]);
+    }
+
+    #[test]
+    fn two_providers_are_latent_and_an_outage_once_the_registered_one_fails() {
         let mut snapshot = healthy();
         let labels = json!({"app.kubernetes.io/name": "prometheus-adapter"});
         snapshot.services = Collection::complete([object::<crate::snapshot::Service>(json!({
@@ -366,12 +417,19 @@ mod tests {
             }))])
         };
         snapshot.api_services = registered("True");
-        assert_eq!(causes(&snapshot, "owner"), [], "the adapter serves");
+        let found = |snapshot: &Snapshot| {
+            let findings = run(Step::Installed, "owner", snapshot).findings;
+            findings.iter().map(|finding| (finding.cause, finding.impact)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&snapshot), [(Cause::ApiOwnedByAnother, Impact::Latent)], "whatever is applied last wins");
         snapshot.api_services = registered("False");
-        assert_eq!(causes(&snapshot, "owner"), [Cause::ApiOwnedByAnother]);
+        assert_eq!(found(&snapshot), [(Cause::ApiOwnedByAnother, Impact::Outage)]);
         let workloads: Vec<_> =
             snapshot.workloads.iter().filter(|workload| workload.name() != "metrics-server").cloned().collect();
         snapshot.workloads = Collection::complete(workloads);
         assert_eq!(causes(&snapshot, "owner"), [], "there is no metrics-server that it stands in the way of");
+        snapshot.api_services = registered("True");
+        snapshot.top_pods = told("error: metrics not available yet");
+        assert_eq!(found(&snapshot), [(Cause::ApiOwnedByAnother, Impact::Outage)], "nodes and no pods");
     }
 }

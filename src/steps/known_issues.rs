@@ -5,8 +5,8 @@
 
 use crate::{
     catalogue::{self, Cause, Entry},
-    check::{Check, Docket},
-    facts::{Facts, metrics_server},
+    check::{Check, Docket, Finding},
+    facts::{Facts, installation, metrics_server},
     guide::Step,
     snapshot::NotSeen,
 };
@@ -37,7 +37,18 @@ fn version(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
         return Ok(());
     };
     match metrics_server::version(&container.image) {
-        Some(version) => docket.exclude_rest(format!("No defect of metrics-server {version} is known.")),
+        Some(version) => match installation::defect(version) {
+            Some(defect) => docket.confirm(
+                Finding::latent(
+                    Cause::KnownDefect,
+                    facts.chain.workload_object(),
+                    format!("metrics-server {version} has a known defect: {}.", defect.what),
+                )
+                .evidence(format!("image: {}", container.image))
+                .evidence(format!("mended in metrics-server {}", defect.until)),
+            ),
+            None => docket.exclude_rest(format!("No defect of metrics-server {version} is known.")),
+        },
         None => docket.not_applicable(format!("The tag of image {} names no version.", container.image)),
     }
     Ok(())

@@ -4,7 +4,7 @@ mod deployment;
 mod endpoints;
 mod service;
 
-use crate::{catalogue::Cause, check::Check, guide::Step, steps::bridge};
+use crate::{catalogue::Cause, check::Check, guide::Step};
 
 /// The checks of this step.
 pub const CHECKS: &[Check] = &[
@@ -12,15 +12,15 @@ pub const CHECKS: &[Check] = &[
         step: Step::OtherReasons,
         id: "service",
         question: "Does the Service exist that the APIService names?",
-        causes: &[Cause::ServiceNotFound, Cause::ApiServiceLeftOver],
-        rule: |facts, docket| bridge::rule(facts, docket, service::exists(facts)),
+        causes: &[Cause::ServiceNotFound],
+        rule: service::exists,
     },
     Check {
         step: Step::OtherReasons,
         id: "service_port",
         question: "Has the Service the port that the APIService asks for?",
         causes: &[Cause::ServicePortMismatch],
-        rule: |facts, docket| bridge::rule(facts, docket, service::port(facts)),
+        rule: service::port,
     },
     Check {
         step: Step::OtherReasons,
@@ -33,13 +33,13 @@ pub const CHECKS: &[Check] = &[
             Cause::EndpointsNotPublished,
             Cause::ApiServiceUnavailable,
         ],
-        rule: |facts, docket| bridge::rule(facts, docket, endpoints::evaluate(facts)),
+        rule: endpoints::evaluate,
     },
     Check {
         step: Step::OtherReasons,
         id: "deployment",
         question: "Does the Deployment want and have at least one replica?",
         causes: &[Cause::ReplicasZero, Cause::PodsNotCreated, Cause::ServiceAccountMissing, Cause::PodsUnschedulable],
-        rule: |facts, docket| bridge::rule(facts, docket, deployment::evaluate(facts)),
+        rule: deployment::evaluate,
     },
 ];

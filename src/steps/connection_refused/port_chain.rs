@@ -2,47 +2,94 @@
 
 use crate::{
     catalogue::Cause,
-    check::Finding,
+    check::{Docket, Finding},
     facts::{
-        Facts as Context,
+        Facts,
         chain::Chain,
+        metrics_server::Owner,
         ports::{Hop, PortChain},
+        windows,
     },
     snapshot::{Named, NotSeen},
-    steps::bridge::Outcome,
 };
 
 /// The chain fits.
-pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
+pub(super) fn fits(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
     if chain.service_reference().is_none() {
         chain.api_service.clone().known()?;
-        return Ok(Outcome::skipped("No APIService names a Service."));
+        docket.not_applicable("No APIService names a Service.");
+        return Ok(());
     }
-    if chain.service.clone().known()?.is_none() {
-        return Ok(Outcome::skipped("The Service does not exist."));
+    let Some(service) = chain.service.clone().known()? else {
+        docket.not_applicable("The Service does not exist.");
+        return Ok(());
+    };
+    if service.spec.kind == "ExternalName" {
+        docket.not_applicable("An ExternalName Service leads to no port of a pod.");
+        return Ok(());
     }
-    let ports = PortChain::of(context.snapshot, chain);
+    let ports = PortChain::of(facts.snapshot, chain);
     let evidence = ports.evidence();
-    let told = |outcome: Outcome| evidence.iter().fold(outcome, crate::steps::bridge::Outcome::evidence);
-    let findings: Vec<Finding> = mismatches(chain, &ports)
-        .into_iter()
-        .map(|finding| evidence.iter().fold(finding, crate::check::Finding::evidence))
-        .collect();
-    if !findings.is_empty() {
-        if chain.is_available() {
-            // Something that is not seen here makes it work, or the aggregator has not looked again yet.
-            return Err(NotSeen::TooEarly("the ports differ and the APIService is still available".to_owned()));
-        }
-        return Ok(Outcome::fail_all(findings));
+    let findings: Vec<Finding> =
+        mismatches(chain, &ports).into_iter().map(|finding| evidence.iter().fold(finding, Finding::evidence)).collect();
+    if !findings.is_empty() && chain.is_available() {
+        // Something that is not seen here makes it work, or the aggregator has not looked again yet.
+        let since = chain.available().and_then(|condition| condition.last_transition_time);
+        let until = since.and_then(|since| windows::after(since, windows::START)).filter(|until| *until > facts.now());
+        evidence.iter().for_each(|line| docket.note(line));
+        return match until.or_else(|| windows::after(facts.now(), windows::AGGREGATOR_RESYNC)) {
+            Some(until) => {
+                docket.settle_rest(until, "the ports differ and the APIService is still available");
+                Ok(())
+            }
+            None => Err(NotSeen::NotLooked),
+        };
     }
-    if ports.mismatch(Hop::TargetPort).is_none() && ports.mismatch(Hop::ServicePort) == Some(false) {
-        if chain.pod_spec().is_none() {
-            return Ok(told(Outcome::unknown(NotSeen::NotInBundle("pods"), "The listen port was not seen.")));
-        }
-        return Ok(told(Outcome::pass("The Service's ports fit; what the server listens on cannot be read.")));
+    let confirmed = !findings.is_empty();
+    findings.into_iter().for_each(|finding| docket.confirm(finding));
+    if !confirmed {
+        evidence.iter().for_each(|line| docket.note(line));
     }
-    Ok(told(Outcome::pass("The ports fit together.")))
+    for (hop, cause) in [
+        (Hop::TargetPort, Cause::TargetPortMismatch),
+        (Hop::ContainerPort, Cause::ContainerPortMismatch),
+        (Hop::EndpointPort, Cause::EndpointPortStale),
+    ] {
+        if ports.mismatch(hop) == Some(false) {
+            docket.exclude(&[cause], format!("{} fits", hop.label()));
+        }
+    }
+    if confirmed {
+        return Ok(());
+    }
+    if ports.mismatch(Hop::ServicePort) == Some(true) {
+        docket.say("The Service's port is not the one that the APIService asks for; see check service_port.");
+        return Err(NotSeen::NotLooked);
+    }
+    if ports.mismatch(Hop::TargetPort) == Some(true) {
+        docket.say("The Service's targetPort is the name of no container port; see check endpoints.");
+        return Err(NotSeen::NotLooked);
+    }
+    if chain.owner().is_some_and(|owner| owner != Owner::MetricsServer) {
+        docket.rule_out(
+            &[Cause::TargetPortMismatch, Cause::ContainerPortMismatch],
+            "what another server listens on cannot be read from its flags",
+        );
+    }
+    let complete = Hop::ALL.into_iter().all(|hop| ports.mismatch(hop) == Some(false));
+    let listens = ports.listen.is_some();
+    docket.say(match (complete, listens) {
+        (true, _) => "The ports fit together.",
+        (false, true) => "The ports that were seen fit together.",
+        (false, false) => "The Service's ports fit; what the server listens on cannot be read.",
+    });
+    if chain.is_available() {
+        docket.exclude_rest("the aggregator reaches metrics-server by these ports");
+        return Ok(());
+    }
+    let gap = chain.selected_pods.gap.clone().or_else(|| chain.endpoint_slices.gap.clone());
+    Err(gap.unwrap_or(NotSeen::NotLooked))
 }
 
 fn mismatches(chain: &Chain<'_>, ports: &PortChain) -> Vec<Finding> {

@@ -2,67 +2,87 @@
 
 use crate::{
     catalogue::Cause,
-    check::Finding,
-    facts::Facts as Context,
+    check::{Docket, Finding, Slot},
+    facts::Facts,
     snapshot::{ConditionStatus, Named, NotSeen, Pod, metadata::condition},
-    steps::bridge::Outcome,
+    wording::controller,
 };
 
+fn is_unschedulable(pod: &Pod) -> bool {
+    condition(&pod.status.conditions, "PodScheduled")
+        .is_some_and(|scheduled| scheduled.status == ConditionStatus::False && scheduled.reason == "Unschedulable")
+}
+
 /// At least one replica is wanted, and pods come to be.
-pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
+pub(super) fn evaluate(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
     let Some(workload) = chain.workload.clone().known()? else {
-        return Ok(Outcome::skipped("There is no workload."));
+        docket.not_applicable("There is no workload.");
+        return Ok(());
     };
     let name = format!("{} {}/{}", workload.kind.name(), workload.namespace(), workload.name());
+    let kind = workload.kind.name().to_ascii_lowercase();
+    let since = facts.complaint().and_then(|complaint| complaint.since);
+    let finding = |cause, summary: String| {
+        Finding::outage(cause, chain.workload_object(), summary)
+            .since(since)
+            .slot(Slot::Workload, format!("{kind} {}", workload.name()))
+    };
     if chain.is_available() && workload.available() == 0 {
-        return Ok(Outcome::pass(format!("{name} has no available replica; the API is served nonetheless.")));
+        docket.not_applicable(format!("{name} has no available replica; the API is served nonetheless."));
+        return Ok(());
     }
     if workload.wanted() == 0 {
-        let finding =
-            Finding::outage(Cause::ReplicasZero, chain.workload_object(), format!("{name} is scaled to zero."))
-                .evidence("spec.replicas: 0");
-        return Ok(Outcome::fail(finding));
+        docket.confirm(finding(Cause::ReplicasZero, format!("{name} is scaled to zero.")).evidence("spec.replicas: 0"));
+        return Ok(());
     }
+    docket.exclude(&[Cause::ReplicasZero], format!("{name} wants replicas: {}", workload.wanted()));
     let counts = format!("{} of {} replicas of {name} are available", workload.available(), workload.wanted());
     if workload.available() > 0 || chain.has_ready_pod() {
-        return Ok(Outcome::pass(format!("{counts}.")));
+        docket.exclude_rest(format!("{counts}."));
+        docket.say(format!("{counts}."));
+        return Ok(());
     }
     let failure = condition(&workload.status.conditions, "ReplicaFailure")
         .filter(|condition| condition.status == ConditionStatus::True);
     if let Some(failure) = failure
         && workload.status.replicas == 0
     {
-        let account = failure.message.contains("error looking up service account");
-        let (cause, why) = if account {
+        let (cause, why) = if controller::lacks_service_account(&failure.message) {
             (Cause::ServiceAccountMissing, "its ServiceAccount does not exist")
         } else {
             (Cause::PodsNotCreated, "its controller may not create them")
         };
-        let finding = Finding::outage(cause, chain.workload_object(), format!("{name} has no pods: {why}."))
-            .evidence(format!("condition ReplicaFailure: {}: {}", failure.reason, failure.message))
-            .evidence(counts);
-        return Ok(Outcome::fail(finding));
+        docket.confirm(
+            finding(cause, format!("{name} has no pods: {why}."))
+                .evidence(format!("condition ReplicaFailure: {}: {}", failure.reason, failure.message))
+                .evidence(counts),
+        );
+        return Ok(());
     }
-    let unschedulable = |pod: &&&Pod| {
-        condition(&pod.status.conditions, "PodScheduled")
-            .is_some_and(|scheduled| scheduled.status == ConditionStatus::False && scheduled.reason == "Unschedulable")
-    };
-    let pods: Vec<&&Pod> = chain.pods().iter().filter(|pod| !pod.is_terminating()).collect();
-    let waiting: Vec<&&Pod> = pods.iter().copied().filter(|pod| unschedulable(pod)).collect();
-    if !pods.is_empty() && waiting.len() == pods.len() {
-        let message =
-            condition(&waiting[0].status.conditions, "PodScheduled").map_or("", |scheduled| &scheduled.message);
-        let finding = Finding::outage(
-            Cause::PodsUnschedulable,
-            chain.workload_object(),
-            format!("No node takes the pods of {name}."),
-        )
-        .evidence(format!("Pod {} PodScheduled: {message}", waiting[0].name()))
-        .evidence(counts);
-        return Ok(Outcome::fail(finding));
+    let pods: Vec<&Pod> = chain.pods().iter().filter(|pod| !pod.is_terminating()).copied().collect();
+    if !pods.is_empty() || workload.status.replicas > 0 {
+        docket.exclude(&[Cause::PodsNotCreated, Cause::ServiceAccountMissing], "its pods exist");
     }
-    Ok(Outcome::pass(format!("{counts}; its pods tell why.")))
+    if let Some(waiting) = pods.iter().find(|pod| is_unschedulable(pod))
+        && pods.iter().all(|pod| is_unschedulable(pod))
+    {
+        let scheduled = condition(&waiting.status.conditions, "PodScheduled");
+        let message = scheduled.map_or("", |scheduled| scheduled.message.as_str());
+        docket.confirm(
+            finding(Cause::PodsUnschedulable, format!("The pods of {name} cannot be scheduled."))
+                .slot(Slot::Pod, waiting.name())
+                .evidence(format!("Pod {} PodScheduled: {message}", waiting.name()))
+                .evidence(counts),
+        );
+        return Ok(());
+    }
+    docket.say(format!("{counts}; see the checks of its pods."));
+    if pods.iter().any(|pod| !pod.spec.node_name.is_empty()) {
+        docket.exclude(&[Cause::PodsUnschedulable], "its pods are on nodes");
+        return Ok(());
+    }
+    Err(chain.workload_pods.gap.clone().unwrap_or(NotSeen::NotLooked))
 }
 
 #[cfg(test)]

@@ -2,39 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::Timestamp;
 
 use crate::{
     catalogue::Cause,
-    check::Finding,
-    facts::Facts as Context,
-    facts::chain::{Chain, START_TIME},
-    facts::endpoints::EndpointCounts,
-    snapshot::{Condition, Named, NotSeen, Pod, Service, service::TargetPort},
-    steps::bridge::Outcome,
+    check::{Docket, Finding, Slot},
+    facts::{Facts, chain::Chain, endpoints::EndpointCounts, windows},
+    snapshot::{Named, NotSeen, Pod, Service, service::TargetPort},
+    wording::aggregator::{Reason, ServiceTrouble},
 };
 
-/// A controller manager that was replaced leads again within its lease of 15 seconds, and then fills its caches.
-const PUBLISHING: SignedDuration = SignedDuration::from_secs(60);
-
 /// The Service has an address that the aggregator can use.
-pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
+pub(super) fn evaluate(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
     let Some(reference) = chain.service_reference() else {
         let Err(gap) = chain.api_service.clone().known() else {
-            return Ok(Outcome::skipped("No APIService names a Service."));
+            docket.not_applicable("No APIService names a Service.");
+            return Ok(());
         };
-        return unregistered(context, gap);
+        return unregistered(facts, docket, gap);
     };
     if chain.service.is_absent() {
-        return Ok(Outcome::skipped("The Service does not exist."));
+        docket.not_applicable("The Service does not exist.");
+        return Ok(());
     }
     if chain.service.seen().is_some_and(|service| service.spec.kind == "ExternalName") {
-        return Ok(Outcome::skipped("An ExternalName Service has no endpoints."));
+        docket.not_applicable("An ExternalName Service has no endpoints.");
+        return Ok(());
     }
-    let says_none = chain
-        .unavailable()
-        .filter(|condition| matches!(condition.reason.as_str(), "MissingEndpoints" | "EndpointsNotFound"));
+    if let Some(finding) = not_routable(facts) {
+        docket.confirm(finding);
+        return Ok(());
+    }
+    let says_none = facts
+        .complaint()
+        .filter(|complaint| matches!(complaint.reason, Reason::MissingEndpoints | Reason::EndpointsNotFound));
     let counted = match EndpointCounts::of(chain) {
         Ok(counts) => {
             let told = format!(
@@ -43,59 +45,92 @@ pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
             );
             // A Service whose port is wrong has no port name to compare; that is told by the port's own check.
             if counts.ready > 0 && (counts.usable || chain.service_port().is_none()) {
-                return Ok(Outcome::pass(format!("{told}.")));
+                docket.exclude_rest(format!("{told}."));
+                return Ok(());
             }
             told
         }
-        Err(gap) if chain.is_available() => {
-            return Ok(Outcome::unknown(gap, "The EndpointSlices were not seen; the aggregator reaches one of them."));
-        }
         Err(gap) => match says_none {
-            Some(condition) => format!("condition Available: {}: {}", condition.reason, condition.message),
-            None => return Err(gap),
+            Some(complaint) => complaint.line(),
+            None => {
+                if chain.is_available() || facts.containers().has_stable() {
+                    docket
+                        .exclude(&[Cause::PodsNotReady], "a pod of metrics-server is Ready, or answers the aggregator");
+                    docket.say("The EndpointSlices were not seen.");
+                }
+                return Err(gap);
+            }
         },
     };
     if chain.is_available() {
-        return Err(NotSeen::TooEarly("no ready address is left and the APIService is still available".to_owned()));
+        let until = windows::after(facts.now(), windows::AGGREGATOR_RESYNC).unwrap_or(facts.now());
+        docket.settle_rest(until, "no ready address is left and the APIService is still available");
+        return Ok(());
     }
-    why_none(context, &counted, says_none)
+    why_none(facts, docket, &counted)
+}
+
+/// The aggregator has no address to dial: a headless Service while it dials cluster IPs.
+fn not_routable(facts: &Facts<'_>) -> Option<Finding> {
+    let complaint = facts.complaint()?;
+    let trouble = ServiceTrouble::of(&complaint.condition.message)?;
+    if trouble != ServiceTrouble::NotRoutable {
+        return None;
+    }
+    let object = facts.chain.service_object();
+    let summary = format!(
+        "Service {}/{} is headless, and the API server dials Services by their cluster IP.",
+        object.namespace, object.name
+    );
+    Some(
+        Finding::outage(Cause::ApiServiceUnavailable, object, summary)
+            .since(complaint.since)
+            .evidence(complaint.line())
+            .advice("Give the Service a cluster IP: delete it and create it again without `clusterIP: None` (the field cannot be changed), or start kube-apiserver with --enable-aggregator-routing=true."),
+    )
 }
 
 /// The `APIService` was not seen; the pods of metrics-server may have been, and whatever it names leads to none of them
 /// while none is Ready.
-fn unregistered(context: &Context<'_>, gap: NotSeen) -> Result<Outcome, NotSeen> {
+fn unregistered(facts: &Facts<'_>, docket: &mut Docket, gap: NotSeen) -> Result<(), NotSeen> {
     let pods: Vec<&Pod> =
-        context.chain.workload_pods.objects.iter().filter(|pod| !pod.is_terminating()).copied().collect();
+        facts.chain.workload_pods.objects.iter().filter(|pod| !pod.is_terminating()).copied().collect();
     if pods.is_empty() {
-        return no_pods_seen(context, gap, |finding| finding);
+        return no_pods_seen(facts, docket, gap, |finding| finding);
     }
     if pods.iter().any(|pod| pod.is_ready()) {
+        docket.exclude(&[Cause::PodsNotReady], "a pod of metrics-server is Ready");
         return Err(gap);
     }
-    selected_pods(context, None, &pods, |finding| finding)
+    not_ready(facts, docket, &pods, |finding| finding)
 }
 
 /// Why the Service has no address that can be used.
-fn why_none(context: &Context<'_>, counted: &str, condition: Option<&Condition>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
+fn why_none(facts: &Facts<'_>, docket: &mut Docket, counted: &str) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
     let with_evidence = |finding: Finding| {
         let finding = finding.evidence(counted);
-        condition.iter().fold(finding, |finding, condition| {
-            finding.evidence(format!("condition Available: {}: {}", condition.reason, condition.message))
-        })
+        match facts.complaint() {
+            Some(complaint) if complaint.line() != counted => finding.since(complaint.since).evidence(complaint.line()),
+            Some(complaint) => finding.since(complaint.since),
+            None => finding,
+        }
     };
     let object = chain.service_object();
     let service = chain.service.seen().copied();
     if service.is_some_and(|service| service.spec.selector.is_empty()) {
         let summary = format!("Service {}/{} has no selector and no EndpointSlice.", object.namespace, object.name);
-        return Ok(Outcome::fail(with_evidence(Finding::outage(Cause::EndpointsNotPublished, object, summary))));
+        docket.confirm(with_evidence(Finding::outage(Cause::EndpointsNotPublished, object, summary)));
+        docket.rule_out(&[Cause::SelectorMatchesNothing], "the Service has no selector");
+        return Ok(());
     }
     let pods: Vec<&Pod> = chain.pods().iter().filter(|pod| !pod.is_terminating()).copied().collect();
     if let Some(workload) = chain.workload.seen()
         && workload.wanted() == 0
         && pods.is_empty()
     {
-        return Ok(Outcome::skipped("The workload is scaled to zero."));
+        docket.not_applicable("The workload is scaled to zero.");
+        return Ok(());
     }
     // Pods that run metrics-server but lack a label of the selector.
     if let (Some(service), Some(workload)) = (service, chain.workload.seen())
@@ -114,13 +149,17 @@ fn why_none(context: &Context<'_>, counted: &str, condition: Option<&Condition>)
         let finding = Finding::outage(Cause::SelectorMatchesNothing, object, summary)
             .evidence(format!("Service spec.selector: {}", pairs(&service.spec.selector)))
             .evidence(format!("pod template labels: {}", pairs(labels)));
-        return Ok(Outcome::fail(with_evidence(finding)));
+        docket.confirm(with_evidence(finding));
+        return Ok(());
     }
     if !chain.selected_pods.objects.is_empty() {
-        return selected_pods(context, service, &pods, with_evidence);
+        docket.exclude(&[Cause::SelectorMatchesNothing], "the Service's selector matches pods");
+        return selected_pods(facts, docket, service, &pods, with_evidence);
     }
-    let gap = chain.selected_pods.gap.clone();
-    if condition.is_some() && pods.is_empty() && chain.workload.seen().is_none() {
+    let says_none = facts
+        .complaint()
+        .is_some_and(|complaint| matches!(complaint.reason, Reason::MissingEndpoints | Reason::EndpointsNotFound));
+    if says_none && pods.is_empty() && chain.workload.seen().is_none() {
         let finding = Finding::outage(
             Cause::ApiServiceUnavailable,
             chain.api_service_object(),
@@ -132,87 +171,73 @@ fn why_none(context: &Context<'_>, counted: &str, condition: Option<&Condition>)
             Cause::PodsNotReady,
             Cause::PortNameUnresolved,
         ]);
-        return Ok(Outcome::fail(with_evidence(finding)));
+        docket.confirm(with_evidence(finding));
+        return Err(chain.selected_pods.gap.clone().unwrap_or(NotSeen::NotLooked));
     }
     if !pods.is_empty() {
-        return selected_pods(context, service, &pods, with_evidence);
+        return selected_pods(facts, docket, service, &pods, with_evidence);
     }
-    match gap {
+    if let Some(until) = facts.starting_until() {
+        docket.settle_rest(until, "the pods of metrics-server are being replaced");
+        return Ok(());
+    }
+    match chain.selected_pods.gap.clone() {
         // The workload's own check tells why it has no pods.
-        None => Ok(Outcome::unknown(
-            NotSeen::TooEarly("the workload has no pods".to_owned()),
-            "There are no pods to be ready.",
-        )),
-        Some(gap) => no_pods_seen(context, gap, with_evidence),
+        None => {
+            docket.say("There are no pods to be ready.");
+            Err(NotSeen::NotLooked)
+        }
+        Some(gap) => no_pods_seen(facts, docket, gap, with_evidence),
     }
 }
 
 /// The pods were not seen; the Deployment's own counts may tell that none is Ready.
 fn no_pods_seen(
-    context: &Context<'_>,
+    facts: &Facts<'_>,
+    docket: &mut Docket,
     gap: NotSeen,
     with_evidence: impl Fn(Finding) -> Finding,
-) -> Result<Outcome, NotSeen> {
-    let Some(workload) = context.chain.workload.seen() else { return Err(gap) };
+) -> Result<(), NotSeen> {
+    let Some(workload) = facts.chain.workload.seen() else { return Err(gap) };
     if workload.wanted() > 0 && workload.available() == 0 && workload.status.replicas > 0 {
         let finding = Finding::outage(
             Cause::PodsNotReady,
-            context.chain.workload_object(),
+            facts.chain.workload_object(),
             format!("No pod of {} {}/{} is Ready.", workload.kind.name(), workload.namespace(), workload.name()),
         )
         .evidence(format!("status.availableReplicas: {} of {}", workload.available(), workload.wanted()))
         .candidates([Cause::PodsNotReady, Cause::ContainerCrashing, Cause::ImageUnavailable]);
-        return Ok(Outcome::fail(with_evidence(finding)));
+        docket.confirm(with_evidence(finding));
     }
     Err(gap)
 }
 
 /// Pods match; they are not Ready, or nobody publishes them.
 fn selected_pods(
-    context: &Context<'_>,
+    facts: &Facts<'_>,
+    docket: &mut Docket,
     service: Option<&Service>,
     pods: &[&Pod],
     with_evidence: impl Fn(Finding) -> Finding,
-) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
-    let now = context.snapshot.observed_at;
+) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
     let ready: Vec<&&Pod> = pods.iter().filter(|pod| pod.is_ready()).collect();
     if ready.is_empty() {
-        let youngest = pods.iter().filter_map(|pod| pod.metadata.creation_timestamp.or(pod.status.start_time)).max();
-        if youngest.is_some_and(|created| now.duration_since(created) < START_TIME) {
-            return Err(NotSeen::TooEarly("metrics-server's pod has just been created".to_owned()));
-        }
-        let summary = match pods.first() {
-            Some(pod) => {
-                format!("{} of {} metrics-server pods are Ready ({}/{}).", 0, pods.len(), pod.namespace(), pod.name())
-            }
-            None => return Err(NotSeen::TooEarly("all pods are being deleted".to_owned())),
-        };
-        let mut finding = Finding::outage(Cause::PodsNotReady, chain.workload_object(), summary);
-        for pod in pods.iter().take(3) {
-            let condition =
-                pod.ready().map_or_else(String::new, |ready| format!(" {} {}", ready.reason, ready.message));
-            finding = finding.evidence(format!(
-                "Pod {} phase {}, Ready is not True{condition}",
-                pod.name(),
-                pod.status.phase
-            ));
-            let statuses = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
-            for (status, waiting) in statuses.filter_map(|status| Some((status, status.state.waiting.as_ref()?))) {
-                finding = finding
-                    .evidence(format!("container {} is waiting: {} {}", status.name, waiting.reason, waiting.message));
-            }
-        }
-        return Ok(Outcome::fail(with_evidence(finding)));
+        return not_ready(facts, docket, pods, with_evidence);
     }
+    docket.exclude(&[Cause::PodsNotReady], format!("Pod {} is Ready", ready[0].name()));
     let newly = ready.iter().filter_map(|pod| pod.ready().and_then(|ready| ready.last_transition_time)).max();
-    if newly.is_some_and(|since| now.duration_since(since) < SignedDuration::from_secs(15)) {
-        return Err(NotSeen::TooEarly("the pod has just become Ready".to_owned()));
+    let young = |window| newly.and_then(|since| windows::after(since, window)).filter(|until| *until > facts.now());
+    if let Some(until) = young(windows::PUBLISHED) {
+        docket.settle_rest(until, "the pod has just become Ready");
+        return Ok(());
     }
     if let Some(service) = service
         && let Some(finding) = unresolved_name(chain, service, &ready)
     {
-        return Ok(Outcome::fail(with_evidence(finding)));
+        docket.confirm(with_evidence(finding));
+        docket.rule_out(&[Cause::EndpointsNotPublished], "a port that has no number cannot be published");
+        return Ok(());
     }
     if service.is_none() || chain.endpoint_slices.gap.is_some() {
         // The aggregator says that there are none, but neither Service nor slices were seen.
@@ -222,17 +247,60 @@ fn selected_pods(
             "metrics-server's pods are Ready, but the aggregator finds no endpoint of them.",
         )
         .candidates([Cause::SelectorMatchesNothing, Cause::PortNameUnresolved, Cause::EndpointsNotPublished]);
-        return Ok(Outcome::fail(with_evidence(finding)));
+        docket.confirm(with_evidence(finding));
+        return Err(chain.endpoint_slices.gap.clone().unwrap_or(NotSeen::NotLooked));
     }
-    if newly.is_some_and(|since| now.duration_since(since) < PUBLISHING) {
-        return Err(NotSeen::TooEarly("the controller may not have published the pod yet".to_owned()));
+    docket.exclude(&[Cause::PortNameUnresolved], "the Service's targetPort leads to a port of the pods");
+    if let Some(until) = young(windows::CONTROLLER_CHANGE) {
+        docket.settle_rest(until, "the controller may not have published the pod yet");
+        return Ok(());
     }
-    let finding = Finding::outage(
+    let pods = if ready.len() == 1 { "1 Ready pod matches" } else { &format!("{} Ready pods match", ready.len()) };
+    docket.confirm(with_evidence(Finding::outage(
         Cause::EndpointsNotPublished,
         chain.service_object(),
-        format!("{} Ready pods match the Service, but no EndpointSlice lists them.", ready.len()),
-    );
-    Ok(Outcome::fail(with_evidence(finding)))
+        format!("{pods} the Service, but no EndpointSlice lists them."),
+    )));
+    Ok(())
+}
+
+/// No pod is Ready, and they have had the time to be.
+fn not_ready(
+    facts: &Facts<'_>,
+    docket: &mut Docket,
+    pods: &[&Pod],
+    with_evidence: impl Fn(Finding) -> Finding,
+) -> Result<(), NotSeen> {
+    if let Some(until) = facts.starting_until() {
+        let since: Option<Timestamp> =
+            pods.iter().filter_map(|pod| pod.metadata.creation_timestamp.or(pod.status.start_time)).max();
+        let age = since.map_or(0, |since| facts.age(since).as_secs());
+        docket.settle_rest(until, format!("metrics-server has been starting for {age} s"));
+        return Ok(());
+    }
+    let Some(pod) = pods.first() else {
+        docket.say("All pods of metrics-server are being deleted.");
+        return Err(NotSeen::NotLooked);
+    };
+    let count = if pods.len() == 1 { "The pod".to_owned() } else { format!("None of the {} pods", pods.len()) };
+    let (verb, negation) = if pods.len() == 1 { ("is", "not ") } else { ("is", "") };
+    let summary = format!("{count} of metrics-server {verb} {negation}Ready ({}/{}).", pod.namespace(), pod.name());
+    let mut finding = Finding::outage(Cause::PodsNotReady, facts.chain.workload_object(), summary)
+        .slot(Slot::Pod, pod.name())
+        .slot(Slot::Namespace, pod.namespace());
+    for pod in pods.iter().take(3) {
+        let condition = pod.ready().map_or_else(String::new, |ready| format!(" {} {}", ready.reason, ready.message));
+        finding =
+            finding.evidence(format!("Pod {} phase {}, Ready is not True{condition}", pod.name(), pod.status.phase));
+        let statuses = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
+        for (status, waiting) in statuses.filter_map(|status| Some((status, status.state.waiting.as_ref()?))) {
+            finding = finding
+                .evidence(format!("container {} is waiting: {} {}", status.name, waiting.reason, waiting.message));
+        }
+    }
+    docket.confirm(with_evidence(finding));
+    docket.rule_out(&[Cause::EndpointsNotPublished], "a pod that is not Ready is not published");
+    Err(NotSeen::NotLooked)
 }
 
 /// The named targetPort that no container of the Ready pods declares.
@@ -255,7 +323,7 @@ fn unresolved_name(chain: &Chain<'_>, service: &Service, pods: &[&&Pod]) -> Opti
             Cause::PortNameUnresolved,
             chain.service_object(),
             format!(
-                "targetPort {name:?} of Service {}/{} is the name of no container port.",
+                "targetPort {name:?} of Service {}/{} matches no named container port.",
                 service.namespace(),
                 service.name()
             ),

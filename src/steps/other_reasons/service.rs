@@ -2,75 +2,106 @@
 
 use crate::{
     catalogue::Cause,
-    check::Finding,
-    facts::Facts as Context,
+    check::{Docket, Finding, Slot},
+    facts::{Facts, windows},
     snapshot::{Named, NotSeen, Observed, Service},
-    steps::bridge::Outcome,
-    steps::installed,
+    wording::aggregator::Reason,
 };
 
 /// The Service exists with that name and namespace.
-pub(super) fn exists(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
+pub(super) fn exists(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
     if chain.api_service.clone().known()?.is_none() {
-        return Ok(Outcome::skipped("No APIService names a Service."));
+        docket.not_applicable("No APIService names a Service.");
+        return Ok(());
     }
     let Some(reference) = chain.service_reference() else {
-        return Ok(Outcome::skipped("The APIService needs no Service."));
+        docket.not_applicable("The APIService needs no Service.");
+        return Ok(());
     };
-    let condition = chain.unavailable().filter(|condition| condition.reason == "ServiceNotFound");
-    match (&chain.service, condition) {
+    let complaint = facts.complaint().filter(|complaint| complaint.reason == Reason::ServiceNotFound);
+    match (&chain.service, complaint) {
         (Observed::Present(service), _) => {
-            return Ok(Outcome::pass(format!("Service {}/{} exists.", service.namespace(), service.name())));
+            docket.exclude_rest(format!("Service {}/{} exists.", service.namespace(), service.name()));
+            return Ok(());
         }
-        (Observed::NotSeen(reason), None) => return Err(reason.clone()),
+        // The aggregator looks at the Service before anything else.
+        (Observed::NotSeen(reason), None) => {
+            if facts.complaint().is_some_and(|complaint| complaint.reason != Reason::Other) {
+                docket.exclude_rest("The aggregator finds the Service.");
+                return Ok(());
+            }
+            return Err(reason.clone());
+        }
         (Observed::Absent, None) if chain.is_available() => {
-            return Err(NotSeen::TooEarly("the Service is gone and the APIService still available".to_owned()));
+            settle(facts, docket, "the Service is gone and the APIService still available");
+            return Ok(());
         }
         (Observed::Absent | Observed::NotSeen(_), _) => {}
     }
-    if let Some(finding) = installed::left_over(context) {
-        return Ok(Outcome::fail(finding));
-    }
-    let mut finding = Finding::outage(
+    let finding = Finding::outage(
         Cause::ServiceNotFound,
         chain.service_object(),
         format!("Service {}/{}, which the APIService names, does not exist.", reference.namespace, reference.name),
     );
-    finding = match condition {
-        Some(condition) => {
-            finding.evidence(format!("condition Available: {}: {}", condition.reason, condition.message))
-        }
+    let finding = match complaint {
+        Some(complaint) => finding.since(complaint.since).evidence(complaint.line()),
         None => finding.evidence(format!("no Service {} in namespace {}", reference.name, reference.namespace)),
     };
-    for service in services_of_metrics_server(context) {
-        finding =
-            finding.evidence(format!("Service {}/{} leads to metrics-server", service.namespace(), service.name()));
-    }
-    Ok(Outcome::fail(finding))
+    let others = services_of_metrics_server(facts);
+    let finding = match (others.first(), chain.metrics_servers.objects.first()) {
+        (Some(other), _) => finding.advice(format!(
+            "Let the APIService name the Service that leads to metrics-server: `kubectl patch apiservice {} --type=merge -p '{{\"spec\":{{\"service\":{{\"namespace\":\"{}\",\"name\":\"{}\"}}}}}}'`, or rename the release.",
+            chain.api_service_object().name,
+            other.namespace(),
+            other.name()
+        )),
+        (None, Some(workload)) => finding.advice(format!(
+            "Create the Service NAMESPACE/NAME again, with the labels of the pods of {} {}/{} as its selector: apply the manifest or chart of metrics-server once more.",
+            workload.kind.name(),
+            workload.namespace(),
+            workload.name()
+        )),
+        (None, None) => finding.advice(format!(
+            "Nothing of metrics-server was seen: install it again, or remove the registration with `kubectl delete apiservice {}` (a dead APIService also blocks the deletion of namespaces).",
+            chain.api_service_object().name
+        )),
+    };
+    docket.confirm(others.iter().fold(finding, |finding, service| {
+        finding.evidence(format!("Service {}/{} leads to metrics-server", service.namespace(), service.name()))
+    }));
+    Ok(())
+}
+
+fn settle(facts: &Facts<'_>, docket: &mut Docket, why: &str) {
+    let until = windows::after(facts.now(), windows::AGGREGATOR_RESYNC).unwrap_or(facts.now());
+    docket.settle_rest(until, why);
 }
 
 /// Services whose selector leads to a workload of metrics-server, under whatever name.
-fn services_of_metrics_server<'s>(context: &Context<'s>) -> Vec<&'s Service> {
+fn services_of_metrics_server<'s>(facts: &Facts<'s>) -> Vec<&'s Service> {
     let leads = |service: &&Service| {
-        context.chain.metrics_servers.objects.iter().any(|workload| {
+        facts.chain.metrics_servers.objects.iter().any(|workload| {
             workload.namespace() == service.namespace()
+                && !service.spec.selector.is_empty()
                 && workload.spec.template.metadata.has_labels(&service.spec.selector)
         })
     };
-    context.snapshot.services.iter().filter(leads).collect()
+    facts.snapshot.services.iter().filter(leads).collect()
 }
 
 /// The Service listens on the `APIService`'s port, by TCP.
-pub(super) fn port(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let chain = &context.chain;
+pub(super) fn port(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let chain = &facts.chain;
     let Some(reference) = chain.service_reference() else {
         chain.api_service.clone().known()?;
-        return Ok(Outcome::skipped("No APIService names a Service."));
+        docket.not_applicable("No APIService names a Service.");
+        return Ok(());
     };
     let wanted = reference.effective_port();
+    let complaint = facts.complaint().filter(|complaint| complaint.reason == Reason::ServicePortError);
     let finding = || {
-        Finding::outage(
+        let finding = Finding::outage(
             Cause::ServicePortMismatch,
             chain.service_object(),
             format!(
@@ -78,45 +109,49 @@ pub(super) fn port(context: &Context<'_>) -> Result<Outcome, NotSeen> {
                 reference.namespace, reference.name
             ),
         )
+        .slot(Slot::Port, wanted.to_string())
         .evidence(format!(
             "APIService spec.service.port: {wanted}{}",
             if reference.port.is_none() { " (default)" } else { "" }
-        ))
-    };
-    let condition = chain.unavailable().filter(|condition| condition.reason == "ServicePortError");
-    let service = match &chain.service {
-        Observed::Present(service) => *service,
-        Observed::Absent => return Ok(Outcome::skipped("The Service does not exist.")),
-        Observed::NotSeen(reason) => {
-            // The aggregator read the Service itself, so its word is proof enough.
-            return condition.map_or_else(
-                || Err(reason.clone()),
-                |condition| {
-                    Ok(Outcome::fail(finding().evidence(format!("condition Available: {}", condition.message))))
-                },
-            );
+        ));
+        match complaint {
+            Some(complaint) => finding.since(complaint.since).evidence(complaint.line()),
+            None => finding,
         }
     };
-    if !service.is_cluster_ip() {
-        return Ok(Outcome::skipped(format!(
-            "The aggregator checks no port of a Service of type {}.",
-            service.spec.kind
-        )));
+    let service = match &chain.service {
+        Observed::Present(service) => *service,
+        Observed::Absent => {
+            docket.not_applicable("The Service does not exist.");
+            return Ok(());
+        }
+        Observed::NotSeen(reason) => {
+            // The aggregator read the Service itself, so its word is proof enough.
+            return match complaint {
+                Some(_) => {
+                    docket.confirm(finding());
+                    Ok(())
+                }
+                None => Err(reason.clone()),
+            };
+        }
+    };
+    if service.spec.kind == "ExternalName" {
+        docket.not_applicable("The aggregator checks no port of a Service of type ExternalName.");
+        return Ok(());
+    }
+    if service.port(wanted).is_some_and(|port| port.effective_protocol() == "TCP") {
+        docket.exclude_rest(format!("The Service has port {wanted}."));
+        return Ok(());
+    }
+    if chain.is_available() {
+        settle(facts, docket, &format!("port {wanted} is gone and the APIService still available"));
+        return Ok(());
     }
     let ports: Vec<String> =
         service.spec.ports.iter().map(|port| format!("{}/{}", port.port, port.effective_protocol())).collect();
-    let fits = service.port(wanted).is_some_and(|port| port.effective_protocol() == "TCP");
-    if fits {
-        return Ok(Outcome::pass(format!("The Service has port {wanted}.")));
-    }
-    if chain.is_available() {
-        return Err(NotSeen::TooEarly(format!("port {wanted} is gone and the APIService still available")));
-    }
-    let mut finding = finding().evidence(format!("Service spec.ports: {}", ports.join(", ")));
-    if let Some(condition) = condition {
-        finding = finding.evidence(format!("condition Available: {}", condition.message));
-    }
-    Ok(Outcome::fail(finding))
+    docket.confirm(finding().evidence(format!("Service spec.ports: {}", ports.join(", "))));
+    Ok(())
 }
 
 #[cfg(test)]
@@ -179,7 +214,8 @@ mod tests {
             (json!([{"port": 8443}]), "ClusterIP", json!(443), Status::Fail),
             (json!([{"port": 8443}]), "ClusterIP", json!(8443), Status::Pass),
             (json!([{"port": 80}, {"port": 443}]), "", json!(443), Status::Pass),
-            (json!([{"port": 8443}]), "NodePort", json!(443), Status::Skipped),
+            (json!([{"port": 8443}]), "NodePort", json!(443), Status::Fail),
+            (json!([]), "ExternalName", json!(443), Status::Skipped),
         ] {
             let snapshot = Snapshot {
                 services: service(ports.clone(), kind),
