@@ -200,6 +200,10 @@ impl Source {
         Features {
             rbac: has(Look::Rbac),
             aws_auth: has(Look::AwsAuth),
+            authentication_config: has(Look::AuthenticationConfig),
+            certificate_requests: has(Look::CertificateRequests),
+            custom_resource_definitions: has(Look::CustomResourceDefinitions),
+            events: has(Look::Events),
             nodes: has(Look::Nodes),
             network_policies: has(Look::NetworkPolicies),
             logs: has(Look::Logs),
@@ -218,6 +222,14 @@ pub enum Look {
     Rbac,
     /// ConfigMap kube-system/aws-auth
     AwsAuth,
+    /// ConfigMap kube-system/extension-apiserver-authentication
+    AuthenticationConfig,
+    /// CertificateSigningRequests
+    CertificateRequests,
+    /// CustomResourceDefinitions of the targets of blind autoscalers
+    CustomResourceDefinitions,
+    /// Events of metrics-server's pods
+    Events,
     /// Nodes
     Nodes,
     /// NetworkPolicies of metrics-server's namespace

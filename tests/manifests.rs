@@ -146,8 +146,17 @@ fn the_chart_and_kustomize_say_the_same() {
 
 #[test]
 fn components_go_together() {
-    let kustomize = based(&["access-reviews", "without-pods-log", "without-aws-auth"]);
-    let set = ["--set", "features.accessReviews=true,features.logs=false,features.awsAuth=false"];
+    let kustomize = based(&[
+        "access-reviews",
+        "without-pods-log",
+        "without-aws-auth",
+        "without-authentication-config",
+        "without-events",
+    ]);
+    let set = [
+        "--set",
+        "features.accessReviews=true,features.logs=false,features.awsAuth=false,features.authenticationConfig=false,features.events=false",
+    ];
     let arguments = |text: &str| {
         let flags = &objects(text)["Deployment metrics-server-doctor/metrics-server-doctor"]["spec"]["template"]["spec"]
             ["containers"][0]["args"];
@@ -195,6 +204,10 @@ fn a_feature_is_a_rule_and_a_flag() {
     for (feature, is_on, flag, has_rule) in [
         ("rbac", true, "--without=rbac", true),
         ("awsAuth", true, "--without=aws-auth", true),
+        ("authenticationConfig", true, "--without=authentication-config", true),
+        ("certificateRequests", true, "--without=certificate-requests", true),
+        ("customResourceDefinitions", true, "--without=custom-resource-definitions", true),
+        ("events", true, "--without=events", true),
         ("nodes", true, "--without=nodes", true),
         ("networkPolicies", true, "--without=network-policies", true),
         ("logs", true, "--without=logs", true),
@@ -211,7 +224,7 @@ fn a_feature_is_a_rule_and_a_flag() {
     }
     let features: Value =
         serde_saphyr::from_str(&fs::read_to_string(helm::chart().join("values.yaml")).expect("values")).expect("YAML");
-    assert_eq!(features["features"].as_object().expect("features").len(), 8, "a feature is not in this test");
+    assert_eq!(features["features"].as_object().expect("features").len(), 12, "a feature is not in this test");
 }
 
 #[test]
@@ -235,7 +248,8 @@ fn nothing_is_written_and_no_secret_is_read() {
                 assert!(!words(field).iter().any(|word| word.contains('*')), "{line} has a wildcard");
             }
             assert!(!words("resources").iter().any(|word| word.starts_with("secrets")), "{line} reads Secrets");
-            let is_named = words("resourceNames") == ["aws-auth"];
+            let known = [["aws-auth"], ["extension-apiserver-authentication"]];
+            let is_named = known.iter().any(|name| words("resourceNames") == *name);
             assert!(!words("resources").contains(&"configmaps".to_owned()) || is_named, "{line} reads any ConfigMap");
         }
     }
@@ -250,6 +264,8 @@ fn nothing_is_written_and_no_secret_is_read() {
 #[test]
 fn the_program_knows_every_flag_that_a_manifest_gives() {
     let off = "features.rbac=false,features.awsAuth=false,features.nodes=false,features.networkPolicies=false,\
+               features.authenticationConfig=false,features.certificateRequests=false,\
+               features.customResourceDefinitions=false,features.events=false,\
                features.logs=false,features.probes=false,features.dial=false";
     let on = "features.accessReviews=true,logFormat=text,logLevel=debug,hpaSeries=all,runbookUrl=https://runbooks.example/,\
               probeNamespaces[0]=shop,probeNamespaces[1]=web,metrics.tls.existingSecret=page,\
@@ -384,7 +400,7 @@ fn a_sidecar_stands_behind_metrics_server_and_has_its_account() {
         .filter(|(identity, _)| identity.contains("Binding ") && identity.contains(NAME))
         .map(|(_, binding)| &binding["subjects"])
         .collect();
-    assert_eq!(bindings.len(), 3);
+    assert_eq!(bindings.len(), 5);
     let account = json!([{ "kind": "ServiceAccount", "name": "metrics-server", "namespace": "kube-system" }]);
     assert!(bindings.iter().all(|subjects| **subjects == account), "{bindings:?}");
 }

@@ -18,6 +18,7 @@ mod backoff;
 mod client;
 mod dial;
 mod entry;
+mod events;
 mod heard;
 mod kinds;
 mod logs;

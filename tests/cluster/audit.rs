@@ -24,7 +24,9 @@ pub(crate) const ROWS: &[Row] = &[Row {
 }];
 
 /// Rows in which somebody refuses what the doctor asks for: its rights are taken away, or a proxy stands in the way.
-const REFUSED_ON_PURPOSE: [&str; 8] = [
+const REFUSED_ON_PURPOSE: [&str; 9] = [
+    // No role lets it read the scale of a kind that is not built in.
+    "every right is used",
     "doctor may not read metrics",
     "rights of the doctor revoked",
     "proxy in the environment of kube-apiserver",
@@ -60,6 +62,12 @@ pub(crate) fn nothing_was_refused(cluster: &Cluster, row: &str, since: Timestamp
 const BLIND: [(&str, &str); 4] =
     [("apps/v1", "Deployment"), ("apps/v1", "ReplicaSet"), ("apps/v1", "StatefulSet"), ("v1", "ReplicationController")];
 
+/// A kind that can be scaled and is not built in.
+const THINGS: &str = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things.example.org}\n\
+    spec:\n  group: example.org\n  scope: Namespaced\n  names: {kind: Thing, plural: things}\n  versions:\n  - name: v1\n    served: true\n    \
+    storage: true\n    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}\n    \
+    subresources: {scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}\n";
+
 /// What anybody with an account may do (the roles `system:basic-user`, `system:discovery`, `system:public-info-viewer`).
 const OF_EVERYBODY: [&str; 2] = ["", "selfsubjectaccessreviews"];
 
@@ -69,6 +77,10 @@ fn every_right_is_used(cluster: &Cluster) {
     for (version, kind) in BLIND {
         cluster.kubectl().apply(&blind(version, kind));
     }
+    // A kind that is not built in, and a pod that is not Ready yet.
+    cluster.kubectl().apply(THINGS);
+    cluster.kubectl().apply(&blind("example.org/v1", "Thing"));
+    cluster.kubectl().words("delete pods -n kube-system -l k8s-app=metrics-server");
     // The chain is broken, so metrics-server is looked for in the whole cluster as whatever it may run.
     cluster.kubectl().words("delete apiservice v1beta1.metrics.k8s.io");
     let rights = shipped(cluster);
@@ -85,6 +97,8 @@ fn every_right_is_used(cluster: &Cluster) {
     for (_, kind) in BLIND {
         cluster.kubectl().words(&format!("delete hpa blind-{} -n shop", kind.to_lowercase()));
     }
+    cluster.kubectl().words("delete hpa blind-thing -n shop");
+    cluster.kubectl().words("delete customresourcedefinition things.example.org");
     cluster.doctor().restart(&[]).expect("the doctor starts");
     let used = used.unwrap_or_else(|error| panic!("{error:#}"));
     cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
@@ -134,7 +148,11 @@ fn feature(right: &Right) -> &'static str {
     match (right.group.as_str(), right.resource.as_str()) {
         ("", "nodes") => "nodes",
         ("", "pods/log") => "logs",
-        ("", "configmaps") => "awsAuth",
+        ("", "configmaps") if right.names == ["aws-auth"] => "awsAuth",
+        ("", "configmaps") => "authenticationConfig",
+        ("", "events") => "events",
+        ("certificates.k8s.io", _) => "certificateRequests",
+        ("apiextensions.k8s.io", _) => "customResourceDefinitions",
         ("networking.k8s.io", _) => "networkPolicies",
         ("rbac.authorization.k8s.io", _) => "rbac",
         ("metrics.k8s.io", _) => "probes",

@@ -23,6 +23,11 @@ const VALUES: &[(&str, &[&str])] = &[
     ("features.rbac=false", &["forbidden/permissions", "forbidden/reader_role"]),
     ("features.rbac=false,features.accessReviews=true", &["forbidden/reader_role"]),
     ("features.awsAuth=false", &["forbidden/aws_auth"]),
+    // What these look at decides only where something is wrong.
+    ("features.authenticationConfig=false", &[]),
+    ("features.certificateRequests=false", &[]),
+    ("features.customResourceDefinitions=false", &[]),
+    ("features.events=false", &[]),
     ("features.nodes=false", &["retrieve/coverage"]),
     ("features.networkPolicies=false", &["timeout/network_policy", "timeout/network_policy_egress"]),
     ("features.logs=false", &["known_issues/catalogue", "logs/lines"]),

@@ -21,6 +21,10 @@ type Right = (String, String, String);
 const SWITCHES: &[(&str, &str, &str)] = &[
     ("features.rbac", "false", "`--without=rbac`"),
     ("features.awsAuth", "false", "component `without-aws-auth`"),
+    ("features.authenticationConfig", "false", "component `without-authentication-config`"),
+    ("features.certificateRequests", "false", "`--without=certificate-requests`"),
+    ("features.customResourceDefinitions", "false", "`--without=custom-resource-definitions`"),
+    ("features.events", "false", "component `without-events`"),
     ("features.nodes", "false", "`--without=nodes`"),
     ("features.networkPolicies", "false", "`--without=network-policies`"),
     ("features.logs", "false", "component `without-pods-log`"),
@@ -48,7 +52,11 @@ const PURPOSES: &[(&str, &str)] = &[
     ("tokenreviews", "the pages: whose token a request brings"),
     ("subjectaccessreviews", "`forbidden`: the API server's own answer; the pages: whether the caller may read them"),
     ("pods/log", "`logs`, `known_issues`: failed scrapes by class"),
-    ("configmaps", "`forbidden`: entries without username"),
+    ("aws-auth", "`forbidden`: entries without username"),
+    ("extension-apiserver-authentication", "`forbidden`: whether metrics-server can trust the aggregator"),
+    ("certificatesigningrequests", "`logs`: which kubelets wait for a serving certificate"),
+    ("customresourcedefinitions", "`hpa`: whether the kind of a blind autoscaler's target can be scaled"),
+    ("events", "`connection_refused`: which probe failed, and who ended a container"),
 ];
 
 /// `examples/standard/cluster-role.yaml` of kubernetes/kube-state-metrics 2.20.0: group, resources, verbs.
@@ -148,7 +156,7 @@ impl Rule {
     }
 
     fn purpose(&self) -> &'static str {
-        let is_meant = |key: &str| self.resources.iter().any(|resource| resource == key);
+        let is_meant = |key: &str| self.resources.iter().chain(&self.names).any(|word| word == key);
         // Nodes and pods of the metrics API are others than those of the core group.
         let key = if self.groups == ["metrics.k8s.io"] { "metrics.k8s.io" } else { "" };
         let found =

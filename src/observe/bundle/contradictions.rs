@@ -33,7 +33,7 @@ pub(super) fn dated(log: ContainerLog, pods: &Collection<Pod>, notices: &mut Not
         status.state.running.as_ref()?.started_at
     });
     let Some(started) = started.filter(|_| !log.previous) else { return log };
-    let Some(last) = log.lines().filter_map(|line| moment(line, started)).last() else { return log };
+    let Some(last) = log.lines().filter_map(|line| moment(line, started)).next_back() else { return log };
     if last >= started {
         return log;
     }

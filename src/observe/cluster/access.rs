@@ -36,6 +36,12 @@ pub(super) fn needed(plan: &BTreeSet<WatchRequest>, namespace: &str, features: F
             ..cluster_wide("list", METRICS_GROUP, "pods")
         });
     }
+    if features.custom_resource_definitions {
+        permissions.insert(cluster_wide("get", "apiextensions.k8s.io", "customresourcedefinitions"));
+    }
+    if features.events {
+        permissions.insert(Permission { namespace: Some(namespace.to_owned()), ..cluster_wide("list", "", "events") });
+    }
     if features.access_reviews {
         permissions.insert(cluster_wide("create", "authorization.k8s.io", "subjectaccessreviews"));
     }

@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     access,
     client::Clients,
-    dial,
+    dial, events,
     heard::{Message, Probed, WatchEvent},
     logs, lookups,
     options::{Features, Options, Timings},
@@ -109,7 +109,11 @@ impl Actor {
         let Clients { objects, probes, .. } = self.clients.clone();
         self.tasks.spawn(versions(objects.clone(), timings, self.sender.clone()));
         self.tasks.spawn(permissions(objects.clone(), features, timings, self.needs.subscribe(), self.sender.clone()));
-        self.tasks.spawn(lookups::run(objects, timings, self.snapshots.subscribe(), self.sender.clone()));
+        self.tasks.spawn(lookups::run(objects, features, timings, self.snapshots.subscribe(), self.sender.clone()));
+        if features.events {
+            let snapshots = self.snapshots.subscribe();
+            self.tasks.spawn(events::run(self.clients.objects.clone(), timings, snapshots, self.sender.clone()));
+        }
         if features.logs {
             let snapshots = self.snapshots.subscribe();
             self.tasks.spawn(logs::run(self.clients.objects.clone(), timings, snapshots, self.sender.clone()));
@@ -181,6 +185,7 @@ impl Actor {
             Message::Reviewed(reviews) => self.store.access_reviews = reviews,
             Message::Listening(ports) => self.store.listening_ports = ports,
             Message::Log { key, event } => self.store.logs.apply(&key, event),
+            Message::Events(events) => self.store.events = events,
             Message::Permissions(permissions) => self.store.permissions = permissions,
         }
         let timings = self.options.timings;
@@ -264,6 +269,7 @@ impl Actor {
             && (self.probed || !self.options.features.probes)
             && self.store.have_started(self.planned.iter(), now.into_std())
             && self.store.looked.is_complete_for(snapshot)
+            && (!self.options.features.events || self.store.events.covers(&events::wanted(snapshot)))
             && (!self.options.features.logs || self.store.logs.were_tried(&logs::wanted(snapshot)))
     }
 }

@@ -10,7 +10,10 @@ use std::{
 use super::{kinds::Object, request::WatchRequest, trouble::Trouble, watched::Unreadable};
 use crate::{
     health::{KubeletRequests, Permission},
-    snapshot::{AccessReview, Dial, KubernetesVersion, NotSeen, Observed, Pod, Retrieval, Scale},
+    snapshot::{
+        AccessReview, CustomResourceDefinition, Dial, Event, KubernetesVersion, NotSeen, Observed, Pod, Retrieval,
+        Scale,
+    },
 };
 
 /// What the tasks tell the actor.
@@ -32,6 +35,8 @@ pub(super) enum Message {
     Listening(Observed<BTreeSet<u16>>),
     /// Something happened to a log.
     Log { key: LogKey, event: LogEvent },
+    /// Events of pods were read.
+    Events(FoundEvents),
     /// The permissions were asked for.
     Permissions(BTreeMap<Permission, bool>),
 }
@@ -76,9 +81,17 @@ pub(super) struct LookedTarget {
     pub(super) at: Instant,
     /// The answer of its scale subresource.
     pub(super) scale: Observed<Arc<Scale>>,
+    /// The definition of its kind by name, where the kind is not built in.
+    pub(super) definition: Option<(String, Observed<Arc<CustomResourceDefinition>>)>,
     /// Its pods, where they are needed.
     pub(super) pods: Option<FoundPods>,
 }
+
+/// Events by the namespace and name of the pod that they are about, or why they were not seen.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FoundEvents(pub(super) BTreeMap<(String, String), EventsOfPod>);
+
+pub(super) type EventsOfPod = Result<Vec<Arc<Event>>, NotSeen>;
 
 /// The pods under a selector.
 #[derive(Debug, Clone)]

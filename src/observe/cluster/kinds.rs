@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use crate::snapshot::{
-    ApiService, ConfigMap, EndpointSlice, HorizontalPodAutoscaler, Metadata, Named, NetworkPolicy, Node, Pod, Role,
-    RoleBinding, Service, ServiceAccount, Workload, workload::WorkloadKind,
+    ApiService, CertificateSigningRequest, ConfigMap, EndpointSlice, HorizontalPodAutoscaler, Metadata, Named,
+    NetworkPolicy, Node, Pod, Role, RoleBinding, Service, ServiceAccount, Workload, workload::WorkloadKind,
 };
 
 /// A kind that the observer watches.
@@ -44,11 +44,13 @@ pub enum WatchKind {
     RoleBinding,
     /// `ConfigMap`
     ConfigMap,
+    /// `CertificateSigningRequest`
+    CertificateSigningRequest,
 }
 
 impl WatchKind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ApiService,
         Self::HorizontalPodAutoscaler,
         Self::Node,
@@ -65,6 +67,7 @@ impl WatchKind {
         Self::Role,
         Self::RoleBinding,
         Self::ConfigMap,
+        Self::CertificateSigningRequest,
     ];
 
     /// As in the object's `kind`.
@@ -86,6 +89,7 @@ impl WatchKind {
             Self::Role => "Role",
             Self::RoleBinding => "RoleBinding",
             Self::ConfigMap => "ConfigMap",
+            Self::CertificateSigningRequest => "CertificateSigningRequest",
         }
     }
 
@@ -108,6 +112,7 @@ impl WatchKind {
             Self::Role => "roles",
             Self::RoleBinding => "rolebindings",
             Self::ConfigMap => "configmaps",
+            Self::CertificateSigningRequest => "certificatesigningrequests",
         }
     }
 
@@ -119,6 +124,7 @@ impl WatchKind {
             Self::EndpointSlice => "discovery.k8s.io",
             Self::Deployment | Self::DaemonSet | Self::StatefulSet => "apps",
             Self::NetworkPolicy => "networking.k8s.io",
+            Self::CertificateSigningRequest => "certificates.k8s.io",
             Self::ClusterRole | Self::ClusterRoleBinding | Self::Role | Self::RoleBinding => {
                 "rbac.authorization.k8s.io"
             }
@@ -127,11 +133,11 @@ impl WatchKind {
     }
 
     /// The versions that can be read, the one to try first in front. `autoscaling/v2` exists since Kubernetes 1.23 and
-    /// `discovery.k8s.io/v1` since 1.21; a server that lacks a version answers 404.
+    /// `discovery.k8s.io/v1` since 1.21, `certificates.k8s.io/v1` since 1.19; a server that lacks a version answers 404.
     pub const fn versions(self) -> &'static [&'static str] {
         match self {
             Self::HorizontalPodAutoscaler => &["v2", "v2beta2", "v2beta1"],
-            Self::EndpointSlice => &["v1", "v1beta1"],
+            Self::EndpointSlice | Self::CertificateSigningRequest => &["v1", "v1beta1"],
             _ => &["v1"],
         }
     }
@@ -181,6 +187,7 @@ pub(super) enum Object {
     Role(Arc<Role>),
     RoleBinding(Arc<RoleBinding>),
     ConfigMap(Arc<ConfigMap>),
+    CertificateSigningRequest(Arc<CertificateSigningRequest>),
 }
 
 impl Object {
@@ -198,6 +205,7 @@ impl Object {
             Self::Role(object) => object.metadata(),
             Self::RoleBinding(object) => object.metadata(),
             Self::ConfigMap(object) => object.metadata(),
+            Self::CertificateSigningRequest(object) => object.metadata(),
         }
     }
 }
@@ -229,7 +237,8 @@ kept!(
     ServiceAccount,
     Role,
     RoleBinding,
-    ConfigMap
+    ConfigMap,
+    CertificateSigningRequest
 );
 
 impl Kept for Workload {

@@ -5,7 +5,7 @@ pub(super) mod blind;
 use std::sync::Arc;
 
 use super::heard::{FoundPods, Looked, ScaleTarget};
-use crate::snapshot::{Named, Observed, Scale, Scope, Snapshot};
+use crate::snapshot::{CustomResourceDefinition, Named, Observed, Scale, Scope, Snapshot};
 
 /// Autoscalers that are looked up in one round.
 pub(super) const TARGETS_PER_ROUND: usize = 50;
@@ -15,6 +15,9 @@ impl Looked {
     pub(super) fn add_to(&self, snapshot: &mut Snapshot) {
         for (target, looked) in &self.0 {
             self.add_scale(target, &looked.scale, snapshot);
+            if let Some((name, definition)) = &looked.definition {
+                add_definition(name, definition, snapshot);
+            }
             if let Some(found) = &looked.pods {
                 add_pods(&target.namespace, found, snapshot);
             }
@@ -46,6 +49,15 @@ impl Looked {
         let targets = blind::targets(snapshot);
         let done = targets.keys().filter(|target| self.0.contains_key(target)).count();
         done >= targets.len().min(TARGETS_PER_ROUND)
+    }
+}
+
+fn add_definition(name: &str, definition: &Observed<Arc<CustomResourceDefinition>>, snapshot: &mut Snapshot) {
+    let scope = Scope::cluster().named(name);
+    match definition {
+        Observed::Present(definition) => snapshot.custom_resource_definitions.insert(Arc::clone(definition)),
+        Observed::Absent => snapshot.custom_resource_definitions.add_scope(scope),
+        Observed::NotSeen(reason) => snapshot.custom_resource_definitions.add_scope(scope.with_gap(reason.clone())),
     }
 }
 
@@ -87,7 +99,7 @@ mod tests {
     }
 
     fn looked(scale: Observed<Arc<Scale>>) -> LookedTarget {
-        LookedTarget { at: Instant::now(), scale, pods: None }
+        LookedTarget { at: Instant::now(), scale, definition: None, pods: None }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Pods of workloads are read only while an autoscaler of theirs is blind, by selector, bounded in every direction, and
 //! forgotten once it sees again.
 
+mod definitions;
 mod scale_path;
 
 use std::{
@@ -16,12 +17,15 @@ use hyper::Request;
 use kube::{Api, Client, api::ListParams};
 use tokio::sync::{mpsc, watch};
 
-use self::scale_path::{Paths, ScalePath};
+use self::{
+    definitions::Definitions,
+    scale_path::{Paths, ScalePath},
+};
 use super::{
     heard::{FoundPods, Looked, LookedTarget, Message, ScaleTarget},
     kinds::{Served, WatchKind},
     looked::{TARGETS_PER_ROUND, blind},
-    options::Timings,
+    options::{Features, Timings},
     trouble::Trouble,
     watched::Watched,
 };
@@ -36,11 +40,13 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Looks up what blind autoscalers of the newest snapshot need, for ever.
 pub(super) async fn run(
     client: Client,
+    features: Features,
     timings: Timings,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     messages: mpsc::Sender<Message>,
 ) {
     let paths = Paths::new(client.clone());
+    let definitions = features.custom_resource_definitions.then(|| Definitions::new(client.clone(), timings));
     let mut looked = Looked::default();
     loop {
         let targets = blind::targets(&snapshots.borrow_and_update());
@@ -56,7 +62,7 @@ pub(super) async fn run(
         due.sort();
         due.truncate(TARGETS_PER_ROUND);
         let found: Vec<(ScaleTarget, LookedTarget)> = stream::iter(due)
-            .map(|(_, target, with_pods)| look_up(&client, &paths, target, with_pods))
+            .map(|(_, target, with_pods)| look_up(&client, &paths, definitions.as_ref(), target, with_pods))
             .buffer_unordered(CONCURRENCY)
             .collect()
             .await;
@@ -74,24 +80,40 @@ pub(super) async fn run(
     }
 }
 
-async fn look_up(client: &Client, paths: &Paths, target: ScaleTarget, with_pods: bool) -> (ScaleTarget, LookedTarget) {
-    let scale = tokio::time::timeout(LOOKUP_TIMEOUT, scale(client, paths, &target))
-        .await
-        .unwrap_or_else(|_| Observed::NotSeen(NotSeen::Unreachable("the scale gave no answer in time".to_owned())));
+async fn look_up(
+    client: &Client,
+    paths: &Paths,
+    definitions: Option<&Definitions>,
+    target: ScaleTarget,
+    with_pods: bool,
+) -> (ScaleTarget, LookedTarget) {
+    let late = |what: &str| NotSeen::Unreachable(format!("the {what} gave no answer in time"));
+    let path = tokio::time::timeout(LOOKUP_TIMEOUT, paths.find(&target)).await;
+    let path = path.unwrap_or_else(|_| Observed::NotSeen(late("API group")));
+    let definition = match (definitions, path.seen().and_then(|path| path.definition.as_deref())) {
+        (Some(definitions), Some(name)) => {
+            let found = tokio::time::timeout(LOOKUP_TIMEOUT, definitions.find(name)).await;
+            Some((name.to_owned(), found.unwrap_or_else(|_| Observed::NotSeen(late("CustomResourceDefinition")))))
+        }
+        _ => None,
+    };
+    let scale = match path {
+        Observed::Present(path) => tokio::time::timeout(LOOKUP_TIMEOUT, scale(client, path, &target))
+            .await
+            .unwrap_or_else(|_| Observed::NotSeen(late("scale"))),
+        Observed::Absent => Observed::Absent,
+        Observed::NotSeen(reason) => Observed::NotSeen(reason),
+    };
     let selector = scale.seen().map(|scale| scale.status.selector.as_str()).filter(|selector| !selector.is_empty());
     let pods = match selector {
         Some(selector) if with_pods => Some(pods(client, &target.namespace, selector).await),
         _ => None,
     };
-    (target, LookedTarget { at: Instant::now(), scale, pods })
+    (target, LookedTarget { at: Instant::now(), scale, definition, pods })
 }
 
-async fn scale(client: &Client, paths: &Paths, target: &ScaleTarget) -> Observed<Arc<Scale>> {
-    let ScalePath { path, resource } = match paths.find(target).await {
-        Observed::Present(path) => path,
-        Observed::Absent => return Observed::Absent,
-        Observed::NotSeen(reason) => return Observed::NotSeen(reason),
-    };
+async fn scale(client: &Client, found: ScalePath, target: &ScaleTarget) -> Observed<Arc<Scale>> {
+    let ScalePath { path, resource, .. } = found;
     let request = match Request::get(path).body(Vec::new()) {
         Ok(request) => request,
         Err(error) => return Observed::NotSeen(NotSeen::Unreachable(error.to_string())),

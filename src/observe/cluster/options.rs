@@ -79,6 +79,14 @@ pub struct Features {
     pub rbac: bool,
     /// `ConfigMap` `kube-system/aws-auth`.
     pub aws_auth: bool,
+    /// `ConfigMap` `kube-system/extension-apiserver-authentication`.
+    pub authentication_config: bool,
+    /// Requests for certificates.
+    pub certificate_requests: bool,
+    /// `CustomResourceDefinitions` of the kinds that blind autoscalers scale, each by its name.
+    pub custom_resource_definitions: bool,
+    /// Events of metrics-server's pods, while one is not Ready or was started anew lately.
+    pub events: bool,
     /// Nodes.
     pub nodes: bool,
     /// `NetworkPolicies` of metrics-server's namespace.
@@ -100,6 +108,10 @@ impl Default for Features {
         Self {
             rbac: true,
             aws_auth: true,
+            authentication_config: true,
+            certificate_requests: true,
+            custom_resource_definitions: true,
+            events: true,
             nodes: true,
             network_policies: true,
             logs: true,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{kinds::WatchKind, options::Features, request::WatchRequest};
 use crate::{
     facts::{chain::Chain, metrics_server::Owner},
-    snapshot::{ApiService, Named, NotSeen, Observed, Snapshot, api_service::ServiceReference},
+    snapshot::{ApiService, Named, NotSeen, Observed, Snapshot, api_server::API_SERVER, api_service::ServiceReference},
 };
 
 /// Where metrics-server is looked for while nothing says where it is.
@@ -15,9 +15,9 @@ const HOME: &str = "kube-system";
 /// known; where the chain is broken, or leads to another server that fails, workloads and Services of the whole cluster are
 /// looked at until it is whole again.
 ///
-/// With metrics-server in kube-system and every feature on these are 14 watches: three of the whole cluster
-/// (`APIServices`, autoscalers, nodes), six in kube-system (Services, `EndpointSlices`, Deployments, `ServiceAccounts`,
-/// `NetworkPolicies`, metrics-server's pods), four for RBAC, one for aws-auth. Another namespace adds two for its roles, a broken
+/// With metrics-server in kube-system and every feature on these are 17 watches: four of the whole cluster
+/// (`APIServices`, autoscalers, nodes, requests for certificates), seven in kube-system (Services, `EndpointSlices`, Deployments,
+/// `ServiceAccounts`, `NetworkPolicies`, pods of metrics-server and of kube-apiserver), four for RBAC, two for `ConfigMaps` by name. Another namespace adds two for its roles, a broken
 /// chain four. Pods are never watched without a selector.
 pub fn plan(snapshot: &Snapshot, features: Features) -> BTreeSet<WatchRequest> {
     let mut requests = fixed(features);
@@ -88,6 +88,15 @@ fn fixed(features: Features) -> BTreeSet<WatchRequest> {
     if features.aws_auth {
         requests.insert(WatchRequest::within(WatchKind::ConfigMap, HOME).named("aws-auth"));
     }
+    if features.authentication_config {
+        requests.insert(WatchRequest::within(WatchKind::ConfigMap, HOME).named("extension-apiserver-authentication"));
+    }
+    if features.certificate_requests {
+        requests.insert(WatchRequest::everywhere(WatchKind::CertificateSigningRequest));
+    }
+    // Where the control plane is managed there are none.
+    let api_server = BTreeMap::from([("component".to_owned(), API_SERVER.to_owned())]);
+    requests.insert(WatchRequest::within(WatchKind::Pod, HOME).labelled(&api_server));
     requests
 }
 
@@ -150,9 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn a_healthy_cluster_needs_fourteen_watches() {
+    fn a_healthy_cluster_needs_seventeen_watches() {
         let requests = everything(&healthy());
-        assert_eq!(requests.len(), 14, "{requests:#?}");
+        assert_eq!(requests.len(), 17, "{requests:#?}");
         let pods = WatchRequest::within(WatchKind::Pod, "kube-system").labelled(&labels("metrics-server"));
         assert!(requests.contains(&pods));
         assert!(!requests.contains(&WatchRequest::everywhere(WatchKind::Deployment)));
@@ -236,7 +245,8 @@ mod tests {
         );
         let snapshot =
             Snapshot { services: Collection::complete([open]), workloads: Collection::complete([]), ..healthy() };
-        assert!(everything(&snapshot).iter().all(|request| request.kind != WatchKind::Pod));
+        let pods = everything(&snapshot).into_iter().filter(|request| request.kind == WatchKind::Pod);
+        assert_eq!(pods.map(|request| request.labels.len()).collect::<Vec<_>>(), [1], "those of kube-apiserver");
     }
 
     #[test]
@@ -254,12 +264,16 @@ mod tests {
         let none = Features {
             rbac: false,
             aws_auth: false,
+            authentication_config: false,
+            certificate_requests: false,
+            custom_resource_definitions: false,
+            events: false,
             nodes: false,
             network_policies: false,
             logs: false,
             probes: false,
             ..Features::default()
         };
-        assert_eq!(plan(&healthy(), none).len(), 7);
+        assert_eq!(plan(&healthy(), none).len(), 8);
     }
 }

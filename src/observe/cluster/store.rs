@@ -11,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     dial::{self, KubeletRequestTotals},
     entry::Entry,
-    heard::{Looked, WatchEvent},
+    events,
+    heard::{FoundEvents, Looked, WatchEvent},
     kinds::{Object, WatchKind},
     logs::{self, Logs},
     options::Features,
@@ -40,6 +41,7 @@ pub(super) struct Store {
     pub(super) access_reviews: Observed<Vec<AccessReview>>,
     pub(super) listening_ports: Observed<BTreeSet<u16>>,
     pub(super) logs: Logs,
+    pub(super) events: FoundEvents,
     features: Features,
     pub(super) permissions: BTreeMap<Permission, bool>,
     pub(super) first_complete_look: bool,
@@ -72,6 +74,7 @@ impl Store {
             access_reviews: Observed::NotSeen(pending(features.access_reviews)),
             listening_ports: Observed::NotSeen(pending(features.sidecar)),
             logs: Logs::default(),
+            events: FoundEvents::default(),
             features,
             permissions: BTreeMap::new(),
             first_complete_look: false,
@@ -123,6 +126,9 @@ impl Store {
         self.looked.add_to(&mut snapshot);
         if self.features.logs {
             snapshot.logs = self.logs.collection(&logs::wanted(&snapshot));
+        }
+        if self.features.events {
+            snapshot.events = events::collection(&self.events, &events::wanted(&snapshot));
         }
         snapshot.notices = self.entries.values().filter_map(Entry::unreadable_text).collect();
         snapshot
@@ -208,7 +214,13 @@ impl Store {
             roles: Collection::unseen(reason.clone()),
             role_bindings: Collection::unseen(reason.clone()),
             config_maps: Collection::unseen(reason.clone()),
+            certificate_signing_requests: Collection::unseen(reason.clone()),
             network_policies: Collection::unseen(reason),
+            custom_resource_definitions: Collection::unseen(if self.features.custom_resource_definitions {
+                NotSeen::NotSynced
+            } else {
+                NotSeen::NotLooked
+            }),
             ..Snapshot::default()
         }
     }
@@ -254,6 +266,7 @@ fn add_scope(snapshot: &mut Snapshot, kind: WatchKind, scope: Scope) {
         WatchKind::ClusterRole | WatchKind::Role => snapshot.roles.add_scope(scope),
         WatchKind::ClusterRoleBinding | WatchKind::RoleBinding => snapshot.role_bindings.add_scope(scope),
         WatchKind::ConfigMap => snapshot.config_maps.add_scope(scope),
+        WatchKind::CertificateSigningRequest => snapshot.certificate_signing_requests.add_scope(scope),
     }
 }
 
@@ -271,6 +284,7 @@ fn insert(snapshot: &mut Snapshot, object: &Object) {
         Object::Role(object) => snapshot.roles.insert(Arc::clone(object)),
         Object::RoleBinding(object) => snapshot.role_bindings.insert(Arc::clone(object)),
         Object::ConfigMap(object) => snapshot.config_maps.insert(Arc::clone(object)),
+        Object::CertificateSigningRequest(object) => snapshot.certificate_signing_requests.insert(Arc::clone(object)),
     }
 }
 

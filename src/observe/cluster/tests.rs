@@ -104,7 +104,7 @@ async fn the_chain_is_followed_and_lists_of_several_pages_are_read_whole() {
     assert!(snapshot.config_maps.get("kube-system", "aws-auth").is_absent());
     assert_eq!(trouble, None);
     assert_eq!(snapshot.pods.len(), 1, "only metrics-server's pod");
-    assert_eq!(server.requests(r#"pods?{"allowWatchBookmarks""#), 1, "one watch of pods");
+    assert_eq!(server.requests(r#"pods?{"allowWatchBookmarks""#), 2, "pods of metrics-server and of kube-apiserver");
 }
 
 #[tokio::test]
@@ -325,4 +325,98 @@ async fn an_api_server_out_of_reach_is_told_before_the_deadline() {
     assert!(started.elapsed() < PATIENCE);
     assert!(trouble.is_some_and(|trouble| trouble.contains("refused")));
     assert!(matches!(snapshot.nodes.all().gap, Some(NotSeen::Unreachable(_))), "{:?}", snapshot.nodes.all().gap);
+}
+
+#[tokio::test]
+async fn a_pod_in_doubt_is_asked_about_by_its_events_and_requests_for_certificates_are_kept_lean() {
+    let server = healthy().await;
+    let mut pod = pod("kube-system", "metrics-server-1", ("k8s-app", "metrics-server"));
+    pod["spec"]["containers"] = json!([{"name": "metrics-server", "image": "metrics-server:v0.9.0"}]);
+    server.put("pods", pod.clone());
+    server.put(
+        "events",
+        json!({"metadata": {"name": "e1", "namespace": "kube-system"}, "involvedObject": {"kind": "Pod", "name": "metrics-server-1"},
+            "reason": "Unhealthy", "message": "Readiness probe failed", "count": 3, "lastTimestamp": "2026-01-01T12:00:00Z"}),
+    );
+    server.put(
+        "certificatesigningrequests",
+        json!({"metadata": {"name": "csr-1"}, "spec": {"signerName": "kubernetes.io/kubelet-serving", "username": "system:node:node-1", "request": "eA=="}}),
+    );
+    let (snapshot, _) = observe_once(server.clients(), options(), PATIENCE).await;
+    let listing = snapshot.events.in_namespace("kube-system");
+    assert_eq!((listing.objects.len(), listing.gap.clone()), (1, None), "{listing:?}");
+    assert_eq!(listing.objects[0].times(), 3);
+    assert_eq!(server.requests("involvedObject.name"), server.requests("/events?"), "never without a pod's name");
+    let requests = snapshot.certificate_signing_requests.all();
+    assert_eq!(requests.objects.first().and_then(|request| request.node()), Some("node-1"));
+    assert_eq!(requests.gap, None);
+    pod["status"] = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    server.put("pods", pod);
+    let before = server.requests("/events?");
+    let (snapshot, _) = observe_once(server.clients(), options(), PATIENCE).await;
+    assert_eq!(snapshot.events.in_namespace("kube-system").gap, Some(NotSeen::NotLooked));
+    assert_eq!(server.requests("/events?"), before, "nobody asks about a server that runs well");
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_of_the_new_looks_is_unknown() {
+    let server = healthy().await;
+    server.fail("certificatesigningrequests", Fault::Status(403));
+    server.fail("configmaps", Fault::Status(403));
+    let mut pod = pod("kube-system", "metrics-server-1", ("k8s-app", "metrics-server"));
+    pod["spec"]["containers"] = json!([{"name": "metrics-server", "image": "metrics-server:v0.9.0"}]);
+    server.put("pods", pod);
+    server.fail("events", Fault::Status(403));
+    let (snapshot, _) = observe_once(server.clients(), options(), PATIENCE).await;
+    let forbidden = |verb, resource| Some(NotSeen::Forbidden { verb, resource });
+    assert_eq!(snapshot.certificate_signing_requests.all().gap, forbidden("list", "certificatesigningrequests"));
+    assert_eq!(snapshot.events.in_namespace("kube-system").gap, forbidden("list", "events"));
+    let name = "extension-apiserver-authentication";
+    let reason = snapshot.config_maps.get("kube-system", name).map(|_| ());
+    assert_eq!(reason, Observed::NotSeen(NotSeen::Forbidden { verb: "list", resource: "configmaps" }));
+    let off =
+        Features { authentication_config: false, certificate_requests: false, events: false, ..Features::default() };
+    let (snapshot, _) = observe_once(server.clients(), Options { features: off, ..options() }, PATIENCE).await;
+    assert_eq!(snapshot.certificate_signing_requests.all().gap, Some(NotSeen::NotLooked));
+    assert_eq!(snapshot.events.all().gap, Some(NotSeen::NotLooked));
+}
+
+#[tokio::test]
+async fn the_kind_of_a_blind_autoscalers_target_is_looked_up_by_name_once() {
+    let server = healthy().await;
+    let target = |name: &str| {
+        json!({"metadata": {"name": name, "namespace": "shop"},
+            "spec": {"scaleTargetRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": name}}})
+    };
+    server.put("horizontalpodautoscalers", target("web"));
+    server.put("horizontalpodautoscalers", target("api"));
+    let group = json!({"kind": "APIGroup", "apiVersion": "v1", "name": "argoproj.io",
+        "versions": [{"groupVersion": "argoproj.io/v1alpha1", "version": "v1alpha1"}]});
+    server.answer("/apis/argoproj.io", 200, &group.to_string());
+    let resources = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "argoproj.io/v1alpha1",
+        "resources": [{"name": "rollouts", "singularName": "", "namespaced": true, "kind": "Rollout", "verbs": ["get"]}]});
+    server.answer("/apis/argoproj.io/v1alpha1", 200, &resources.to_string());
+    for name in ["web", "api"] {
+        let path = format!("/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/{name}/scale");
+        server.answer(&path, 404, r#"{"kind":"Status","code":404}"#);
+    }
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rollouts.argoproj.io";
+    let definition = json!({"metadata": {"name": "rollouts.argoproj.io"}, "spec": {"group": "argoproj.io",
+        "names": {"kind": "Rollout", "plural": "rollouts"}, "versions": [{"name": "v1alpha1", "served": true}]}});
+    server.answer(path, 200, &definition.to_string());
+    let (snapshot, _) = observe_once(server.clients(), options(), PATIENCE).await;
+    let found = snapshot.custom_resource_definitions.get("", "rollouts.argoproj.io");
+    assert!(found.seen().is_some_and(|found| found.scale("v1alpha1").is_none()), "{found:?}");
+    assert!((1..=2).contains(&server.requests(path)), "for both targets, and not again");
+
+    server.answer(path, 403, r#"{"kind":"Status","code":403}"#);
+    let (snapshot, _) = observe_once(server.clients(), options(), PATIENCE).await;
+    let forbidden = NotSeen::Forbidden { verb: "get", resource: "customresourcedefinitions" };
+    let reason = snapshot.custom_resource_definitions.get("", "rollouts.argoproj.io").map(|_| ());
+    assert_eq!(reason, Observed::NotSeen(forbidden));
+    let features = Features { custom_resource_definitions: false, ..Features::default() };
+    let asked = server.requests(path);
+    let (snapshot, _) = observe_once(server.clients(), Options { features, ..options() }, PATIENCE).await;
+    let reason = snapshot.custom_resource_definitions.get("", "rollouts.argoproj.io").map(|_| ());
+    assert_eq!((reason, server.requests(path)), (Observed::NotSeen(NotSeen::NotLooked), asked));
 }

@@ -29,8 +29,8 @@ use super::{
     watched::{Unreadable, Watched},
 };
 use crate::snapshot::{
-    ApiService, ConfigMap, EndpointSlice, HorizontalPodAutoscaler, NetworkPolicy, Node, Pod, Role, RoleBinding,
-    Service as KubernetesService, ServiceAccount, Workload,
+    ApiService, CertificateSigningRequest, ConfigMap, EndpointSlice, HorizontalPodAutoscaler, NetworkPolicy, Node, Pod,
+    Role, RoleBinding, Service as KubernetesService, ServiceAccount, Workload,
 };
 
 /// After so many refusals in a row to go on from a resource version (a restored etcd knows none of the later ones),
@@ -62,6 +62,7 @@ pub(super) async fn run(
         WatchKind::ClusterRole | WatchKind::Role => watch.run::<Role>().await,
         WatchKind::ClusterRoleBinding | WatchKind::RoleBinding => watch.run::<RoleBinding>().await,
         WatchKind::ConfigMap => watch.run::<ConfigMap>().await,
+        WatchKind::CertificateSigningRequest => watch.run::<CertificateSigningRequest>().await,
     }
 }
 

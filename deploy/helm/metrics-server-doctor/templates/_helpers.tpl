@@ -54,7 +54,7 @@ subjects:
 {{- /* What both serve and check are told about the cluster; a JSON list. */ -}}
 {{- define "doctor.lookArguments" -}}
 {{- $arguments := list }}
-{{- range $value, $look := dict "rbac" "rbac" "awsAuth" "aws-auth" "nodes" "nodes" "networkPolicies" "network-policies" "logs" "logs" "probes" "probes" }}
+{{- range $value, $look := dict "rbac" "rbac" "awsAuth" "aws-auth" "authenticationConfig" "authentication-config" "certificateRequests" "certificate-requests" "customResourceDefinitions" "custom-resource-definitions" "events" "events" "nodes" "nodes" "networkPolicies" "network-policies" "logs" "logs" "probes" "probes" }}
 {{- if not (index $.Values.features $value) }}{{ $arguments = append $arguments (printf "--without=%s" $look) }}{{ end }}
 {{- end }}
 {{- if .Values.features.accessReviews }}{{ $arguments = append $arguments "--with=access-reviews" }}{{ end }}

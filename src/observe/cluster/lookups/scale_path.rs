@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct ScalePath {
     pub(super) path: String,
     pub(super) resource: &'static str,
+    /// The name of the kind's definition, where it is not built in and may have one.
+    pub(super) definition: Option<String>,
 }
 
 /// Finds paths, asking the API server once for each kind that is not built in.
@@ -34,7 +36,12 @@ impl Paths {
     pub(super) async fn find(&self, target: &ScaleTarget) -> Observed<ScalePath> {
         let group = target.api_version.split_once('/').map_or("", |(group, _)| group);
         if let Some((version, plural, resource)) = built_in(group, &target.kind) {
-            return Observed::Present(ScalePath { path: path(group, version, plural, target), resource });
+            let path = path(group, version, plural, target);
+            return Observed::Present(ScalePath { path, resource, definition: None });
+        }
+        // What a tenant writes must not lead to another path.
+        if !is_name(group) || !is_name(&target.name) {
+            return Observed::Absent;
         }
         let key = (group.to_owned(), target.kind.clone());
         let known = self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
@@ -49,7 +56,9 @@ impl Paths {
                 Err(error) => return Observed::NotSeen(Trouble::of(&error).not_seen("get", "*/scale")),
             },
         };
-        Observed::Present(ScalePath { path: path(group, &version, &plural, target), resource: "*/scale" })
+        // Groups of definitions have a dot in them (kubernetes/apiextensions-apiserver `validation.go`).
+        let definition = group.contains('.').then(|| format!("{plural}.{group}"));
+        Observed::Present(ScalePath { path: path(group, &version, &plural, target), resource: "*/scale", definition })
     }
 
     async fn discover(&self, group: &str, kind: &str) -> kube::Result<Option<(String, String)>> {
@@ -71,6 +80,12 @@ impl Paths {
         }
         Ok(None)
     }
+}
+
+/// Whether a text may be the name of an object or of a group.
+fn is_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+        && !text.starts_with('.')
 }
 
 fn plural(resources: &APIResourceList, kind: &str) -> Option<String> {
@@ -108,5 +123,15 @@ mod tests {
         let (version, plural, _) = built_in("apps", &target.kind).expect("a built-in kind");
         assert_eq!(path("apps", version, plural, &target), "/apis/apps/v1/namespaces/shop/deployments/web/scale");
         assert!(built_in("extensions", "Deployment").is_none());
+    }
+
+    #[test]
+    fn what_is_no_name_leads_nowhere() {
+        for text in ["argoproj.io", "", "a-1.b"] {
+            assert!(is_name(text), "{text}");
+        }
+        for text in ["a?watch=true", "..", "a/b", "%2f", "A", "a b"] {
+            assert!(!is_name(text), "{text}");
+        }
     }
 }
