@@ -6,15 +6,19 @@
 //! nobody looked there.
 
 pub mod access_review;
+pub mod api_server;
 pub mod api_service;
+pub mod certificate_signing_request;
 pub mod collection;
 pub mod config_map;
+pub mod custom_resource_definition;
 pub mod dial;
 pub mod endpoints;
 pub mod event;
 pub mod horizontal_pod_autoscaler;
 pub mod log;
 pub mod metadata;
+pub mod namespace;
 pub mod network_policy;
 pub mod node;
 pub mod observed;
@@ -36,14 +40,17 @@ use jiff::Timestamp;
 pub use self::{
     access_review::AccessReview,
     api_service::ApiService,
+    certificate_signing_request::CertificateSigningRequest,
     collection::{Collection, Listing, Named, Scope},
     config_map::ConfigMap,
+    custom_resource_definition::CustomResourceDefinition,
     dial::{Dial, DialOutcome},
     endpoints::EndpointSlice,
     event::Event,
     horizontal_pod_autoscaler::HorizontalPodAutoscaler,
     log::ContainerLog,
     metadata::{Condition, ConditionStatus, Metadata},
+    namespace::Namespace,
     network_policy::NetworkPolicy,
     node::Node,
     observed::{NotSeen, Observed},
@@ -107,7 +114,14 @@ pub struct Snapshot {
     pub config_maps: Collection<ConfigMap>,
     /// `NetworkPolicies`.
     pub network_policies: Collection<NetworkPolicy>,
-    /// Events of objects that belong to metrics-server.
+    /// Requests for certificates.
+    pub certificate_signing_requests: Collection<CertificateSigningRequest>,
+    /// Definitions of the kinds that blind autoscalers scale, where these are not built in.
+    pub custom_resource_definitions: Collection<CustomResourceDefinition>,
+    /// Namespaces, from bundles alone.
+    pub namespaces: Collection<Namespace>,
+    /// Events. Of a live cluster those of metrics-server's pods that are not Ready or were started anew lately: a namespace that was
+    /// seen in full stands for these.
     pub events: Collection<Event>,
     /// Logs of metrics-server's containers.
     pub logs: Collection<ContainerLog>,

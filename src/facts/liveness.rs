@@ -101,7 +101,7 @@ pub fn probe_kill(facts: &Facts<'_>, replica: &Replica<'_>) -> Option<ProbeKill>
             .map(|settings| format!("container {} livenessProbe: {settings}", replica.status.name))
             .collect();
         evidence.extend(events.iter().filter(|(_, event)| kills(event)).map(|(event, _)| {
-            let count = if event.count > 1 { format!(" ({} times)", event.count) } else { String::new() };
+            let count = if event.times() > 1 { format!(" ({} times)", event.times()) } else { String::new() };
             format!("Event of Pod {}: {}: {}{count}", replica.name(), event.reason, quoted(&event.message))
         }));
         if log == Told::NoError {

@@ -61,6 +61,18 @@ pub struct OwnerReference {
     pub controller: Option<bool>,
 }
 
+/// Name, namespace, identity and moments alone, for objects of which there may be many and nobody reads more.
+pub(crate) fn bare<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
+    let metadata: Metadata = or_default(deserializer)?;
+    Ok(Metadata {
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        owner_references: Vec::new(),
+        generation: None,
+        ..metadata
+    })
+}
+
 fn short_annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     let mut annotations: BTreeMap<String, String> = or_default(deserializer)?;
     annotations.remove("kubectl.kubernetes.io/last-applied-configuration");

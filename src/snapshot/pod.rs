@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     Condition, ConditionStatus, Metadata, Named, Quantity,
+    api_server::{proxy_variables, prune},
     metadata::{condition, or_default},
+    service::IntOrString,
 };
 
 /// A pod.
@@ -30,10 +32,10 @@ pub struct Pod {
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
     /// Containers.
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "containers")]
     pub containers: Vec<Container>,
     /// Init containers; those with `restartPolicy: Always` are sidecars.
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "containers")]
     pub init_containers: Vec<Container>,
     /// The node, once scheduled.
     #[serde(deserialize_with = "or_default")]
@@ -86,6 +88,9 @@ pub struct Container {
     pub liveness_probe: Option<Probe>,
     /// The startup probe.
     pub startup_probe: Option<Probe>,
+    /// Of kube-apiserver alone: its variables for HTTP proxies, without user info. No other variable of anybody is kept.
+    #[serde(rename = "env", deserialize_with = "proxy_variables")]
+    pub proxy_variables: BTreeMap<String, String>,
 }
 
 /// A declared port of a container.
@@ -143,18 +148,54 @@ pub struct Capabilities {
     pub drop: Vec<String>,
 }
 
-/// The parts of a probe that tell how long a pod may be not Ready.
+/// What a probe asks, and how long it waits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Probe {
+    /// A request over HTTP; `None` for probes of another kind.
+    pub http_get: Option<HttpGet>,
     /// Seconds before the first probe.
     pub initial_delay_seconds: Option<i64>,
     /// Seconds between probes; 10 where unset.
     pub period_seconds: Option<i64>,
-    /// Seconds that an answer may take; 1 where unset.
+    /// Seconds that an answer may take.
     pub timeout_seconds: Option<i64>,
-    /// How many failures in a row count; 3 where unset.
+    /// Failures in a row that count.
     pub failure_threshold: Option<i64>,
+}
+
+/// A probe's request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct HttpGet {
+    /// For example `/readyz`.
+    #[serde(deserialize_with = "or_default")]
+    pub path: String,
+    /// A number, or the name of a port of the container.
+    pub port: Option<IntOrString>,
+}
+
+impl Probe {
+    /// Seconds before the first probe (kubernetes/kubernetes `pkg/apis/core/v1/defaults.go` `SetDefaults_Probe`, for this and the
+    /// others).
+    pub fn initial_delay(&self) -> i64 {
+        self.initial_delay_seconds.unwrap_or(0)
+    }
+
+    /// Seconds between probes.
+    pub fn period(&self) -> i64 {
+        self.period_seconds.filter(|seconds| *seconds > 0).unwrap_or(10)
+    }
+
+    /// Seconds that an answer may take.
+    pub fn timeout(&self) -> i64 {
+        self.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(1)
+    }
+
+    /// Failures in a row that count.
+    pub fn threshold(&self) -> i64 {
+        self.failure_threshold.filter(|count| *count > 0).unwrap_or(3)
+    }
 }
 
 /// `status` of a pod.
@@ -267,10 +308,18 @@ pub struct Terminated {
     /// The exit code.
     #[serde(deserialize_with = "or_default")]
     pub exit_code: i32,
+    /// The signal that ended it, where the runtime tells.
+    pub signal: Option<i32>,
     /// When it began.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+fn containers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Container>, D::Error> {
+    let mut containers: Vec<Container> = or_default(deserializer)?;
+    containers.iter_mut().for_each(prune);
+    Ok(containers)
 }
 
 impl PodSpec {

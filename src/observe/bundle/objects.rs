@@ -266,6 +266,9 @@ impl Objects {
         snapshot.service_accounts = filler.collection(Kind::ServiceAccount);
         snapshot.network_policies = filler.collection(Kind::NetworkPolicy);
         snapshot.events = filler.collection(Kind::Event);
+        snapshot.certificate_signing_requests = filler.collection(Kind::CertificateSigningRequest);
+        snapshot.custom_resource_definitions = filler.collection(Kind::CustomResourceDefinition);
+        snapshot.namespaces = filler.collection(Kind::Namespace);
         snapshot.scales = Collection::unseen(NotSeen::NotInBundle("scales"));
         let autoscalers = filler.take(Kind::Autoscaler, horizontal_pod_autoscaler::upgraded);
         snapshot.autoscalers = filler.seen(&[Kind::Autoscaler], autoscalers);

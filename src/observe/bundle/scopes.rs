@@ -32,10 +32,13 @@ pub(super) enum Kind {
     ConfigMap,
     NetworkPolicy,
     Event,
+    CertificateSigningRequest,
+    CustomResourceDefinition,
+    Namespace,
 }
 
 /// Kind, name in objects, plural, and the other names by which a file may go.
-const KINDS: [(Kind, &str, &str, &[&str]); 19] = [
+const KINDS: [(Kind, &str, &str, &[&str]); 22] = [
     (Kind::ApiService, "APIService", "apiservices", &["apiservice"]),
     (Kind::Service, "Service", "services", &["service", "svc"]),
     (Kind::EndpointSlice, "EndpointSlice", "endpointslices", &["endpointslice"]),
@@ -60,6 +63,19 @@ const KINDS: [(Kind, &str, &str, &[&str]); 19] = [
     (Kind::ConfigMap, "ConfigMap", "configmaps", &["configmap", "cm"]),
     (Kind::NetworkPolicy, "NetworkPolicy", "networkpolicies", &["networkpolicy", "netpol"]),
     (Kind::Event, "Event", "events", &["event", "ev"]),
+    (
+        Kind::CertificateSigningRequest,
+        "CertificateSigningRequest",
+        "certificatesigningrequests",
+        &["certificatesigningrequest", "csr", "csrs"],
+    ),
+    (
+        Kind::CustomResourceDefinition,
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        &["customresourcedefinition", "crd", "crds"],
+    ),
+    (Kind::Namespace, "Namespace", "namespaces", &["namespace", "ns"]),
 ];
 
 impl Kind {
@@ -87,6 +103,8 @@ impl Kind {
             }
             Self::NetworkPolicy => &["networking.k8s.io", "extensions"],
             Self::Event => &["", "events.k8s.io"],
+            Self::CertificateSigningRequest => &["certificates.k8s.io"],
+            Self::CustomResourceDefinition => &["apiextensions.k8s.io"],
             _ => &[""],
         }
     }
@@ -106,7 +124,16 @@ impl Kind {
     }
 
     pub(super) const fn is_cluster_scoped(self) -> bool {
-        matches!(self, Self::ApiService | Self::Node | Self::ClusterRole | Self::ClusterRoleBinding)
+        matches!(
+            self,
+            Self::ApiService
+                | Self::Node
+                | Self::ClusterRole
+                | Self::ClusterRoleBinding
+                | Self::CertificateSigningRequest
+                | Self::CustomResourceDefinition
+                | Self::Namespace
+        )
     }
 
     /// The kind that a file's name tells, with what else the name holds.

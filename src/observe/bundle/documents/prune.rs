@@ -8,12 +8,19 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
+use crate::snapshot::api_server::is_proxy_variable;
+
+/// Whether an item of a list named `env` is a variable of which typed objects may keep the value.
+fn is_kept_variable(item: &Value) -> bool {
+    item.get("name").and_then(Value::as_str).is_some_and(is_proxy_variable)
+}
+
 /// A value without what no check reads.
 pub(super) struct Pruned(pub(super) Value);
 
 /// Lists that no check reads, by their key; a label may have the same name, and stays.
-const UNREAD_LISTS: [&str; 8] =
-    ["env", "envFrom", "volumes", "volumeMounts", "images", "tolerations", "volumesAttached", "volumesInUse"];
+const UNREAD_LISTS: [&str; 7] =
+    ["envFrom", "volumes", "volumeMounts", "images", "tolerations", "volumesAttached", "volumesInUse"];
 
 impl<'de> Deserialize<'de> for Pruned {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -84,7 +91,12 @@ impl<'de> Visitor<'de> for Prune<'_> {
         }
         let mut items = Vec::new();
         while let Some(item) = sequence.next_element_seed(Prune { key: "" })? {
-            items.push(item);
+            if self.key != "env" || is_kept_variable(&item) {
+                items.push(item);
+            }
+        }
+        if self.key == "env" && items.is_empty() {
+            return Ok(Value::Null);
         }
         if self.key == "managedFields" {
             // Of who wrote what only the last moment is worth keeping.
@@ -97,7 +109,10 @@ impl<'de> Visitor<'de> for Prune<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            if key == "fieldsV1" || key == "kubectl.kubernetes.io/last-applied-configuration" {
+            if key == "fieldsV1"
+                || key == "openAPIV3Schema"
+                || key == "kubectl.kubernetes.io/last-applied-configuration"
+            {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }

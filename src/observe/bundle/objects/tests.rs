@@ -112,6 +112,32 @@ fn what_stands_instead_of_objects_is_called_by_its_name() {
 }
 
 #[test]
+fn kinds_around_metrics_server_are_read_without_what_is_nobodys_business() {
+    let text = "apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequestList\nitems:\n\
+        - {metadata: {name: a}, spec: {signerName: kubernetes.io/kubelet-serving, username: 'system:node:n1', request: c2VjcmV0}}\n\
+        - {metadata: {name: b}, spec: {signerName: x/y, username: u}, status: {conditions: [{type: Approved, status: 'True'}]}}\n---\n\
+        apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: rollouts.argoproj.io}\n\
+        spec: {group: argoproj.io, names: {kind: Rollout, plural: rollouts}, versions: [{name: v1alpha1, served: true, schema: {openAPIV3Schema: {a: c2VjcmV0}}}]}\n---\n\
+        apiVersion: v1\nkind: Namespace\nmetadata: {name: old}\nstatus: {conditions: [{type: NamespaceDeletionDiscoveryFailure, status: 'True'}]}\n---\n\
+        apiVersion: v1\nkind: Event\nmetadata: {name: e, namespace: n}\ninvolvedObject: {kind: Pod, name: p}\nreason: Unhealthy\ncount: 4\n---\n\
+        apiVersion: v1\nkind: Pod\nmetadata: {name: api, namespace: kube-system, labels: {component: kube-apiserver}}\n\
+        spec: {containers: [{name: kube-apiserver, env: [{name: HTTPS_PROXY, value: 'http://u:c2VjcmV0@p:1'}, {name: T, value: c2VjcmV0}]}]}\n";
+    let (snapshot, notices) = read(text);
+    assert_eq!(notices, Vec::<String>::new());
+    let requests = &snapshot.certificate_signing_requests;
+    assert_eq!((requests.len(), requests.get("", "c").is_absent()), (2, true), "a list of two is whole");
+    assert!(requests.iter().next().is_some_and(|request| request.is_pending() && request.node() == Some("n1")));
+    let definition = snapshot.custom_resource_definitions.iter().next().expect("a definition");
+    assert_eq!((definition.spec.names.kind.as_str(), definition.scale("v1alpha1")), ("Rollout", None));
+    assert!(snapshot.namespaces.iter().all(|namespace| namespace.deletion_discovery_failure));
+    assert_eq!(snapshot.events.iter().next().map(crate::snapshot::Event::times), Some(4));
+    let pod = snapshot.pods.iter().next().expect("a pod");
+    let container = crate::snapshot::api_server::container(pod).expect("its container");
+    assert_eq!(container.proxy_variables.get("HTTPS_PROXY").map(String::as_str), Some("http://p:1"));
+    assert!(!format!("{snapshot:?}").contains("c2VjcmV0"));
+}
+
+#[test]
 fn what_is_damaged_is_never_called_missing() {
     let service = |file: &str, text: &str| {
         let mut objects = Objects::default();
