@@ -31,9 +31,12 @@ use metrics_server_doctor::{catalogue, check::Impact, guide::Step};
 use timeline::{Case, promtool, promtool_with, rule_files, run, tool};
 
 fn hold(cases: &[Case]) {
-    let files = rule_files(std::path::Path::new(""), None);
+    hold_with(&rule_files(std::path::Path::new(""), None), cases);
+}
+
+fn hold_with(files: &[std::path::PathBuf], cases: &[Case]) {
     let cases: Vec<_> = cases.iter().collect();
-    if let Err(told) = promtool(&files, &cases) {
+    if let Err(told) = promtool(files, &cases) {
         panic!("{told}");
     }
 }
@@ -71,7 +74,10 @@ fn every_cause_of_the_catalogue_leads_to_exactly_one_alert() {
         .map(|(entry, impact)| cases::of_cause(entry, impact))
         .collect();
     assert!(cases.len() > catalogue::all().len());
-    hold(&cases);
+    // The catch-all knows no cause.
+    let mut files = rule_files(std::path::Path::new(""), None);
+    files.retain(|file| !file.ends_with("pipeline.yaml"));
+    hold_with(&files, &cases);
 }
 
 #[test]

@@ -43,7 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wording", &["catalogue"]),
     ("snapshot", &["wording"]),
     ("health", &["snapshot"]),
-    ("facts", &["catalogue", "snapshot", "wording"]),
+    ("facts", &["catalogue", "guide", "snapshot", "wording"]),
     ("check", &["catalogue", "facts", "guide", "snapshot"]),
     ("steps", &["catalogue", "check", "facts", "guide", "snapshot", "wording"]),
     ("verdict", &["catalogue", "check", "guide", "snapshot"]),

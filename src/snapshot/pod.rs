@@ -368,6 +368,12 @@ impl ContainerPort {
 }
 
 impl Pod {
+    /// Whether it runs on AWS Fargate, by its node's name or the profile that took it.
+    pub fn is_on_fargate(&self) -> bool {
+        self.spec.node_name.starts_with("fargate-")
+            || self.metadata.labels.contains_key("eks.amazonaws.com/fargate-profile")
+    }
+
     /// Condition Ready.
     pub fn ready(&self) -> Option<&Condition> {
         condition(&self.status.conditions, "Ready")

@@ -283,7 +283,7 @@ fn two_independent_faults_are_two_findings_and_the_upstream_one_leads() {
 #[test]
 fn one_line_of_evidence_confirms_one_root_cause() {
     for (index, first) in FAULTS.iter().enumerate() {
-        for second in &FAULTS[index..] {
+        for second in FAULTS[index..].iter().filter(|second| !(first.outage && second.outage)) {
             let report = injected(&[first, second]);
             let findings = &report.judgement.findings;
             for (position, one) in findings.iter().enumerate() {

@@ -88,8 +88,7 @@ pub(super) fn port_conflict(facts: &Facts<'_>, docket: &mut Docket) -> Result<()
         return Err(NotSeen::NotLooked);
     };
     let fargate = chain.pods().iter().any(|pod| {
-        pod.spec.node_name.starts_with("fargate-")
-            || pod.metadata.labels.contains_key("eks.amazonaws.com/fargate-profile")
+        pod.is_on_fargate()
             || facts.snapshot.nodes.get("", &pod.spec.node_name).seen().is_some_and(|node| node.is_fargate())
     });
     let shares_address =
