@@ -5,6 +5,7 @@
 
 pub mod aggregated;
 pub mod autoscalers;
+pub mod aws_auth;
 pub mod calls;
 pub mod certificates;
 pub mod chain;
@@ -25,6 +26,7 @@ pub mod ports;
 pub mod proxies;
 pub mod rbac;
 pub mod restarts;
+pub mod rights;
 pub mod scrapes;
 pub mod windows;
 

@@ -16,9 +16,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    catalogue::{self, Cause},
+    catalogue::{self, Cause, Stage},
     facts::Facts,
-    guide::Step,
     snapshot::{Condition, HorizontalPodAutoscaler, NotSeen, Pod},
     wording::{
         api_error::{ApiError, Detail, ErrorClass, Identity},
@@ -222,7 +221,7 @@ pub const TOO_YOUNG: &str = "too_young";
 pub fn labels() -> impl Iterator<Item = &'static str> {
     let causes = catalogue::all().iter().filter(|entry| {
         // An API that is down is the fault of an APIService and not of one autoscaler.
-        entry.step == Step::Hpa && entry.cause != Cause::OtherMetricsApiUnavailable
+        entry.stage == Stage::Hpa && entry.cause != Cause::OtherMetricsApiUnavailable
     });
     [NONE, SCALED_TO_ZERO, TOO_YOUNG].into_iter().chain(causes.map(|entry| entry.id))
 }

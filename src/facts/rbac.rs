@@ -70,7 +70,8 @@ fn rule_allows(rule: &PolicyRule, asked: &Attributes<'_>) -> bool {
     has(&rule.verbs, asked.verb) && has(&rule.api_groups, asked.group) && resource && name
 }
 
-fn names_user(binding: &RoleBinding, user: &User) -> bool {
+/// Whether a binding names the user, by itself or by a group.
+pub(super) fn names_user(binding: &RoleBinding, user: &User) -> bool {
     binding.subjects.iter().any(|subject| match subject.kind.as_str() {
         "User" => subject.name == user.name,
         "Group" => user.groups.contains(&subject.name),

@@ -186,7 +186,7 @@ mod tests {
             let found = pods.under("shop", &parse(selector).expect("a selector"));
             assert_eq!(found.iter().copied().map(Named::name).collect::<Vec<_>>(), names, "{selector}");
         }
-        assert_eq!(pods.named("shop", "b").map(|pod| pod.name()), Some("b"));
+        assert_eq!(pods.named("shop", "b").map(Named::name), Some("b"));
         assert!(pods.named("shop", "c").is_none());
     }
 

@@ -11,8 +11,8 @@ use super::{backoff::jitter, heard::Message, options::Timings, trouble::Trouble}
 use crate::{
     facts::Facts,
     facts::rbac::{Attributes, Decision, User},
+    facts::rights,
     snapshot::{AccessReview, NotSeen, Observed, Snapshot},
-    steps::forbidden,
 };
 
 /// Asks for ever: now and then, and at once when the account, its version or the RBAC objects' own answer changes.
@@ -42,7 +42,7 @@ pub(super) async fn run(
 type Cues = Option<(User, Vec<(Attributes<'static>, Decision)>)>;
 
 fn cues(snapshot: &Snapshot) -> Cues {
-    forbidden::questions(&Facts::new(snapshot))
+    rights::questions(&Facts::new(snapshot))
 }
 
 /// The answers to all questions, or why there are none.

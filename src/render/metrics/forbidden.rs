@@ -2,9 +2,12 @@
 
 use super::{Family, Page};
 use crate::{
-    facts::rbac::Decision,
+    facts::{
+        aws_auth::AwsAuth,
+        rbac::Decision,
+        rights::{Source, granted},
+    },
     render::View,
-    steps::forbidden::{AwsAuth, PermissionSource, granted},
 };
 
 const GRANTED: Family = Family::gauge(
@@ -41,7 +44,7 @@ pub(super) const FAMILIES: &[Family] = &[GRANTED, SOURCE, AWS_AUTH_ENTRIES, AWS_
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
     for (permission, decision, source) in granted(&view.context()) {
-        let sources = PermissionSource::ALL.map(PermissionSource::label);
+        let sources = Source::ALL.map(Source::label);
         match &decision {
             Decision::NotSeen(_) => {}
             _ => page.set_one_of(&SOURCE, &[permission.label()], sources, source.label()),
@@ -55,10 +58,10 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
     if let Ok(Some(aws_auth)) = AwsAuth::of(view.snapshot) {
         page.set_single(&AWS_AUTH_ENTRIES, aws_auth.entries);
         for (problem, count) in [
-            ("without_username", aws_auth.without_username),
-            ("arn_with_path", aws_auth.arn_with_path),
-            ("conflicting_username", aws_auth.conflicting),
-            ("unparsable", aws_auth.unparsable),
+            ("without_username", aws_auth.without_username.len()),
+            ("arn_with_path", aws_auth.arn_with_path.len()),
+            ("conflicting_username", aws_auth.conflicting.len()),
+            ("unparsable", aws_auth.unparsable.len()),
         ] {
             page.set(&AWS_AUTH_MALFORMED, [problem], count);
         }

@@ -1,172 +1,134 @@
-//! The `ConfigMap` `kube-system/aws-auth` of Amazon EKS: counts only, never what stands in it.
+//! Is every identity in aws-auth mapped so that it works?
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-
-use super::object;
 use crate::{
     catalogue::Cause,
-    check::{Finding, Impact},
-    facts::Facts as Context,
+    check::{Docket, Finding, Impact, Slot},
+    facts::{
+        Facts,
+        aws_auth::{self, AwsAuth, Place},
+    },
     snapshot::{
-        NotSeen, Snapshot,
+        NotSeen, ObjectReference,
+        log::ContainerLog,
         retrieval::{self, ErrorClass},
     },
-    steps::bridge::Outcome,
 };
 
-/// A longer text than any cluster has is not parsed.
-const LONGEST: usize = 1 << 20;
+/// The causes of this check.
+pub(super) const CAUSES: &[Cause] = &[
+    Cause::AwsAuthUsernameMissing,
+    Cause::AwsAuthUnparsable,
+    Cause::AwsAuthConflictingUsernames,
+    Cause::AwsAuthArnWithPath,
+];
 
-/// How many entries of aws-auth are malformed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AwsAuth {
-    /// Entries of mapRoles and mapUsers.
-    pub entries: usize,
-    /// Entries without a username: they get 401 from every aggregated API.
-    pub without_username: usize,
-    /// Roles whose ARN has a path: they never match.
-    pub arn_with_path: usize,
-    /// ARNs that are mapped to several usernames.
-    pub conflicting: usize,
-    /// Keys whose text is not YAML: they map nobody.
-    pub unparsable: usize,
-}
-
-/// An entry with its keys in lower case: aws-iam-authenticator reads them by Go's JSON package, to which case is the same.
-#[derive(Default)]
-struct Entry {
-    arn: String,
-    username: String,
-}
-
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut entry = Self::default();
-        for (key, value) in BTreeMap::<String, serde_json::Value>::deserialize(deserializer)? {
-            // A bare {{SessionName}} is a mapping in YAML and not a text: as good as no username.
-            let text = value.as_str().unwrap_or("").to_owned();
-            match key.to_ascii_lowercase().as_str() {
-                "rolearn" | "userarn" if !text.is_empty() => entry.arn = text,
-                "username" => entry.username = text,
-                _ => {}
-            }
+pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let read = match AwsAuth::of(facts.snapshot) {
+        Ok(Some(read)) => read,
+        Ok(None) => {
+            docket.not_applicable("There is no aws-auth: the cluster uses access entries, or is not on EKS.");
+            return Ok(());
         }
-        Ok(entry)
-    }
-}
-
-impl AwsAuth {
-    /// Reads the `ConfigMap`; `None` when it does not exist, which is fine: access entries replace it.
-    pub fn of(snapshot: &Snapshot) -> Result<Option<Self>, NotSeen> {
-        let Some(config_map) = snapshot.config_maps.get("kube-system", "aws-auth").known()? else { return Ok(None) };
-        let mut counts = Self::default();
-        let mut usernames: BTreeMap<String, String> = BTreeMap::new();
-        for key in ["mapRoles", "mapUsers"] {
-            let text = config_map.data.get(key).map_or("", String::as_str);
-            let empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
-            if empty || matches!(text.trim(), "null" | "~" | "---") {
-                continue;
-            }
-            let parsed = if text.len() > LONGEST { None } else { serde_saphyr::from_str::<Vec<Entry>>(text).ok() };
-            let Some(entries) = parsed else {
-                counts.unparsable += 1;
-                continue;
-            };
-            for entry in entries {
-                counts.count(&entry, &mut usernames);
-            }
+        Err(_) if aws_auth::is_elsewhere(facts.snapshot) => {
+            docket.not_applicable("No node is one of Amazon EKS, and no aws-auth was seen.");
+            return Ok(());
         }
-        Ok(Some(counts))
-    }
-
-    fn count(&mut self, entry: &Entry, usernames: &mut BTreeMap<String, String>) {
-        self.entries += 1;
-        let username = &entry.username;
-        if username.is_empty() {
-            self.without_username += 1;
-        }
-        let role = entry.arn.split_once(":role/").map_or("", |(_, role)| role);
-        if role.contains('/') {
-            self.arn_with_path += 1;
-        }
-        let before = usernames.insert(entry.arn.clone(), username.clone());
-        if before.is_some_and(|before| before != *username) {
-            self.conflicting += 1;
-        }
-    }
-}
-
-/// Every entry has a username.
-pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let Some(counts) = AwsAuth::of(context.snapshot)? else {
-        return Ok(Outcome::skipped("There is no aws-auth: the cluster uses access entries, or is not on EKS."));
+        Err(reason) => return Err(reason),
     };
-    let config_map = object("ConfigMap", "kube-system", "aws-auth");
-    let told = format!(
-        "aws-auth: {} entries, {} without username, {} with a path in the role ARN, {} mapped twice, {} unparsable keys",
-        counts.entries, counts.without_username, counts.arn_with_path, counts.conflicting, counts.unparsable
-    );
-    // Whom it hurts shows in 401 alone; everybody else is served.
-    let hurts = [&context.snapshot.top_nodes, &context.snapshot.top_pods].into_iter().any(|retrieval| {
-        retrieval.seen().is_some_and(|retrieval| {
-            matches!(retrieval.outcome, retrieval::Outcome::Failed { class: ErrorClass::Unauthorized, .. })
+    let told = told(&read);
+    let refused = |class: ErrorClass| {
+        [&facts.snapshot.top_nodes, &facts.snapshot.top_pods].into_iter().any(|call| {
+            matches!(call.seen().map(|call| &call.outcome), Some(retrieval::Outcome::Failed { class: own, .. }) if *own == class)
         })
-    });
-    let finding = |cause: Cause, summary: String| Finding {
-        impact: if hurts { Impact::Partial } else { Impact::Latent },
-        ..Finding::partial(cause, config_map.clone(), summary).evidence(told.clone())
     };
-    if counts.unparsable > 0 {
-        let summary = "The YAML inside of aws-auth cannot be read, so it maps nobody.";
-        return Ok(Outcome::fail(finding(Cause::AwsAuthUnparsable, summary.to_owned())));
-    }
-    if counts.without_username > 0 {
+    // Whom it hurts shows in 401 alone; everybody else is served.
+    let unauthorized = refused(ErrorClass::Unauthorized);
+    let mut confirm = |cause: Cause, hurts: bool, summary: String, places: &[Place]| {
+        let object = ObjectReference::new("ConfigMap", "kube-system", "aws-auth");
+        let mut finding = Finding::partial(cause, object, summary).evidence(told.clone());
+        if !hurts {
+            finding.impact = Impact::Latent;
+        }
+        if let Some(first) = places.first() {
+            finding = finding.slot(Slot::Key, first.key).slot(Slot::Entry, first.entry.to_string());
+        }
+        docket.confirm(finding);
+    };
+    for unparsable in &read.unparsable {
+        let line = unparsable.line.map_or(String::new(), |line| format!(" at line {line}"));
         let summary = format!(
-            "{} entries of aws-auth have no username: they get 401 from the metrics API.",
-            counts.without_username
+            "Key {} of aws-auth cannot be read{line} ({}): whoever is mapped there alone is refused.",
+            unparsable.key, unparsable.error
         );
-        return Ok(Outcome::fail(finding(Cause::AwsAuthUsernameMissing, summary)));
+        let place = Place { key: unparsable.key, entry: 0 };
+        confirm(Cause::AwsAuthUnparsable, unauthorized, summary, &[place]);
     }
-    Ok(Outcome::pass("Every entry of aws-auth has a username.").evidence(told))
+    if !read.without_username.is_empty() {
+        let (count, have, get) = match read.without_username.len() {
+            1 => ("1 entry".to_owned(), "has", "it gets"),
+            count => (format!("{count} entries"), "have", "they get"),
+        };
+        let summary = format!(
+            "{count} of aws-auth {have} no username ({}): {get} 401 from the metrics API.",
+            list(&read.without_username)
+        );
+        confirm(Cause::AwsAuthUsernameMissing, unauthorized, summary, &read.without_username);
+    }
+    if !read.conflicting.is_empty() {
+        let places: Vec<Place> = read.conflicting.iter().flat_map(|conflict| conflict.places.iter().copied()).collect();
+        let arns =
+            if read.conflicting.len() == 1 { "1 ARN".to_owned() } else { format!("{} ARNs", read.conflicting.len()) };
+        let of_nodes = read.conflicting.iter().any(|conflict| conflict.of_nodes);
+        let nodes = if of_nodes {
+            " It is the role of nodes: kubelets may ask for serving certificates under a name that no signer approves."
+        } else {
+            ""
+        };
+        let summary =
+            format!("aws-auth maps {arns} to several usernames, of which one wins ({}).{nodes}", list(&places));
+        let no_certificate = facts.snapshot.logs.iter().flat_map(ContainerLog::lines).any(|line| {
+            line.read.failed_scrapes().iter().any(|failed| failed.cause == Some(Cause::KubeletCertificateMissing))
+        });
+        let hurts = of_nodes && no_certificate || refused(ErrorClass::Forbidden);
+        confirm(Cause::AwsAuthConflictingUsernames, hurts, summary, &places);
+    }
+    if !read.arn_with_path.is_empty() {
+        let (count, never) = match read.arn_with_path.len() {
+            1 => ("1 role ARN of aws-auth has a path".to_owned(), "it never matches"),
+            count => (format!("{count} role ARNs of aws-auth have a path"), "they never match"),
+        };
+        let summary = format!("{count} ({}): {never}.", list(&read.arn_with_path));
+        confirm(Cause::AwsAuthArnWithPath, unauthorized, summary, &read.arn_with_path);
+    }
+    if !docket.has_findings() {
+        docket.note(told);
+    }
+    // What cannot be read may hold anything.
+    if read.unparsable.is_empty() {
+        docket.exclude_rest("Every entry of aws-auth has one username, and no ARN has a path.");
+    }
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::{
-        snapshot::{Collection, ConfigMap},
-        testing::{healthy, object},
-    };
-
-    fn counts(roles: &str) -> AwsAuth {
-        let config_map: ConfigMap =
-            object(json!({"metadata": {"namespace": "kube-system", "name": "aws-auth"}, "data": {"mapRoles": roles}}));
-        let snapshot = Snapshot { config_maps: Collection::complete([config_map]), ..healthy() };
-        AwsAuth::of(&snapshot).expect("seen").expect("there")
+fn list(places: &[Place]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = places.iter().take(SHOWN).map(Place::to_string).collect();
+    match places.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
+}
 
-    #[test]
-    fn malformed_entries_are_counted() {
-        let good = "- rolearn: arn:aws:iam::1:role/node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: [system:nodes]\n";
-        assert_eq!(counts(good), AwsAuth { entries: 1, ..AwsAuth::default() });
-        assert_eq!(counts("- rolearn: arn:aws:iam::1:role/admin\n  groups: [system:masters]\n").without_username, 1);
-        assert_eq!(counts("- rolearn: arn:aws:iam::1:role/path/admin\n  username: a\n").arn_with_path, 1);
-        assert_eq!(counts(&format!("{good}- rolearn: arn:aws:iam::1:role/node\n  username: other\n")).conflicting, 1);
-        assert_eq!(counts("- rolearn: [unclosed\n").unparsable, 1);
-        assert_eq!(counts(""), AwsAuth::default());
-        for empty in ["[]\n", "null", "# nobody yet\n", "\n\n"] {
-            assert_eq!(counts(empty), AwsAuth::default(), "{empty}");
+fn told(read: &AwsAuth) -> String {
+    let entries = if read.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", read.entries) };
+    format!(
+        "ConfigMap kube-system/aws-auth: {entries}, {} without username, {} with a path in the role ARN, {} mapped to several usernames, {} unreadable",
+        read.without_username.len(),
+        read.arn_with_path.len(),
+        read.conflicting.len(),
+        match read.unparsable.len() {
+            1 => "1 key".to_owned(),
+            count => format!("{count} keys"),
         }
-        let odd = "- {\"roleARN\": \"arn:aws:iam::1:role/a\", \"userName\": \"admin:{{SessionName}}\", \"groups\": null, \"note\": 5}\n";
-        assert_eq!(counts(odd), AwsAuth { entries: 1, ..AwsAuth::default() });
-    }
-
-    #[test]
-    fn without_aws_auth_nothing_is_wrong() {
-        assert_eq!(AwsAuth::of(&healthy()), Ok(None));
-    }
+    )
 }

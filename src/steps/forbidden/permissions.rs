@@ -1,269 +1,187 @@
-//! What metrics-server's own `ServiceAccount` must be allowed, by version
-//! (kubernetes-sigs/metrics-server `manifests/base/rbac.yaml`, 0.3.6 to 0.9.0).
+//! Has metrics-server every permission that its version needs?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{account, object};
 use crate::{
     catalogue::Cause,
-    check::Finding,
-    facts::Facts as Context,
+    check::{Docket, Evidence, Finding, Impact, Slot},
     facts::{
-        metrics_server::{self, Owner},
-        rbac::{Attributes, Decision, User, decide, has_node_role},
+        Facts,
+        rbac::{Decision, User},
+        rights::{self, Misbound, Source},
     },
-    snapshot::{self, HorizontalPodAutoscaler, NotSeen, log::Line, retrieval, version::Version},
-    steps::bridge::Outcome,
+    snapshot::{Named, NotSeen, ObjectReference},
+    wording::quoted,
 };
 
-/// A permission that metrics-server needs: a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Permission {
-    /// get `nodes/metrics` (0.6 and newer).
-    NodesMetrics,
-    /// get `nodes/stats` (up to 0.5).
-    NodesStats,
-    /// list nodes.
-    ListNodes,
-    /// list pods.
-    ListPods,
-    /// create `tokenreviews.authentication.k8s.io`.
-    TokenReviews,
-    /// create `subjectaccessreviews.authorization.k8s.io`.
-    SubjectAccessReviews,
-    /// get the `ConfigMap` `kube-system/extension-apiserver-authentication`.
-    AuthenticationConfigMap,
+/// What is known of one cause.
+#[derive(Default)]
+struct Known {
+    lacking: Vec<Evidence>,
+    latent: bool,
+    unseen: Option<NotSeen>,
 }
 
-impl Permission {
-    /// As in labels.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::NodesMetrics => "get_nodes_metrics",
-            Self::NodesStats => "get_nodes_stats",
-            Self::ListNodes => "list_nodes",
-            Self::ListPods => "list_pods",
-            Self::TokenReviews => "create_tokenreviews",
-            Self::SubjectAccessReviews => "create_subjectaccessreviews",
-            Self::AuthenticationConfigMap => "get_extension_apiserver_authentication",
-        }
-    }
-
-    fn attributes(self) -> Attributes<'static> {
-        let cluster = |verb, group, resource| Attributes { verb, group, resource, ..Attributes::default() };
-        match self {
-            Self::NodesMetrics => cluster("get", "", "nodes/metrics"),
-            Self::NodesStats => cluster("get", "", "nodes/stats"),
-            Self::ListNodes => cluster("list", "", "nodes"),
-            Self::ListPods => cluster("list", "", "pods"),
-            Self::TokenReviews => cluster("create", "authentication.k8s.io", "tokenreviews"),
-            Self::SubjectAccessReviews => cluster("create", "authorization.k8s.io", "subjectaccessreviews"),
-            Self::AuthenticationConfigMap => Attributes {
-                verb: "get",
-                group: "",
-                resource: "configmaps",
-                name: "extension-apiserver-authentication",
-                namespace: "kube-system",
-                ..Attributes::default()
-            },
-        }
-    }
-
-    const fn cause(self) -> Cause {
-        match self {
-            Self::NodesMetrics | Self::NodesStats => Cause::KubeletPermissionMissing,
-            Self::ListNodes | Self::ListPods => Cause::ListPermissionMissing,
-            Self::TokenReviews | Self::SubjectAccessReviews => Cause::AuthDelegatorMissing,
-            Self::AuthenticationConfigMap => Cause::AuthReaderMissing,
-        }
-    }
-
-    /// What a version needs; without a version neither of the two kubelet permissions is asked for.
-    fn needed(version: Option<Version>) -> Vec<Self> {
-        let kubelet =
-            version.map(|version| if version < Version::new(0, 6, 0) { Self::NodesStats } else { Self::NodesMetrics });
-        let always = [
-            Self::ListNodes,
-            Self::ListPods,
-            Self::TokenReviews,
-            Self::SubjectAccessReviews,
-            Self::AuthenticationConfigMap,
-        ];
-        kubelet.into_iter().chain(always).collect()
-    }
-}
-
-/// Who was asked: a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
-    /// The API server, by `SubjectAccessReview`: every authorizer has answered.
-    SubjectAccessReview,
-    /// The RBAC objects, evaluated here.
-    RbacObjects,
-}
-
-impl Source {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::SubjectAccessReview, Self::RbacObjects];
-
-    /// As in labels.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::SubjectAccessReview => "subject_access_review",
-            Self::RbacObjects => "rbac_objects",
-        }
-    }
-}
-
-/// The account and permissions that metrics-server needs, with what the RBAC objects answer; `None` where metrics-server
-/// does not serve the API.
-pub fn questions(context: &Context<'_>) -> Option<(User, Vec<(Attributes<'static>, Decision)>)> {
-    let (user, needed) = needs(context)?;
-    let decided = needed.into_iter().map(|permission| {
-        let attributes = permission.attributes();
-        (attributes, by_objects(context, &user, &attributes))
-    });
-    let decided = decided.collect();
-    Some((user, decided))
-}
-
-fn needs(context: &Context<'_>) -> Option<(User, Vec<Permission>)> {
-    let (namespace, name) = account(context).filter(|_| context.chain.owner() == Some(Owner::MetricsServer))?;
-    let version = context.chain.container().and_then(|container| metrics_server::version(&container.image));
-    Some((User::service_account(namespace, name), Permission::needed(version)))
-}
-
-fn by_objects(context: &Context<'_>, user: &User, attributes: &Attributes<'_>) -> Decision {
-    decide(&context.snapshot.roles, &context.snapshot.role_bindings, user, attributes)
-}
-
-/// What the API server answered, where it was asked.
-fn by_review(context: &Context<'_>, user: &User, asked: &Attributes<'_>) -> Option<Decision> {
-    let reviews = context.snapshot.access_reviews.seen()?;
-    let review = reviews.iter().find(|review| {
-        review.user == user.name
-            && review.verb == asked.verb
-            && review.group == asked.group
-            && review.resource == asked.resource
-            && review.name == asked.name
-            && review.namespace == asked.namespace
-    })?;
-    Some(if review.allowed { Decision::Allowed("SubjectAccessReview".to_owned()) } else { Decision::Denied })
-}
-
-/// Every needed permission with its answer and who gave it: the API server where it was asked, else the RBAC objects;
-/// empty where metrics-server does not serve the API.
-pub fn granted(context: &Context<'_>) -> Vec<(Permission, Decision, Source)> {
-    let Some((user, needed)) = needs(context) else { return Vec::new() };
-    let answers = needed.into_iter().map(|permission| {
-        let asked = permission.attributes();
-        match by_review(context, &user, &asked) {
-            Some(decision) => (permission, decision, Source::SubjectAccessReview),
-            None => (permission, by_objects(context, &user, &asked), Source::RbacObjects),
-        }
-    });
-    answers.collect()
-}
-
-/// Whether every permission whose absence would be this cause is granted now, so that what a log tells of it is history.
-pub fn granted_by_now(context: &Context<'_>, cause: Cause) -> bool {
-    let mut answers = granted(context).into_iter().filter(|(permission, ..)| permission.cause() == cause).peekable();
-    answers.peek().is_some() && answers.all(|(_, decision, _)| matches!(decision, Decision::Allowed(_)))
-}
-
-/// Whether what is seen to work proves that the permission is there, whoever grants it: other authorizers than RBAC may.
-fn proven_by_success(context: &Context<'_>, permission: Permission) -> bool {
-    let chain = &context.chain;
-    let sampled = context.snapshot.top_nodes.seen().is_some_and(|retrieval| {
-        matches!(&retrieval.outcome, retrieval::Outcome::Samples(samples) if samples.iter().any(|sample| !sample.unknown))
-    });
-    // From 0.5 on a pod is Ready only with samples in its storage.
-    let stores = chain.has_ready_pod()
-        && chain
-            .container()
-            .and_then(|container| metrics_server::version(&container.image))
-            .is_some_and(|version| version >= Version::new(0, 5, 0));
-    match permission {
-        Permission::NodesMetrics | Permission::NodesStats => sampled || stores,
-        // It reads nodes, pods and the ConfigMap before it serves.
-        Permission::ListNodes | Permission::ListPods | Permission::AuthenticationConfigMap => chain.has_ready_pod(),
-        // Whoever wrote a bundle may be in system:masters, whom it never asks about; the doctor is not, nor is the
-        // controller of autoscalers.
-        Permission::TokenReviews | Permission::SubjectAccessReviews => {
-            sampled && context.snapshot.source == snapshot::Source::Cluster
-                || context.snapshot.autoscalers.iter().any(HorizontalPodAutoscaler::is_served)
-        }
-    }
-}
-
-/// Whether kubelets refuse metrics-server while a role of its own was seen: they ask the API server, so what that role
-/// lacks is what they miss, though not every binding was seen.
-fn refused_by_kubelets(context: &Context<'_>, user: &User) -> bool {
-    let snapshot = context.snapshot;
-    let refused =
-        |line: &Line| line.read.failed_scrapes().iter().any(|failed| failed.cause == Some(Cause::KubeletForbidden));
-    has_node_role(&snapshot.roles, &snapshot.role_bindings, user)
-        && snapshot.logs.iter().any(|log| log.lines().any(refused))
-}
-
-/// Every permission is there.
-pub(super) fn evaluate(context: &Context<'_>) -> Result<Outcome, NotSeen> {
-    let Some((namespace, name)) = account(context) else {
-        context.chain.workload.clone().known()?;
-        return Ok(Outcome::skipped("There is no workload that needs permissions."));
+pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+    let Some((namespace, name)) = rights::account(facts) else {
+        facts.chain.workload.clone().known()?;
+        docket.not_applicable("There is no workload that needs permissions.");
+        return Ok(());
     };
-    let answers = granted(context);
+    let answers = rights::granted(facts);
     if answers.is_empty() {
-        return Ok(Outcome::skipped("metrics-server does not serve the API."));
+        docket.not_applicable("metrics-server does not serve the API.");
+        return Ok(());
     }
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut unseen = None;
+    let misbound = rights::misbound(facts);
+    let refused = rights::refused_by_kubelets(facts, &User::service_account(namespace, name));
+    let mut known: BTreeMap<Cause, Known> = BTreeMap::new();
     let mut sources = BTreeSet::new();
-    let refused = refused_by_kubelets(context, &User::service_account(namespace, name));
     for (permission, decision, source) in answers {
         let asked = permission.attributes();
         let by = match source {
             Source::SubjectAccessReview => "by SubjectAccessReview",
             Source::RbacObjects => "by the RBAC objects",
         };
-        sources.insert(by);
-        let told = format!("{by} system:serviceaccount:{namespace}:{name} may not {} {}", asked.verb, asked.resource);
+        let cause = permission.cause();
+        let known = known.entry(cause).or_default();
+        let proven = rights::proven_by_success(facts, permission);
         match decision {
-            Decision::Allowed(_) => {}
-            Decision::NotSeen(_) if refused && permission.cause() == Cause::KubeletPermissionMissing => {
-                findings.push(
-                    Finding::outage(
-                        Cause::KubeletPermissionMissing,
-                        object("ServiceAccount", namespace, name),
-                        format!(
-                            "{} ({namespace}/{name})",
-                            Cause::KubeletPermissionMissing.entry().title.trim_end_matches('.')
-                        ),
-                    )
-                    .evidence(format!("the role that is bound to it lacks {} {}", asked.verb, asked.resource))
-                    .evidence("kubelets answer 403 Forbidden"),
-                );
+            Decision::Allowed(binding) => {
+                sources.insert(by);
+                if source == Source::RbacObjects
+                    && !proven
+                    && let Some((line, at)) = rights::denied(facts, cause, &binding)
+                {
+                    known.lacking.push(Evidence::at(format!("metrics-server's log: {}", quoted(line)), Some(at)));
+                }
             }
-            Decision::NotSeen(reason) => unseen = unseen.or(Some(reason)),
-            Decision::Denied if proven_by_success(context, permission) => {}
-            Decision::Denied => match findings.iter_mut().find(|finding| finding.cause == permission.cause()) {
-                Some(finding) => finding.evidence.push(told.into()),
-                None => findings.push(
-                    Finding::outage(
-                        permission.cause(),
-                        object("ServiceAccount", namespace, name),
-                        format!("{} ({namespace}/{name})", permission.cause().entry().title.trim_end_matches('.')),
-                    )
-                    .evidence(told),
-                ),
+            _ if proven => {}
+            Decision::Denied => known.lacking.push(
+                format!("{by} system:serviceaccount:{namespace}:{name} may not {} {}", asked.verb, asked.resource)
+                    .into(),
+            ),
+            Decision::NotSeen(_) if refused && cause == Cause::KubeletPermissionMissing => {
+                known
+                    .lacking
+                    .push(format!("the role that is bound to it lacks {} {}", asked.verb, asked.resource).into());
+                known.lacking.push("kubelets answer 403 Forbidden".into());
+            }
+            Decision::NotSeen(reason) => match misbound.iter().find(|misbound| misbound.causes.contains(&cause)) {
+                Some(misbound) => {
+                    known.latent |= !misbound.is_certain(facts);
+                    known.lacking.push(told(misbound).into());
+                }
+                None => known.unseen = known.unseen.take().or(Some(reason)),
             },
         }
     }
-    match (findings.is_empty(), unseen) {
-        (false, _) => Ok(Outcome::fail_all(findings)),
-        (true, Some(reason)) => Err(reason),
-        (true, None) => Ok(Outcome::pass(format!("ServiceAccount {namespace}/{name} has every permission."))
-            .evidence(sources.into_iter().collect::<Vec<_>>().join(", "))),
+    let lacking: Vec<Cause> =
+        known.iter().filter(|(_, known)| !known.lacking.is_empty()).map(|(cause, _)| *cause).collect();
+    let advice = advice(facts, &lacking, &misbound, (namespace, name));
+    for (cause, known) in known {
+        if let Some(reason) = known.unseen.filter(|_| known.lacking.is_empty()) {
+            docket.open(&[cause], &reason);
+            if matches!(reason, NotSeen::NotInBundle(_)) {
+                docket.say("could not look: the roles and bindings are not in the bundle as complete lists");
+            }
+        } else if known.lacking.is_empty() {
+            docket.exclude(&[cause], has_all(namespace, name));
+        } else {
+            let title = cause.entry().title.trim_end_matches('.');
+            let summary = if known.latent {
+                format!(
+                    "A binding that was made for metrics-server does not name its account {namespace}/{name}: perhaps: {title}."
+                )
+            } else {
+                format!("{title} (ServiceAccount {namespace}/{name}).")
+            };
+            let object = ObjectReference::new("ServiceAccount", namespace, name);
+            let mut finding = Finding::outage(cause, object, summary)
+                .slot(Slot::Account, format!("{namespace}:{name}"))
+                .advice(advice.clone());
+            if known.latent {
+                finding.impact = Impact::Latent;
+            }
+            let mut evidence = known.lacking;
+            evidence.dedup();
+            docket.confirm(evidence.into_iter().fold(finding, Finding::evidence));
+        }
+    }
+    if docket.has_findings() {
+        return Ok(());
+    }
+    docket.note(sources.into_iter().collect::<Vec<_>>().join(", "));
+    docket.exclude_rest(has_all(namespace, name));
+    Ok(())
+}
+
+fn has_all(namespace: &str, name: &str) -> String {
+    format!("ServiceAccount {namespace}/{name} has every permission.")
+}
+
+fn told(misbound: &Misbound<'_>) -> String {
+    let binding = misbound.binding;
+    let kind = if binding.namespace().is_empty() { "ClusterRoleBinding" } else { "RoleBinding" };
+    let place = if binding.namespace().is_empty() { String::new() } else { format!("{}/", binding.namespace()) };
+    let role = &binding.role_ref.name;
+    if misbound.accounts.is_empty() {
+        return format!(
+            "{kind} {place}{} to {role} grants nothing there: it must stand in namespace kube-system",
+            binding.name()
+        );
+    }
+    let names: Vec<String> = misbound.accounts.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
+    format!("{kind} {place}{} to {role} names ServiceAccount {}", binding.name(), names.join(" and "))
+}
+
+/// One repair that makes every binding that is missing.
+fn advice(facts: &Facts<'_>, lacking: &[Cause], misbound: &[Misbound<'_>], account: (&str, &str)) -> String {
+    let (namespace, name) = account;
+    let subject = format!("--serviceaccount={namespace}:{name}");
+    let mut commands: Vec<String> = Vec::new();
+    let mut apply = false;
+    for cause in lacking {
+        let wrong = misbound.iter().find(|misbound| misbound.causes.contains(cause) && !misbound.accounts.is_empty());
+        let command = match (cause, wrong) {
+            (_, Some(wrong)) if wrong.binding.namespace().is_empty() => {
+                format!("kubectl set subject clusterrolebinding {} {subject}", wrong.binding.name())
+            }
+            (_, Some(wrong)) => format!(
+                "kubectl set subject rolebinding -n {} {} {subject}",
+                wrong.binding.namespace(),
+                wrong.binding.name()
+            ),
+            (Cause::AuthReaderMissing, None) => format!(
+                "kubectl create rolebinding metrics-server-auth-reader -n kube-system --role=extension-apiserver-authentication-reader {subject}"
+            ),
+            (Cause::AuthDelegatorMissing, None) => format!(
+                "kubectl create clusterrolebinding metrics-server:system:auth-delegator --clusterrole=system:auth-delegator {subject}"
+            ),
+            (_, None) => {
+                let bound = facts.snapshot.role_bindings.get("", "system:metrics-server");
+                apply = true;
+                match bound.seen() {
+                    Some(_) => format!("kubectl set subject clusterrolebinding system:metrics-server {subject}"),
+                    None => format!(
+                        "kubectl create clusterrolebinding system:metrics-server --clusterrole=system:metrics-server {subject}"
+                    ),
+                }
+            }
+        };
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    let role = if apply {
+        " ClusterRole system:metrics-server must be that of the image's release: 0.6 moved from nodes/stats to nodes/metrics."
+    } else {
+        ""
+    };
+    let commands: Vec<String> = commands.into_iter().map(|command| format!("`{command}`")).collect();
+    match commands.as_slice() {
+        [one] => format!("{one}.{role}"),
+        _ => format!("All of: {}; or apply the whole manifest of the release again.{role}", commands.join(", ")),
     }
 }
 
@@ -273,7 +191,7 @@ mod tests {
     use crate::{
         check::Status,
         guide::Step,
-        snapshot::{AccessReview, Collection, Observed, RoleBinding, Snapshot},
+        snapshot::{AccessReview, Collection, Observed, RoleBinding, Snapshot, version::Version},
         testing::{healthy, run},
     };
 
@@ -310,7 +228,7 @@ mod tests {
             .iter()
             .map(|finding| finding.cause)
             .collect();
-        assert_eq!(causes, [Cause::KubeletPermissionMissing, Cause::ListPermissionMissing]);
+        assert_eq!(causes, [Cause::ListPermissionMissing, Cause::KubeletPermissionMissing]);
     }
 
     #[test]
@@ -369,8 +287,8 @@ mod tests {
 
     #[test]
     fn version_0_5_needs_nodes_stats() {
-        assert!(Permission::needed(Some(Version::new(0, 5, 2))).contains(&Permission::NodesStats));
-        assert!(Permission::needed(Some(Version::new(0, 6, 0))).contains(&Permission::NodesMetrics));
+        assert!(rights::Permission::needed(Some(Version::new(0, 5, 2))).contains(&rights::Permission::NodesStats));
+        assert!(rights::Permission::needed(Some(Version::new(0, 6, 0))).contains(&rights::Permission::NodesMetrics));
     }
     #[test]
     fn a_refusing_kubelet_and_the_role_that_is_bound_are_proof_enough() {
@@ -389,5 +307,80 @@ mod tests {
         log.push(r#"E0101 11:59:00.000000       1 scraper.go:140] "Failed to scrape node" err="request failed, status: \"403 Forbidden\"" node="node-1""#);
         snapshot.logs = Collection::complete([log]);
         assert_eq!(run(Step::Forbidden, "permissions", &snapshot).findings[0].cause, Cause::KubeletPermissionMissing);
+    }
+
+    /// Bindings that were seen, of a bundle that does not hold all.
+    fn seen_only(snapshot: &mut Snapshot, subject: &str) {
+        let mut bindings: Vec<RoleBinding> = snapshot.role_bindings.iter().cloned().collect();
+        snapshot.role_bindings = Collection::unseen(NotSeen::NotInBundle("clusterrolebindings"));
+        for mut binding in bindings.drain(..) {
+            for known in &mut binding.subjects {
+                subject.clone_into(&mut known.name);
+            }
+            snapshot.role_bindings.insert(binding);
+        }
+    }
+
+    #[test]
+    fn bindings_that_name_another_account_are_evidence_without_complete_lists() {
+        let mut snapshot = without("none");
+        seen_only(&mut snapshot, "old-account");
+        snapshot.service_accounts = Collection::unseen(NotSeen::NotInBundle("serviceaccounts"));
+        let perhaps = run(Step::Forbidden, "permissions", &snapshot);
+        assert!(perhaps.findings.iter().all(|finding| finding.impact == Impact::Latent), "{perhaps:?}");
+        assert_eq!(perhaps.findings.len(), 4);
+        snapshot.service_accounts = Collection::complete([]);
+        let certain = run(Step::Forbidden, "permissions", &snapshot);
+        assert!(certain.findings.iter().all(|finding| finding.impact == Impact::Outage), "the account is gone");
+        let remedy = certain.findings[0].remedy();
+        for command in [
+            "`kubectl set subject rolebinding -n kube-system metrics-server-auth-reader --serviceaccount=kube-system:metrics-server`",
+            "`kubectl set subject clusterrolebinding metrics-server:system:auth-delegator --serviceaccount=kube-system:metrics-server`",
+        ] {
+            assert!(remedy.contains(command), "{remedy}");
+        }
+        seen_only(&mut snapshot, "metrics-server");
+        assert_eq!(run(Step::Forbidden, "permissions", &snapshot).findings, []);
+    }
+
+    #[test]
+    fn what_works_excuses_a_binding_of_another() {
+        let mut snapshot = healthy();
+        seen_only(&mut snapshot, "old-account");
+        assert_eq!(run(Step::Forbidden, "permissions", &snapshot).findings, []);
+    }
+
+    #[test]
+    fn a_denial_that_is_newer_than_the_binding_counts_more_than_the_objects() {
+        let denied = |bound: i64| {
+            let mut snapshot = without("none");
+            let bindings: Vec<RoleBinding> = snapshot.role_bindings.iter().cloned().collect();
+            snapshot.role_bindings = Collection::complete(bindings.into_iter().map(|mut binding| {
+                binding.metadata.creation_timestamp = crate::testing::at(bound).parse().ok();
+                binding
+            }));
+            let mut log =
+                crate::snapshot::ContainerLog::new("kube-system", "metrics-server-5d8f-abcde", "metrics-server");
+            log.push(r#"E0101 11:58:00.000000       1 webhook.go:224] Failed to make webhook authorizer request: subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:kube-system:metrics-server" cannot create resource "subjectaccessreviews" in API group "authorization.k8s.io" at the cluster scope"#);
+            snapshot.logs = Collection::complete([log]);
+            let causes: Vec<Cause> =
+                run(Step::Forbidden, "permissions", &snapshot).findings.iter().map(|finding| finding.cause).collect();
+            causes
+        };
+        assert_eq!(denied(-9000), [Cause::AuthDelegatorMissing]);
+        assert_eq!(denied(-60), [], "bound since");
+    }
+
+    #[test]
+    fn several_missing_rights_have_one_repair() {
+        let mut snapshot = without("none");
+        snapshot.role_bindings = Collection::complete([]);
+        let found = run(Step::Forbidden, "permissions", &snapshot).findings;
+        assert_eq!(found.len(), 4);
+        for finding in &found {
+            let remedy = finding.remedy();
+            assert!(remedy.starts_with("All of: `kubectl create rolebinding metrics-server-auth-reader"), "{remedy}");
+            assert_eq!(remedy.matches("--serviceaccount=kube-system:metrics-server`").count(), 3, "{remedy}");
+        }
     }
 }
