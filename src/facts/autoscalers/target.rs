@@ -8,7 +8,7 @@
 use crate::{
     catalogue::Cause,
     snapshot::{
-        HorizontalPodAutoscaler, Named, NotSeen, Observed, Snapshot, TargetObject,
+        CustomResourceDefinition, HorizontalPodAutoscaler, Named, NotSeen, Observed, Snapshot, TargetObject,
         horizontal_pod_autoscaler::ScaleTargetReference,
     },
 };
@@ -77,10 +77,19 @@ pub(super) fn not_served(snapshot: &Snapshot, autoscaler: &HorizontalPodAutoscal
     let workload =
         snapshot.workloads.get_of_kind(Some(kind.unwrap_or(&target.kind)), autoscaler.namespace(), &target.name);
     let seen = seen(snapshot, autoscaler);
+    // A kind of that name that the cluster defines in another group.
+    let defined = || {
+        let definitions = snapshot.custom_resource_definitions.iter();
+        let mut same = definitions.filter(|definition| definition.spec.names.kind == target.kind);
+        let definition = same.next().filter(|_| same.next().is_none())?;
+        let version = definition.spec.versions.iter().find(|version| version.served)?;
+        Some(format!("{}/{}", definition.spec.group, version.name))
+    };
     Lost::NotServed {
         right: built_in
             .map(|(_, api_version, _)| (*api_version).to_owned())
-            .or_else(|| seen.map(|seen| seen.api_version.clone())),
+            .or_else(|| seen.map(|seen| seen.api_version.clone()))
+            .or_else(defined),
         kind: kind.map(str::to_owned),
         exists: workload.seen().is_some() || seen.is_some(),
     }
@@ -100,7 +109,18 @@ pub(super) fn not_found(snapshot: &Snapshot, autoscaler: &HorizontalPodAutoscale
             (true, _) => Lost::Absent,
         };
     }
-    match exists(snapshot, autoscaler) {
+    let there = exists(snapshot, autoscaler);
+    if let Some(definition) = definition(snapshot, target) {
+        let scalable =
+            definition.spec.versions.iter().any(|version| version.served && definition.scale(&version.name).is_some());
+        return match (scalable, there) {
+            (false, there) => Lost::NotScalable { exists: there.seen().is_some() },
+            (true, Observed::Present(())) => Lost::Unclear(&[]),
+            // The kind can be scaled, so it is the object that is not found.
+            (true, _) => Lost::Absent,
+        };
+    }
+    match there {
         Observed::Present(()) => Lost::NotScalable { exists: true },
         Observed::Absent => Lost::Absent,
         Observed::NotSeen(_) if names_object => Lost::Unclear(&[Cause::TargetNotFound, Cause::TargetNotScalable]),
@@ -117,6 +137,13 @@ fn is_scalable(target: &ScaleTargetReference) -> Option<bool> {
         *kind == target.kind && (self::group(api_version) == group || group == "extensions")
     });
     known.map(|(.., scalable)| *scalable).or_else(|| SCALABLE.contains(&(target.kind.as_str(), group)).then_some(true))
+}
+
+/// The definition of the target's kind.
+fn definition<'s>(snapshot: &'s Snapshot, target: &ScaleTargetReference) -> Option<&'s CustomResourceDefinition> {
+    let group = group(&target.api_version);
+    let mut definitions = snapshot.custom_resource_definitions.iter();
+    definitions.find(|definition| definition.spec.group == group && definition.spec.names.kind == target.kind)
 }
 
 /// Whether the object that the autoscaler names was seen.

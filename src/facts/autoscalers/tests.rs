@@ -372,3 +372,30 @@ fn a_custom_target_that_was_seen_cannot_be_scaled() {
     let right = Some("other.example/v1".to_owned());
     assert_eq!(lost(&snapshot, target(), message), Lost::NotServed { right, kind: None, exists: true });
 }
+
+#[test]
+fn the_definition_of_a_kind_tells_whether_the_kind_or_the_object_is_at_fault() {
+    let target = || json!({"apiVersion": "ray.example/v1", "kind": "Fleet", "name": "web"});
+    let defined = |group: &str, subresources: Value| {
+        let definition: crate::snapshot::CustomResourceDefinition = object(json!({
+            "metadata": {"name": format!("fleets.{group}")},
+            "spec": {"group": group, "names": {"kind": "Fleet", "plural": "fleets"},
+                "versions": [{"name": "v1", "served": true, "subresources": subresources}]}}));
+        let mut snapshot = healthy();
+        snapshot.custom_resource_definitions.insert(definition);
+        snapshot
+    };
+    let message = "fleets.ray.example \"web\" not found";
+    let scale = || json!({"scale": {"specReplicasPath": ".spec.replicas", "labelSelectorPath": ".status.selector"}});
+    assert_eq!(lost(&defined("ray.example", scale()), target(), message), Lost::Absent);
+    assert_eq!(
+        lost(&defined("ray.example", json!({"status": {}})), target(), message),
+        Lost::NotScalable { exists: false }
+    );
+    let message = "no matches for kind \"Fleet\" in group \"ray.example\"";
+    let right = Some("new.example/v1".to_owned());
+    assert_eq!(
+        lost(&defined("new.example", scale()), target(), message),
+        Lost::NotServed { right, kind: None, exists: false }
+    );
+}

@@ -8,7 +8,8 @@ use crate::{
         aws_auth::{self, AwsAuth, Place},
     },
     snapshot::{
-        NotSeen, ObjectReference,
+        Named, NotSeen, ObjectReference,
+        certificate_signing_request::KUBELET_SERVING,
         log::ContainerLog,
         retrieval::{self, ErrorClass},
     },
@@ -89,7 +90,15 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         let no_certificate = facts.snapshot.logs.iter().flat_map(ContainerLog::lines).any(|line| {
             line.read.failed_scrapes().iter().any(|failed| failed.cause == Some(Cause::KubeletCertificateMissing))
         });
-        let hurts = of_nodes && no_certificate || refused(ErrorClass::Forbidden);
+        // A kubelet that asks under a name that is no node's is never given a certificate.
+        let nameless = facts.snapshot.certificate_signing_requests.iter().find(|request| {
+            request.spec.signer_name == KUBELET_SERVING && request.node().is_none() && !request.is("Approved")
+        });
+        let hurts = of_nodes && (no_certificate || nameless.is_some()) || refused(ErrorClass::Forbidden);
+        let summary = match nameless {
+            Some(request) => format!("{summary} CertificateSigningRequest {} does so.", request.name()),
+            None => summary,
+        };
         confirm(Cause::AwsAuthConflictingUsernames, hurts, summary, &places);
     }
     if !read.arn_with_path.is_empty() {

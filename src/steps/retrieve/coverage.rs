@@ -22,11 +22,14 @@ fn some(names: &[String]) -> String {
 
 /// Every Ready node and every running pod has a sample.
 pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
-    if let Some(until) = facts.first_samples_until() {
+    let nodes = coverage::node_coverage(facts.snapshot, &facts.chain);
+    // A start excuses what is missing; where every node and pod has its sample, it is over.
+    let is_covered = nodes.as_ref().is_ok_and(|coverage| coverage.missing.is_empty())
+        && coverage::pods_without_samples(facts.snapshot, &facts.chain).is_ok_and(|missing| missing.is_empty());
+    if let Some(until) = facts.first_samples_until().filter(|_| !is_covered) {
         docket.settle_rest(until, "metrics-server has just started");
         return Ok(());
     }
-    let nodes = coverage::node_coverage(facts.snapshot, &facts.chain);
     if let Ok(coverage) = &nodes
         && !coverage.missing.is_empty()
     {
