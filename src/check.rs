@@ -112,8 +112,6 @@ pub struct Answer {
     pub settle: Option<String>,
     /// What shows that a caller got samples.
     pub witness: Option<Evidence>,
-    /// Whether what it excludes proves little.
-    pub(crate) bridged: bool,
 }
 
 impl Check {

@@ -1,7 +1,6 @@
 //! What is asked in each section of the guide: one module a step, one function a check.
 
 pub mod apiservice;
-mod bridge;
 pub mod connection_refused;
 pub mod forbidden;
 pub mod hpa;

@@ -180,9 +180,7 @@ fn excluded(answers: &[Answer]) -> BTreeSet<Cause> {
         .map(|(_, (cause, _))| *cause)
         .collect();
     rulings()
-        .filter(|(answer, (_, ruling))| {
-            !answer.bridged && matches!(ruling, Ruling::Excluded(_) | Ruling::NotApplicable(_))
-        })
+        .filter(|(answer, (_, ruling))| matches!(ruling, Ruling::Excluded(_) | Ruling::NotApplicable(_)))
         .map(|(_, (cause, _))| *cause)
         .filter(|cause| !confirmed.contains(cause))
         .collect()

@@ -3,6 +3,7 @@
 //! What is not in it stays a finding of its own beside the verdict, wherever it lies on the data path: a wrong Service port
 //! repairs no aws-auth.
 
+#[expect(clippy::enum_glob_use, reason = "a table of nothing but causes")]
 use super::Cause::{self, *};
 
 /// Nobody reaches metrics-server, or nobody is answered.
@@ -29,6 +30,7 @@ macro_rules! no_scrapes {
     ($($more:ident),* $(,)?) => { crashes![LivenessProbeKills, $($more),*] };
 }
 
+#[expect(clippy::match_same_arms, reason = "rows stand in the order of the data path")]
 pub(super) fn explains(cause: Cause) -> &'static [Cause] {
     match cause {
         NotInstalled | ApiServiceMissing | ServiceNotFound => no_answer![NodesWithoutSamples, PodsWithoutSamples],

@@ -34,8 +34,6 @@ pub struct Docket {
     notes: Vec<Evidence>,
     settle: Option<String>,
     witness: Option<Evidence>,
-    /// Whether an outcome of the old kind was ruled: what it excludes proves little.
-    pub(crate) bridged: bool,
     /// For checks that have no cause of their own to rule on.
     without_cause: Option<Ruling>,
 }
@@ -50,7 +48,6 @@ impl Docket {
             notes: Vec::new(),
             settle: None,
             witness: None,
-            bridged: false,
             without_cause: None,
         }
     }
@@ -65,6 +62,9 @@ impl Docket {
     }
 
     /// These causes do not hold, since this was read.
+    ///
+    /// # Panics
+    /// When the check does not declare one of them, as [`Docket::confirm`] does.
     pub fn exclude(&mut self, causes: &[Cause], evidence: impl Into<Evidence>) {
         let evidence = evidence.into();
         for &cause in causes {
@@ -215,7 +215,6 @@ impl Docket {
             rulings: self.rulings,
             not_seen,
             witness: self.witness,
-            bridged: self.bridged,
         }
     }
 

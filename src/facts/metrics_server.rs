@@ -14,6 +14,11 @@ pub const DEFAULT_SECURE_PORT: u16 = 443;
 pub const KNOWN_LABELS: [(&str, &str); 3] =
     [("k8s-app", "metrics-server"), ("app.kubernetes.io/name", "metrics-server"), ("app", "metrics-server")];
 
+/// Whether a `ServiceAccount` of this name may be metrics-server's, where its pods were not seen: all packagings end it so.
+pub fn may_be_account(name: &str) -> bool {
+    name.ends_with("metrics-server")
+}
+
 /// Whether upstream supports a metrics-server version on a Kubernetes version (kubernetes-sigs/metrics-server `README.md`,
 /// compatibility matrix, 0.3.6 to 0.9.0); `None` for versions that the matrix does not name.
 pub fn supports(version: Version, kubernetes: KubernetesVersion) -> Option<bool> {

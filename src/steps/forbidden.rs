@@ -4,8 +4,6 @@ mod aws_auth;
 mod permissions;
 mod reader_role;
 
-pub(in crate::steps) use crate::facts::rights::{account, granted_by_now};
-
 use crate::{
     catalogue::Cause,
     check::{Check, Docket, Finding},

@@ -18,7 +18,6 @@ fn pass(step: Step, check: &'static str) -> Answer {
         settling_until: None,
         settle: None,
         witness: None,
-        bridged: false,
     }
 }
 

@@ -34,7 +34,9 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         (_, Some(complaint)) if !proxies::may_answer_so(complaint.class, complaint.word.failure.http_status) => {
             docket.exclude_rest(format!("What fails is no answer of a proxy ({}).", complaint.class.label()));
         }
-        (_, None) if facts.chain.is_available() => docket.exclude_rest("The aggregator gets through."),
+        (_, None) if facts.chain.is_available() && facts.failed_calls().is_empty() => {
+            docket.exclude_rest("The aggregator gets through.")
+        }
         (_, None) => return Err(NotSeen::NotLooked),
         (_, Some(_)) => {
             docket.say("Whether a proxy is set on kube-apiserver was not seen.");

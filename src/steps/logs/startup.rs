@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use crate::{
     catalogue::Cause,
     check::{Docket, Evidence, Finding},
-    facts::{Facts, metrics_server, windows},
+    facts::{Facts, metrics_server, rights, windows},
     snapshot::{ContainerLog, Named, log::Line, version::Version},
-    steps::forbidden,
     wording::{aggregator::Complaint, metrics_server_log::LineKind, quoted},
 };
 
@@ -41,9 +40,9 @@ fn counts(facts: &Facts<'_>, cause: Cause, line: &Line, end: Timestamp) -> bool 
     let chain = &facts.chain;
     match cause {
         // It runs on and answers 500.
-        Cause::AuthDelegatorMissing => is_recent(facts, line, end) && !forbidden::granted_by_now(facts, cause),
+        Cause::AuthDelegatorMissing => is_recent(facts, line, end) && !rights::granted_by_now(facts, cause),
         Cause::ListPermissionMissing if facts.serves() && !waits_for_lists(facts) => {
-            is_recent(facts, line, end) && !forbidden::granted_by_now(facts, cause)
+            is_recent(facts, line, end) && !rights::granted_by_now(facts, cause)
         }
         // A warning at every start of clusters without aggregation, a fault only where the aggregator is refused.
         Cause::FrontProxyUntrusted => {

@@ -6,13 +6,12 @@ use super::candidates;
 use crate::{
     catalogue::Cause,
     check::{Docket, Finding, Slot},
-    facts::{Facts, coverage, windows},
+    facts::{Facts, coverage, metrics_server, rights, windows},
     snapshot::{
         Named, NotSeen, ObjectReference, Retrieval,
         observed::Observed,
         retrieval::{ErrorClass, Outcome},
     },
-    steps::forbidden,
     wording::{
         api_error::{Detail, Forbidden, Identity, names_namespace},
         quoted,
@@ -116,7 +115,7 @@ impl Failure<'_, '_> {
             (_, Detail::ReviewsForbidden { .. }) => {
                 let mut finding =
                     self.outage(Cause::AuthDelegatorMissing, "metrics-server may not create SubjectAccessReviews");
-                if let Some((namespace, name)) = forbidden::account(facts) {
+                if let Some((namespace, name)) = rights::account(facts) {
                     finding = finding.slot(Slot::Account, format!("{namespace}:{name}"));
                 }
                 docket.confirm(finding);
@@ -153,9 +152,9 @@ impl Failure<'_, '_> {
 
     fn forbidden(&self, docket: &mut Docket, refusal: &Forbidden) -> Result<(), NotSeen> {
         let facts = self.facts;
-        let own = match (&refusal.user, forbidden::account(facts)) {
+        let own = match (&refusal.user, rights::account(facts)) {
             (user, Some((namespace, name))) => user.is_account(namespace, name),
-            (Identity::ServiceAccount { name, .. }, None) => name.ends_with("metrics-server"),
+            (Identity::ServiceAccount { name, .. }, None) => metrics_server::may_be_account(name),
             _ => false,
         };
         // metrics-server hands through what the API server answers to its own calls.

@@ -6,9 +6,8 @@ use super::candidates;
 use crate::{
     catalogue::Cause,
     check::{Docket, Evidence, Finding},
-    facts::{Facts, coverage, windows},
+    facts::{Facts, coverage, rights, windows},
     snapshot::Remark,
-    steps::forbidden,
     wording::{
         api_error::{ApiError, Detail, ErrorClass, Identity},
         mentions::Said,
@@ -48,8 +47,7 @@ fn finding(facts: &Facts<'_>, remark: &Remark, error: &ApiError) -> Option<(Find
     };
     match &error.detail {
         Detail::Forbidden(refusal) if refusal.group == "metrics.k8s.io" => {
-            let own =
-                forbidden::account(facts).is_some_and(|(namespace, name)| refusal.user.is_account(namespace, name));
+            let own = rights::account(facts).is_some_and(|(namespace, name)| refusal.user.is_account(namespace, name));
             let who = match &refusal.user {
                 // Whoever comes without a name is told nothing, and should not be.
                 Identity::Anonymous => return None,

@@ -29,6 +29,12 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
     let Some(complaint) = facts.complaint() else {
         if chain.available().is_none() {
             docket.not_applicable("The aggregator has not called yet.");
+        } else if chain.is_available() && !facts.failed_calls().is_empty() {
+            // The aggregator's own call came through; what answers it may still leave others without an answer.
+            let way = [Cause::ControlPlanePathClosed, Cause::PodNetworkClosed, Cause::NoRoute];
+            docket.exclude(&way, "the aggregator's call came through");
+            docket.say("The aggregator's call came through, and calls of others fail.");
+            return Err(NotSeen::NotLooked);
         } else if chain.is_available() {
             docket.exclude_rest("The aggregator's calls do not time out.");
         } else {
