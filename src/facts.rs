@@ -50,8 +50,8 @@ pub struct Facts<'s> {
     complaint: OnceCell<Option<Complaint<'s>>>,
     autoscalers: OnceCell<Autoscalers<'s>>,
     scrapes: OnceCell<Scrapes<'s>>,
-    failed_calls: OnceCell<Vec<FailedCall>>,
     containers: OnceCell<Containers<'s>>,
+    failed_calls: OnceCell<Vec<FailedCall>>,
 }
 
 impl<'s> Facts<'s> {
@@ -63,8 +63,8 @@ impl<'s> Facts<'s> {
             complaint: OnceCell::new(),
             autoscalers: OnceCell::new(),
             scrapes: OnceCell::new(),
-            failed_calls: OnceCell::new(),
             containers: OnceCell::new(),
+            failed_calls: OnceCell::new(),
         }
     }
 
@@ -169,17 +169,6 @@ impl<'s> Facts<'s> {
         since
             .zip(condition.last_transition_time)
             .is_some_and(|(ready, written)| ready > written && self.age(ready) < windows::AGGREGATOR_RESYNC)
-    }
-
-    /// Whether the address in the message is one of the endpoints, so that the refusal is the pod's and not a proxy's.
-    pub fn dials_endpoint(&self, message: &str) -> bool {
-        let slices = &self.chain.endpoint_slices.objects;
-        let addresses: Vec<&String> =
-            slices.iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses).collect();
-        let cluster_ip = self.chain.service.seen().map_or("", |service| service.spec.cluster_ip.as_str());
-        addresses.is_empty()
-            || addresses.iter().any(|address| message.contains(address.as_str()))
-            || !cluster_ip.is_empty() && message.contains(cluster_ip)
     }
 
     /// Until when what others saw of the `APIService` may be from before it became available.

@@ -180,7 +180,7 @@ fn excluded(answers: &[Answer]) -> BTreeSet<Cause> {
         .map(|(_, (cause, _))| *cause)
         .collect();
     rulings()
-        .filter(|(answer, (_, ruling))| matches!(ruling, Ruling::Excluded(_) | Ruling::NotApplicable(_)))
+        .filter(|(_, (_, ruling))| matches!(ruling, Ruling::Excluded(_) | Ruling::NotApplicable(_)))
         .map(|(_, (cause, _))| *cause)
         .filter(|cause| !confirmed.contains(cause))
         .collect()
@@ -225,29 +225,26 @@ fn merge(findings: Vec<Finding>) -> Vec<Finding> {
     for finding in findings {
         let own = is_local(finding.cause) || finding.cause == Cause::OtherMetricsApiUnavailable;
         let key = (finding.cause, own.then(|| finding.object.clone()));
-        match known.get(&key).and_then(|&index| merged.get_mut(index)) {
-            Some(same) => {
-                same.impact = same.impact.min(finding.impact);
-                same.scope = same.scope.min(finding.scope);
-                same.since = [same.since, finding.since].into_iter().flatten().min();
-                // Two looks at one symptom leave what fits both.
-                if finding.candidates.iter().any(|candidate| same.candidates.contains(candidate)) {
-                    same.candidates.retain(|candidate| finding.candidates.contains(candidate));
-                }
-                for line in finding.evidence {
-                    if !same.evidence.iter().any(|known| known.line == line.line) {
-                        same.evidence.push(line);
-                    }
-                }
-                for (slot, value) in finding.slots {
-                    same.slots.entry(slot).or_insert(value);
-                }
-                same.advice = same.advice.take().or(finding.advice);
+        if let Some(same) = known.get(&key).and_then(|&index| merged.get_mut(index)) {
+            same.impact = same.impact.min(finding.impact);
+            same.scope = same.scope.min(finding.scope);
+            same.since = [same.since, finding.since].into_iter().flatten().min();
+            // Two looks at one symptom leave what fits both.
+            if finding.candidates.iter().any(|candidate| same.candidates.contains(candidate)) {
+                same.candidates.retain(|candidate| finding.candidates.contains(candidate));
             }
-            None => {
-                known.insert(key, merged.len());
-                merged.push(finding);
+            for line in finding.evidence {
+                if !same.evidence.iter().any(|known| known.line == line.line) {
+                    same.evidence.push(line);
+                }
             }
+            for (slot, value) in finding.slots {
+                same.slots.entry(slot).or_insert(value);
+            }
+            same.advice = same.advice.take().or(finding.advice);
+        } else {
+            known.insert(key, merged.len());
+            merged.push(finding);
         }
     }
     merged

@@ -21,4 +21,17 @@ impl Facts<'_> {
             Err(reason) => Err(reason),
         }
     }
+
+    /// Whether the aggregator's message names the Service's address or one of its endpoints, so that what it tells is not a
+    /// proxy's; also where no endpoint was seen.
+    pub fn dials_endpoint(&self) -> bool {
+        let Some(complaint) = self.complaint() else { return false };
+        let slices = &self.chain.endpoint_slices.objects;
+        let mut addresses =
+            slices.iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses).peekable();
+        let cluster_ip = self.chain.service.seen().map_or("", |service| service.spec.cluster_ip.as_str());
+        addresses.peek().is_none()
+            || complaint.word.dials(cluster_ip)
+            || addresses.any(|address| complaint.word.dials(address))
+    }
 }

@@ -42,7 +42,7 @@ pub fn registration(facts: &Facts<'_>) -> Registration {
         Observed::Absent => return Registration::Absent("no APIService has spec.group metrics.k8s.io".to_owned()),
         Observed::NotSeen(gap) => gap,
     };
-    if calls(facts).any(|retrieval| has_samples(retrieval)) {
+    if calls(facts).any(has_samples) {
         return Registration::Present("a call of the metrics API got samples".to_owned());
     }
     if !matches!(gap, NotSeen::NotInBundle(_)) {

@@ -47,7 +47,7 @@ fn told(facts: &Facts<'_>, replica: &Replica<'_>) -> Told {
             && (log.container.is_empty() || log.container == replica.status.name)
     });
     let mut told = Told::Nothing;
-    for line in logs.flat_map(|log| log.lines()).map(|line| &line.read) {
+    for line in logs.flat_map(crate::snapshot::ContainerLog::lines).map(|line| &line.read) {
         if line.startup_failure().is_some() || line.is_scrape_failure() {
             return Told::Failure;
         }

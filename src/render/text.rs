@@ -160,7 +160,7 @@ fn issues(cause: Cause) -> Vec<String> {
         Some(number) => format!("kubernetes-sigs/metrics-server#{number}"),
         None => (*issue).to_owned(),
     };
-    cause.entry().issues.iter().map(|issue| full(&issue)).collect()
+    cause.entry().issues.iter().map(full).collect()
 }
 
 fn shown(object: &ObjectReference) -> String {

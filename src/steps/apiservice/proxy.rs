@@ -34,8 +34,14 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         (_, Some(complaint)) if !proxies::may_answer_so(complaint.class, complaint.word.failure.http_status) => {
             docket.exclude_rest(format!("What fails is no answer of a proxy ({}).", complaint.class.label()));
         }
-        (_, None) if facts.chain.is_available() && facts.failed_calls().is_empty() => {
-            docket.exclude_rest("The aggregator gets through.")
+        // Another API server than the one that wrote the condition may have a proxy.
+        (_, None) if facts.chain.is_available() => {
+            if facts.served_caller().is_none() && !facts.unanswered_calls().is_empty() {
+                docket.say("The aggregator gets through, and calls fail.");
+                docket.settled_by("add the kube-apiserver pods with their environment (HTTPS_PROXY, NO_PROXY)");
+                return Err(NotSeen::NotLooked);
+            }
+            docket.exclude_rest("The aggregator gets through.");
         }
         (_, None) => return Err(NotSeen::NotLooked),
         (_, Some(_)) => {

@@ -17,7 +17,7 @@ use crate::{
 
 /// Something listens on the port that all agree on, and the containers stay up.
 pub(super) fn state(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
-    nothing_listens(facts, docket)?;
+    nothing_listens(facts, docket);
     let Some(containers) = replica::seen(facts, docket)? else { return Ok(()) };
     let told = replica::confirm_told(facts, docket, &[Cause::PrivilegedPort, Cause::CertificateDirectoryUnwritable]);
     let killed = containers.failing().find(|replica| replica.is_killed_for_memory());
@@ -53,7 +53,7 @@ pub(super) fn state(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSee
     Err(replica::unread(facts))
 }
 
-fn nothing_listens(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
+fn nothing_listens(facts: &Facts<'_>, docket: &mut Docket) {
     let chain = &facts.chain;
     let Some(complaint) = facts.complaint().filter(|complaint| complaint.class == MessageClass::ConnectionRefused)
     else {
@@ -72,24 +72,20 @@ fn nothing_listens(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         if chain.is_available() || other {
             docket.exclude(&[Cause::NothingListens], "the aggregator tells of no connection that is refused");
         }
-        return Ok(());
+        return;
     };
     let ports = PortChain::of(facts.snapshot, chain);
     let differ = Hop::ALL.into_iter().any(|hop| ports.mismatch(hop) == Some(true));
     // Where the Service was not seen, nothing tells that the ports agree.
-    if differ
-        || chain.service.seen().is_none()
-        || !facts.containers().has_stable()
-        || !facts.dials_endpoint(&complaint.condition.message)
-    {
-        return Ok(());
+    if differ || chain.service.seen().is_none() || !facts.containers().has_stable() || !facts.dials_endpoint() {
+        return;
     }
     let dials = match facts.snapshot.dials.as_ref().known() {
         Ok(dials) => dials,
         Err(NotSeen::NotLooked | NotSeen::NotInBundle(_)) => None,
         Err(reason) => {
             docket.open(&[Cause::NothingListens], &reason);
-            return Ok(());
+            return;
         }
     };
     // metav1.Time has whole seconds.
@@ -97,7 +93,7 @@ fn nothing_listens(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
     if dials.is_some_and(|dials| !dials.is_empty() && dials.iter().all(|dial| is_old(dial.at))) {
         let until = windows::after(facts.now(), windows::NEXT_CALL).unwrap_or(facts.now());
         docket.settle(&[Cause::NothingListens], until, "the endpoints were not dialled since the calls fail");
-        return Ok(());
+        return;
     }
     match dials.and_then(|dials| common_outcome(dials, complaint.since)) {
         Some(DialOutcome::Answered) => {
@@ -119,7 +115,6 @@ fn nothing_listens(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
             docket.confirm(dials.fold(finding, |finding, dial| finding.evidence(dial.told())));
         }
     }
-    Ok(())
 }
 
 fn out_of_memory(facts: &Facts<'_>, containers: &Containers<'_>, killed: &Replica<'_>) -> Finding {

@@ -29,7 +29,7 @@ pub(super) fn image(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSee
     if all(|replica| !matches!(replica.life, Life::WithoutImage | Life::Waiting)) {
         docket.exclude(&[Cause::ImageUnavailable], "the containers were started, so their image was pulled");
     }
-    if all(|replica| replica.has_started()) {
+    if !containers.replicas.is_empty() && containers.replicas.iter().all(Replica::has_started) {
         docket.exclude_rest("The image was pulled, and its program runs.");
         return Ok(());
     }

@@ -37,7 +37,9 @@ pub(super) fn fits(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         // Something that is not seen here makes it work, or the aggregator has not looked again yet.
         let since = chain.available().and_then(|condition| condition.last_transition_time);
         let until = since.and_then(|since| windows::after(since, windows::START)).filter(|until| *until > facts.now());
-        evidence.iter().for_each(|line| docket.note(line));
+        for line in &evidence {
+            docket.note(line);
+        }
         return match until.or_else(|| windows::after(facts.now(), windows::AGGREGATOR_RESYNC)) {
             Some(until) => {
                 docket.settle_rest(until, "the ports differ and the APIService is still available");
@@ -47,9 +49,13 @@ pub(super) fn fits(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         };
     }
     let confirmed = !findings.is_empty();
-    findings.into_iter().for_each(|finding| docket.confirm(finding));
+    for finding in findings {
+        docket.confirm(finding);
+    }
     if !confirmed {
-        evidence.iter().for_each(|line| docket.note(line));
+        for line in &evidence {
+            docket.note(line);
+        }
     }
     for (hop, cause) in [
         (Hop::TargetPort, Cause::TargetPortMismatch),

@@ -60,7 +60,7 @@ pub(super) fn finding(
         None => finding,
     };
     let messages = replica.messages().into_iter().map(|message| quoted(&message).into_owned());
-    messages.fold(named(finding, replica), |finding, message| finding.evidence(message))
+    messages.fold(named(finding, replica), crate::check::Finding::evidence)
 }
 
 /// Confirms the cause that a termination message names, of those that `wanted` lists.

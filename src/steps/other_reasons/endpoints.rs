@@ -50,9 +50,10 @@ pub(super) fn evaluate(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), Not
             }
             told
         }
-        Err(gap) => match says_none {
-            Some(complaint) => complaint.line(),
-            None => {
+        Err(gap) => {
+            if let Some(complaint) = says_none {
+                complaint.line()
+            } else {
                 if chain.is_available() || facts.containers().has_stable() {
                     docket
                         .exclude(&[Cause::PodsNotReady], "a pod of metrics-server is Ready, or answers the aggregator");
@@ -60,7 +61,7 @@ pub(super) fn evaluate(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), Not
                 }
                 return Err(gap);
             }
-        },
+        }
     };
     if chain.is_available() {
         let until = windows::after(facts.now(), windows::AGGREGATOR_RESYNC).unwrap_or(facts.now());

@@ -29,13 +29,16 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
     let Some(complaint) = facts.complaint() else {
         if chain.available().is_none() {
             docket.not_applicable("The aggregator has not called yet.");
-        } else if chain.is_available() && !facts.failed_calls().is_empty() {
-            // The aggregator's own call came through; what answers it may still leave others without an answer.
-            let way = [Cause::ControlPlanePathClosed, Cause::PodNetworkClosed, Cause::NoRoute];
-            docket.exclude(&way, "the aggregator's call came through");
-            docket.say("The aggregator's call came through, and calls of others fail.");
-            return Err(NotSeen::NotLooked);
         } else if chain.is_available() {
+            docket.say("The aggregator's calls do not time out.");
+            docket.exclude(
+                &[Cause::ControlPlanePathClosed, Cause::PodNetworkClosed, Cause::NoRoute],
+                "The aggregator's calls do not time out.",
+            );
+            // Discovery is answered from memory; whoever asks for metrics may wait in vain.
+            if facts.served_caller().is_none() && !facts.unanswered_calls().is_empty() {
+                return Err(NotSeen::NotLooked);
+            }
             docket.exclude_rest("The aggregator's calls do not time out.");
         } else {
             return Err(NotSeen::TooEarly("the aggregator itself could not check".to_owned()));
@@ -69,7 +72,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         MessageClass::Tunnel => tunnel(facts, docket, complaint),
         MessageClass::Timeout => timed_out(facts, docket, complaint, dialled),
         MessageClass::ConnectionRefused | MessageClass::Reset
-            if dialled == Some(DialOutcome::Answered) && dials_endpoint(facts, complaint) =>
+            if dialled == Some(DialOutcome::Answered) && facts.dials_endpoint() =>
         {
             blame(facts, docket, complaint, dialled, "are rejected")
         }
@@ -85,17 +88,6 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
             Ok(())
         }
     }
-}
-
-/// Whether the message names the Service or one of its endpoints, so that what it tells is not a proxy's.
-fn dials_endpoint(facts: &Facts<'_>, complaint: &Complaint<'_>) -> bool {
-    let slices = &facts.chain.endpoint_slices.objects;
-    let mut addresses =
-        slices.iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses).peekable();
-    let cluster_ip = facts.chain.service.seen().map_or("", |service| service.spec.cluster_ip.as_str());
-    addresses.peek().is_none()
-        || complaint.word.dials(cluster_ip)
-        || addresses.any(|address| complaint.word.dials(address))
 }
 
 /// The control plane's own tunnel to the nodes.
@@ -210,7 +202,8 @@ fn is_ready(facts: &Facts<'_>) -> bool {
     let chain = &facts.chain;
     chain.has_ready_pod()
         || EndpointCounts::of(chain).is_ok_and(|counts| counts.ready > 0)
-        || chain.workload.seen().is_some_and(|workload| workload.available() > 0)
+        || (chain.workload_is_selected || chain.service.seen().is_none())
+            && chain.workload.seen().is_some_and(|workload| workload.available() > 0)
 }
 
 /// The pod's port, where it is known.
