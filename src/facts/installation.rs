@@ -170,7 +170,9 @@ pub fn fit(version: Version, kubernetes: KubernetesVersion) -> Fit {
     if version < Version::new(0, 4, 0) && kubernetes >= (KubernetesVersion { major: 1, minor: 22 }) {
         return Fit::Broken;
     }
-    if metrics_server::supports(version, kubernetes) == Some(false) { Fit::Untested } else { Fit::Fits }
+    // Before the aggregation layer there was nothing to register: such a version is a misread one.
+    let aggregates = kubernetes >= KubernetesVersion { major: 1, minor: 7 };
+    if aggregates && metrics_server::supports(version, kubernetes) == Some(false) { Fit::Untested } else { Fit::Fits }
 }
 
 /// A defect of some versions of metrics-server.
@@ -185,12 +187,7 @@ pub struct Defect {
 }
 
 /// Defects that were fixed in a later release (kubernetes-sigs/metrics-server release notes and issues).
-pub const DEFECTS: [Defect; 3] = [
-    Defect {
-        from: Version::new(0, 4, 0),
-        until: Version::new(0, 5, 0),
-        what: "its liveness probe fails where scrapes of kubelets fail, so that the kubelet kills it again and again (#687)",
-    },
+pub const DEFECTS: [Defect; 2] = [
     Defect {
         from: Version::new(0, 6, 0),
         until: Version::new(0, 6, 1),
@@ -221,12 +218,13 @@ mod tests {
         assert_eq!(fit("0.3.7", 22), Fit::Broken);
         assert_eq!(fit("0.7.2", 26), Fit::Untested);
         assert_eq!(fit("0.7.2", 27), Fit::Fits);
+        assert_eq!(fit("0.9.0", 3), Fit::Fits, "half of 1.37");
     }
 
     #[test]
     fn defects_end_with_the_release_that_mends_them() {
         let has = |version: &str| defect(Version::parse(version).expect("a version")).is_some();
-        assert!(has("0.4.5") && has("0.6.0") && has("0.7.0"));
-        assert!(!has("0.5.0") && !has("0.6.1") && !has("0.7.1") && !has("0.9.0"));
+        assert!(has("0.6.0") && has("0.7.0"));
+        assert!(!has("0.5.9") && !has("0.6.1") && !has("0.7.1") && !has("0.9.0"));
     }
 }
