@@ -168,10 +168,12 @@ impl<'s> Looks<'_, 's> {
         if masks && let Some(missing) = self.missing_request(autoscaler, None) {
             return Sight::Blind(missing);
         }
+        // What is only starting will be as blind as before where a container has no request.
+        let unless_missing = |starting| self.missing_request(autoscaler, None).map_or(starting, Sight::Blind);
         if word == Word::NoMetricsReturned
             && let Some(starting) = self.api_comes_up()
         {
-            return starting;
+            return unless_missing(starting);
         }
         let selector = pods::selector(self.facts.snapshot, autoscaler);
         let seen = selector.as_ref().map(|selector| self.pods.under(autoscaler.namespace(), selector));
@@ -181,7 +183,7 @@ impl<'s> Looks<'_, 's> {
             .or_else(|| self.woken_until(autoscaler, changed, &seen))
             .map(|until| Sight::Starting { until, why: "its pods have just started", for_the_api: false });
         if let Some(starting) = starting {
-            return starting;
+            return unless_missing(starting);
         }
         Sight::Blind(match word {
             Word::ContainerNotInMetrics { container, namespace, pod } => self.container(container, &namespace, pod),
