@@ -27,9 +27,9 @@ fn bundle(status: &str, reason: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let api_service = format!(
         "kind: APIService\napiVersion: apiregistration.k8s.io/v1\nmetadata: {{name: v1beta1.metrics.k8s.io}}\nspec:\n  \
-         group: metrics.k8s.io\n  version: v1beta1\n  service: {{namespace: kube-system, name: metrics-server}}\nstatus:\n  \
+         group: metrics.k8s.io\n  version: v1beta1\n  insecureSkipTLSVerify: true\n  service: {{namespace: kube-system, name: metrics-server}}\nstatus:\n  \
          conditions:\n    - {{type: Available, status: \"{status}\", reason: {reason}, message: 'service/metrics-server in \
-         \"kube-system\" is not present', lastTransitionTime: 2026-01-01T11:00:00Z}}\n"
+         \"kube-system\" is not listening on port 443', lastTransitionTime: 2026-01-01T11:00:00Z}}\n"
     );
     fs::write(folder.path().join("apiservice.yaml"), api_service).expect("a file");
     fs::write(folder.path().join("observed-at.txt"), "2026-01-01T12:00:00Z\n").expect("a file");
@@ -42,10 +42,17 @@ fn path(folder: &tempfile::TempDir) -> &str {
 
 #[test]
 fn exit_codes_tell_healthy_fault_and_could_not_tell_apart() {
-    for (status, reason, code, verdict) in
-        [("True", "Passed", 0, "healthy"), ("False", "ServicePortError", 1, "service_port_mismatch")]
-    {
+    for (status, reason, top, code, verdict) in [
+        ("True", "Passed", true, 0, "healthy"),
+        // That the aggregator gets an answer proves nothing of anybody's samples.
+        ("True", "Passed", false, 2, "undetermined"),
+        ("False", "ServicePortError", false, 1, "service_port_mismatch"),
+    ] {
         let folder = bundle(status, reason);
+        if top {
+            let rows = "NAME    CPU(cores)   CPU(%)   MEMORY(bytes)   MEMORY(%)\nnode-1  100m         5%       1000Mi          12%\n";
+            fs::write(folder.path().join("top-nodes.txt"), rows).expect("a file");
+        }
         let output = run(&["check", "--from", path(&folder), "--output", "json"]);
         let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(report["verdict"]["cause"], verdict, "{report:#}");
@@ -147,7 +154,7 @@ fn a_wrong_environment_variable_names_itself() {
     let mut command = doctor();
     command.args(["check", "--from", path(&folder)]).env("METRICS_SERVER_DOCTOR_OUTPT", "json");
     let output = command.output().expect("the program starts");
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("METRICS_SERVER_DOCTOR_OUTPT"), "{}", text(&output.stderr));
 }
 

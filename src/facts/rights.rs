@@ -255,6 +255,10 @@ pub struct Misbound<'s> {
 /// evidence, though not every binding was seen.
 pub fn misbound<'s>(facts: &Facts<'s>) -> Vec<Misbound<'s>> {
     let Some((user, _)) = needs(facts) else { return Vec::new() };
+    // What is no name of an account was misread, and proves nothing.
+    if !account(facts).is_some_and(|(_, name)| name.starts_with(|first: char| first.is_ascii_alphanumeric())) {
+        return Vec::new();
+    }
     let bindings = || facts.snapshot.role_bindings.iter();
     let of_metrics_server = |binding: &RoleBinding| {
         let named = |text: &str| text.contains("metrics-server");
