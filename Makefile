@@ -29,7 +29,7 @@ test: requirements ## All tests that need no browser, the real clusters included
 	@tests/components/meanwhile.sh $(MAKE) --no-print-directory test-fast
 	@$(MAKE) --no-print-directory test-alerts test-cluster test-deploy
 
-nightly: test-image ## What is slow and rarely breaks, beside what CI runs on every change
+nightly: test-image test-cluster test-deploy test-alerting test-browser ## What is slow and rarely breaks, beside what CI runs on every change
 
 test-fast: kubernetes-validate ## Tests that need no cluster (the few real programs that they ask are built once)
 	@$(COMPONENTS) $(FAST_COMPONENTS)

@@ -27,7 +27,11 @@ mod whole;
 
 use std::{collections::BTreeSet, process::Command};
 
-use metrics_server_doctor::{catalogue, check::Impact, guide::Step};
+use metrics_server_doctor::{
+    catalogue::{self, Cause},
+    check::Impact,
+    guide::Step,
+};
 use timeline::{Case, promtool, promtool_with, rule_files, run, tool};
 
 fn hold(cases: &[Case]) {
@@ -71,9 +75,11 @@ fn every_cause_of_the_catalogue_leads_to_exactly_one_alert() {
         .flat_map(|entry| [Impact::Outage, Impact::Partial].map(|impact| (entry, impact)))
         // What an autoscaler lacks by itself hurts nobody else.
         .filter(|(entry, impact)| entry.step != Step::Hpa || entry.cause.is_symptom() || *impact == Impact::Partial)
+        // Of another API than metrics-server's no autoscaler is named: `a finding without unknown targets` is its case.
+        .filter(|(entry, _)| entry.cause != Cause::OtherMetricsApiUnavailable)
         .map(|(entry, impact)| cases::of_cause(entry, impact))
         .collect();
-    assert!(cases.len() > catalogue::all().len());
+    assert!(cases.len() >= catalogue::all().len());
     // The catch-all knows no cause.
     let mut files = rule_files(std::path::Path::new(""), None);
     files.retain(|file| !file.ends_with("pipeline.yaml"));

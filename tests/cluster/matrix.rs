@@ -215,6 +215,10 @@ pub(crate) struct StandIn {
 /// Causes without a row. Each has a case in `tests/cases`.
 pub(crate) const STAND_INS: &[StandIn] = &[
     StandIn {
+        cause: "installed/known_defect",
+        reason: "the versions whose defects are known exist neither as Go modules nor elsewhere within reach",
+    },
+    StandIn {
         cause: "installed/unsupported_version",
         reason: "metrics-server 0.3 exists neither as Go module nor elsewhere within reach, and only it fails that way",
     },
