@@ -146,6 +146,7 @@ fn failing_since(autoscaler: &HorizontalPodAutoscaler, now: Timestamp) -> Timest
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of whole seconds are exact")]
 mod tests {
     use serde_json::json;
 

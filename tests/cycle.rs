@@ -79,7 +79,7 @@ impl Stage {
 
     fn pod(&self, scene: &Scene) -> Pod {
         let mut pod = self.pod.clone();
-        pod.metadata.name = scene.name.to_owned();
+        scene.name.clone_into(&mut pod.metadata.name);
         pod.metadata.creation_timestamp = Some(at(&self.base, scene.created));
         pod.metadata.deletion_timestamp = scene.deleted.map(|deleted| at(&self.base, deleted));
         scene.address.clone_into(&mut pod.status.pod_ip);

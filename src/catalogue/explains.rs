@@ -3,7 +3,7 @@
 //! What is not in it stays a finding of its own beside the verdict, wherever it lies on the data path: a wrong Service port
 //! repairs no aws-auth.
 
-#[expect(clippy::enum_glob_use, reason = "a table of nothing but causes")]
+#[allow(clippy::enum_glob_use, reason = "a table of nothing but causes")]
 use super::Cause::{self, *};
 
 /// Nobody reaches metrics-server, or nobody is answered.

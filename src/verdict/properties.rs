@@ -175,7 +175,7 @@ const FAULTS: &[Fault] = &[
         cause: Cause::AwsAuthUsernameMissing,
         outage: false,
         inject: |snapshot| {
-            aws_auth(snapshot, "- rolearn: arn:aws:iam::111122223333:role/ci\n  groups: [system:masters]\n")
+            aws_auth(snapshot, "- rolearn: arn:aws:iam::111122223333:role/ci\n  groups: [system:masters]\n");
         },
     },
     Fault {

@@ -34,7 +34,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut plain = Case::new(
         "an outage",
         "pipeline",
-        Timeline::default().then(BEFORE, &[well()]).then(30, &[down.clone()]).then(20, &[well()]),
+        Timeline::default().then(BEFORE, &[well()]).then(30, std::slice::from_ref(&down)).then(20, &[well()]),
     );
     let healed = BEGIN + 30 * 60;
     plain.firing = vec![
@@ -61,12 +61,16 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
 
     // Moments of health of up to four minutes are bridged, six minutes are recovery.
-    let bridged = Timeline::default().then(BEFORE, &[well()]).then(1, &[down.clone()]);
-    let bridged = bridged.then(4, &[well()]).then(1, &[down.clone()]).then(4, &[well()]).then(5, &[down.clone()]);
+    let bridged = Timeline::default().then(BEFORE, &[well()]).then(1, std::slice::from_ref(&down));
+    let bridged = bridged
+        .then(4, &[well()])
+        .then(1, std::slice::from_ref(&down))
+        .then(4, &[well()])
+        .then(5, std::slice::from_ref(&down));
     let mut bridged = Case::new("back-offs of four minutes", "pipeline", bridged);
     bridged.firing = vec![(BEGIN + rule.hold, vec![firing.clone()])];
-    let recovered = Timeline::default().then(BEFORE, &[well()]).then(6, &[down.clone()]);
-    let recovered = recovered.then(6, &[well()]).then(8, &[down.clone()]);
+    let recovered = Timeline::default().then(BEFORE, &[well()]).then(6, std::slice::from_ref(&down));
+    let recovered = recovered.then(6, &[well()]).then(8, std::slice::from_ref(&down));
     let mut recovered = Case::new("recovered for six minutes", "pipeline", recovered);
     recovered.firing = vec![(BEGIN + rule.hold, vec![]), (BEGIN + 1_170, vec![])];
 

@@ -1,5 +1,7 @@
 //! How many series there are, and of which autoscalers and nodes.
 
+#![allow(clippy::float_cmp, reason = "whole seconds are exact")]
+
 use jiff::SignedDuration;
 use serde_json::json;
 
