@@ -21,6 +21,8 @@ RUN for crate in . tests/bed tests/components; do \
     && RUSTFLAGS='-C target-feature=+crt-static' cargo fetch --locked --target x86_64-unknown-linux-gnu --target x86_64-unknown-linux-musl \
         --target aarch64-unknown-linux-gnu --target aarch64-unknown-linux-musl
 COPY release/build.sh release/
+# The program holds its runbooks.
+COPY docs/runbooks docs/runbooks
 COPY src src
 RUN --mount=type=cache,target=/src/target,sharing=locked \
     INSTALL_MISSING=yes METRICS_SERVER_DOCTOR_BUILD_REVISION="$REVISION" \

@@ -13,7 +13,8 @@ use crate::{
     http::CertificateFiles,
     observe::{cluster::Features, demo},
     render::HpaSeries,
-    report::{DEFAULT_RUNBOOK_URL, Gate},
+    report::{Gate, Links},
+    runbooks::{self, INDEX},
     version,
 };
 
@@ -39,6 +40,12 @@ pub enum Command {
     Check(Check),
     /// Serve an embedded sample cluster that walks through the guide's failures; needs no cluster
     Demo(Demo),
+    /// Print a runbook: the page of a step of the guide, or what it says of one cause
+    Runbook {
+        /// STEP or STEP/CAUSE, as reports name them; without it the list of the pages
+        #[arg(value_name = "STEP/CAUSE", value_parser = runbook)]
+        page: Option<Page>,
+    },
     /// Print the completions for a shell
     #[command(hide = true)]
     Completions {
@@ -62,7 +69,7 @@ pub struct Serve {
     /// Where to listen.
     #[command(flatten)]
     pub listen: Listen,
-    /// Who may read /, /metrics and /api/v1/report; /livez and /readyz are open
+    /// Who may read /, /metrics and /api/v1/report; /runbooks/, /livez and /readyz are open
     #[arg(long, value_enum, default_value_t, value_name = "MODE", env = "METRICS_SERVER_DOCTOR_AUTHENTICATION")]
     pub authentication: Authentication,
     /// How to log.
@@ -276,7 +283,7 @@ pub struct Listen {
     /// Private key (PEM) of that certificate. Read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_certificate_file", env = "METRICS_SERVER_DOCTOR_TLS_KEY_FILE")]
     pub tls_key_file: Option<PathBuf>,
-    /// Authorities (PEM) of client certificates: all paths but /livez and /readyz need one. Read again when it changes
+    /// Authorities (PEM) of client certificates: all paths but /runbooks/, /livez and /readyz need one. Read again when it changes
     #[arg(
         long,
         value_name = "FILE",
@@ -322,9 +329,26 @@ pub struct Log {
 /// Where runbooks are.
 #[derive(Debug, Clone, Args)]
 pub struct Runbooks {
-    /// Address or folder that links to runbooks begin with
-    #[arg(long, default_value = DEFAULT_RUNBOOK_URL, value_name = "URL", env = "METRICS_SERVER_DOCTOR_RUNBOOK_URL")]
-    pub runbook_url: String,
+    /// Address where people reach the doctor, its path included: links to the runbooks that it serves begin with it
+    #[arg(long, value_name = "URL", value_parser = external_url, env = "METRICS_SERVER_DOCTOR_EXTERNAL_URL")]
+    pub external_url: Option<String>,
+    /// Address or folder of a copy of docs/runbooks; links lead to its files instead of the doctor's own pages
+    #[arg(long, value_name = "URL", env = "METRICS_SERVER_DOCTOR_RUNBOOK_URL")]
+    pub runbook_url: Option<String>,
+}
+
+impl Runbooks {
+    /// Where links lead.
+    pub fn links(&self) -> Links {
+        Links::new(self.external_url.clone(), self.runbook_url.clone())
+    }
+}
+
+/// What `runbook` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// The page or its section.
+    pub text: &'static str,
 }
 
 /// What is on the page of metrics.
@@ -363,6 +387,48 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// An address without the slash at its end.
+fn external_url(text: &str) -> Result<String, String> {
+    let wrong = |what: &str| {
+        format!(
+            "{what}: expected http:// or https:// with a host and, where there is one, port and path, such as https://doctor.example.org/east or http://[fd00::1]:19102"
+        )
+    };
+    let address: hyper::Uri = text.parse().map_err(|error| wrong(&format!("{error}")))?;
+    if !matches!(address.scheme_str(), Some("http" | "https")) {
+        return Err(wrong("no http:// or https://"));
+    }
+    let authority = address.authority().map(hyper::http::uri::Authority::as_str).unwrap_or_default();
+    if authority.contains('@') {
+        return Err(wrong("credentials do not belong into links"));
+    }
+    let host = address.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("no host"))?;
+    // The port of a Uri is read late: any text may stand behind the colon.
+    let port = authority.strip_prefix(host).unwrap_or_default();
+    if !port.is_empty() && port.strip_prefix(':').is_none_or(|port| port.parse::<u16>().is_err()) {
+        return Err(wrong("no port"));
+    }
+    if text.contains(['?', '#']) {
+        return Err(wrong("links have a path and an anchor of their own"));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// A page by the id of its step, or its section; what links and reports name is understood too.
+fn runbook(text: &str) -> Result<Page, String> {
+    let named = text.strip_prefix("runbooks/").unwrap_or(text);
+    let (step, cause) = named.split_once(['/', '#']).map_or((named, None), |(step, cause)| (step, Some(cause)));
+    let page = runbooks::page(step)
+        .filter(|page| !page.id.starts_with(INDEX))
+        .ok_or_else(|| format!("there are {}", runbooks::all().map(|page| page.id).collect::<Vec<_>>().join(", ")))?;
+    let Some(cause) = cause else { return Ok(Page { text: page.markdown }) };
+    let section = page.section(cause).ok_or_else(|| match page.anchors().collect::<Vec<_>>() {
+        causes if causes.is_empty() => format!("{step} has no causes of its own"),
+        causes => format!("{step} has the causes {}", causes.join(", ")),
+    })?;
+    Ok(Page { text: section })
+}
+
 fn step(text: &str) -> Result<Step, String> {
     let known = Step::ALL.into_iter().find(|step| step.id() == text);
     known.ok_or_else(|| format!("there are {}", Step::ALL.map(Step::id).join(", ")))
@@ -393,8 +459,8 @@ mod tests {
     fn every_flag_is_also_an_environment_variable_of_the_same_name() {
         let command = Arguments::command();
         for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()).chain([&command]) {
-            for flag in subcommand.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()))
-            {
+            let flags = subcommand.get_arguments().filter(|argument| !argument.is_positional());
+            for flag in flags.filter(|flag| !["help", "version"].contains(&flag.get_id().as_str())) {
                 let variable = format!(
                     "METRICS_SERVER_DOCTOR_{}",
                     flag.get_long().expect("a long flag").to_uppercase().replace('-', "_")
@@ -408,6 +474,50 @@ mod tests {
     fn serve_is_the_default_and_takes_its_flags_without_being_named() {
         let arguments = Arguments::try_parse_from(["doctor", "--from", "bundle"]).expect("arguments");
         assert!(arguments.command.is_none() && arguments.serve.source.from.is_some());
+    }
+
+    #[test]
+    fn the_external_address_may_have_a_path_a_slash_and_an_ipv6_host() {
+        for (given, kept) in [
+            ("https://doctor.example.org", "https://doctor.example.org"),
+            ("https://doctor.example.org/", "https://doctor.example.org"),
+            ("https://doctor.example.org/fleet/east/", "https://doctor.example.org/fleet/east"),
+            ("http://[fd00::1]:19102", "http://[fd00::1]:19102"),
+            ("http://[::1]/a", "http://[::1]/a"),
+            ("http://localhost:19102", "http://localhost:19102"),
+        ] {
+            assert_eq!(external_url(given).as_deref(), Ok(kept));
+        }
+        for wrong in [
+            "",
+            "doctor.example.org",
+            "/runbooks",
+            "ftp://doctor.example.org",
+            "https://",
+            "https:///path",
+            "https://doctor.example.org:port",
+            "https://doctor.example.org:",
+            "http://fd00::1:19102",
+            "https://user:secret@doctor.example.org",
+            "https://doctor.example.org/?a=b",
+            "https://doctor.example.org/#a",
+            "https://doctor example.org",
+        ] {
+            let error = external_url(wrong).expect_err(wrong);
+            assert!(error.contains("https://doctor.example.org/east"), "{wrong}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_runbook_is_found_as_reports_and_links_name_it() {
+        for name in ["timeout/no_route", "timeout#no_route", "runbooks/timeout#no_route"] {
+            assert!(runbook(name).is_ok_and(|page| page.text.starts_with("### `no_route`")), "{name}");
+        }
+        assert!(runbook("timeout").is_ok_and(|page| page.text.starts_with("# Timeout")));
+        assert!(runbook("weather").is_err_and(|error| error.contains("there are") && error.contains("timeout")));
+        assert!(runbook("timeout/rain").is_err_and(|error| error.contains("no_route")));
+        assert!(runbook("README").is_err());
     }
 
     #[test]

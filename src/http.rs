@@ -1,11 +1,12 @@
 //! The HTTP server: pages that were rendered before anybody asked, over plain HTTP or TLS.
 //!
-//! `site` answers, `guard` decides who may read, `places` bounds the connections, `tls` keeps certificates current.
+//! `site` answers, `runbooks` what is the same for everybody, `guard` decides who may read, `places` bounds the connections, `tls` keeps certificates current.
 
 mod guard;
 mod negotiation;
 mod places;
 mod review;
+mod runbooks;
 mod site;
 mod tls;
 
@@ -176,6 +177,9 @@ impl Server {
     }
 
     async fn answer<B>(&self, request: &Request<B>, certificate: Option<&CertificateDer<'static>>) -> Answer {
+        if let Some(runbook) = runbooks::answer(request) {
+            return runbook;
+        }
         let route = match site::route(request) {
             Ok(route) => route,
             Err(answer) => return *answer,

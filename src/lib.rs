@@ -31,6 +31,7 @@ pub mod observe;
 pub mod render;
 pub mod report;
 pub mod run;
+pub mod runbooks;
 pub mod snapshot;
 pub mod steps;
 pub mod verdict;

@@ -2,6 +2,7 @@
 
 pub mod html;
 pub mod metrics;
+pub mod runbook;
 pub mod text;
 
 use clap::ValueEnum;

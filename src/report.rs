@@ -2,10 +2,12 @@
 
 mod gate;
 mod json;
+mod links;
 
 pub use self::{
     gate::{Gate, Passage},
     json::JsonReport,
+    links::Links,
 };
 
 use jiff::Timestamp;
@@ -20,7 +22,7 @@ use crate::{
     verdict::{Judgement, Undetermined, Verdict, judge},
 };
 
-/// Where runbooks are unless `--runbook-url` says otherwise: beside the binary's sources.
+/// Where the files of the runbooks are, beside the program's sources; links of the alerts begin with it until told otherwise.
 pub const DEFAULT_RUNBOOK_URL: &str = "docs/runbooks";
 
 /// What was seen and what it means, at one moment.
@@ -139,7 +141,7 @@ impl Report {
     }
 }
 
-/// The link to a cause's section of its runbook.
+/// The link to a cause's section of its runbook, where runbooks are files below `runbook_url`.
 pub fn runbook(runbook_url: &str, cause: Cause) -> String {
-    format!("{}/{}.md#{}", runbook_url.trim_end_matches('/'), cause.step(), cause.id())
+    Links::Files(runbook_url.to_owned()).runbook(cause)
 }

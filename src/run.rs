@@ -5,6 +5,7 @@ mod demo;
 mod packaging;
 mod process;
 mod publisher;
+mod runbook;
 mod serve;
 mod usage;
 
@@ -96,6 +97,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
         Command::Manual { folder } => return packaging::manual(&folder).map(|()| ExitCode::SUCCESS),
+        Command::Runbook { page } => return runbook::print(page).map(|()| ExitCode::SUCCESS),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) => {}
     }
     let runtime =
@@ -113,7 +115,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             log_to_stderr(&arguments.log)?;
             runtime.block_on(demo::demo(arguments)).map(|()| ExitCode::SUCCESS)
         }
-        Command::Completions { .. } | Command::Manual { .. } => Ok(ExitCode::SUCCESS),
+        Command::Completions { .. } | Command::Manual { .. } | Command::Runbook { .. } => Ok(ExitCode::SUCCESS),
     };
     // A name server that does not answer must not keep the process.
     runtime.shutdown_background();

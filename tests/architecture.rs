@@ -38,6 +38,7 @@ fn relative(path: &Path) -> String {
 /// wrong import.
 const ARROWS: &[(&str, &[&str])] = &[
     ("guide", &[]),
+    ("runbooks", &[]),
     ("version", &[]),
     ("catalogue", &["guide"]),
     ("wording", &["catalogue"]),
@@ -59,6 +60,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "health",
             "history",
             "report",
+            "runbooks",
             "snapshot",
             "steps",
             "verdict",
@@ -67,13 +69,13 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("observe", &["facts", "health", "snapshot", "version", "wording"]),
-    ("http", &["health", "observe", "render"]),
-    ("args", &["check", "guide", "http", "observe", "render", "report", "version"]),
+    ("http", &["health", "observe", "render", "runbooks"]),
+    ("args", &["check", "guide", "http", "observe", "render", "report", "runbooks", "version"]),
     (
         "run",
         &[
-            "args", "check", "health", "history", "http", "observe", "render", "report", "snapshot", "verdict",
-            "version",
+            "args", "check", "health", "history", "http", "observe", "render", "report", "runbooks", "snapshot",
+            "verdict", "version",
         ],
     ),
 ];

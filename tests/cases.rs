@@ -16,7 +16,7 @@ use metrics_server_doctor::{
     check::Finding,
     observe::bundle,
     render::text::text,
-    report::{DEFAULT_RUNBOOK_URL, Report},
+    report::{Links, Report},
     verdict::{Consequence, VerdictName},
 };
 use serde::Deserialize;
@@ -130,7 +130,7 @@ fn differences(case: &Case, report: &Report) -> String {
             let _ = writeln!(told, "  {blamed} is blamed and must not be");
         }
     }
-    let shown = text(report, DEFAULT_RUNBOOK_URL);
+    let shown = text(report, &Links::Own);
     for words in &expected.told {
         if !shown.contains(words.as_str()) {
             let _ = writeln!(told, "  the report does not say {words:?}");

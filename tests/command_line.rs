@@ -91,6 +91,13 @@ fn the_json_report_has_the_fields_of_the_contract() {
         assert!(report["findings"][0]["object"][field].is_string(), "object.{field}");
     }
     assert_eq!(report["verdict"]["runbook"], "https://runbooks.example.org/other_reasons.md#service_port_mismatch");
+    let output =
+        run(&["check", "--from", path(&folder), "-o", "json", "--external-url", "http://[fd00::1]:19102/east/"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        report["verdict"]["runbook"],
+        "http://[fd00::1]:19102/east/runbooks/other_reasons#service_port_mismatch"
+    );
     let steps: Vec<&str> =
         report["steps"].as_array().expect("steps").iter().filter_map(|step| step["step"].as_str()).collect();
     assert_eq!(
@@ -125,6 +132,12 @@ fn wrong_usage_names_itself_and_what_is_accepted() {
         (vec!["--listen-address", "19102"], vec!["--listen-address", "19102"]),
         (vec!["demo", "--interval", "0"], vec!["--interval", "between 0.1 and 86400"]),
         (vec!["demo", "--scene", "hpa/sunshine"], vec!["--scene", "there are", "hpa/missing_request"]),
+        (
+            vec!["--external-url", "doctor.example.org"],
+            vec!["--external-url", "no http:// or https://", "https://doctor.example.org/east"],
+        ),
+        (vec!["runbook", "weather"], vec!["weather", "timeout", "connection_refused"]),
+        (vec!["runbook", "timeout/rain"], vec!["timeout/rain", "no_route"]),
         (vec!["--without", "pods"], vec!["pods", "aws-auth"]),
         (vec!["check", "--from", ".", "--kubeconfig", "x"], vec!["--from", "--kubeconfig"]),
         (vec!["check", "--from", ".", "--log-level", "a=b=c"], vec!["--log-level", "a=b=c"]),
@@ -387,6 +400,32 @@ fn an_api_server_that_nobody_vouches_for_is_told_in_one_line() {
         one_line(&output, 2, &["certificate", words], words);
         assert!(text(&output.stdout).starts_with("COULD NOT TELL\n"), "{}", text(&output.stdout));
     }
+}
+
+#[test]
+fn the_runbook_that_a_report_names_is_printed_and_served() {
+    let folder = bundle("False", "ServicePortError");
+    let shown = text(&run(&["check", "--from", path(&folder)]).stdout);
+    let command = "metrics-server-doctor runbook other_reasons/service_port_mismatch";
+    assert!(shown.contains(command) && !shown.contains("docs/runbooks"), "{shown}");
+    let printed = run(&["runbook", "other_reasons/service_port_mismatch"]);
+    assert!(
+        printed.status.success() && text(&printed.stdout).starts_with("### `service_port_mismatch`"),
+        "{printed:?}"
+    );
+    let list = text(&run(&["runbook"]).stdout);
+    assert!(list.lines().any(|line| line.starts_with("timeout ")) && !list.contains("README"), "{list}");
+    let address = "https://doctor.example.org/east";
+    let shown = text(&run(&["check", "--from", path(&folder), "--external-url", address]).stdout);
+    assert!(shown.contains(&format!("{address}/runbooks/other_reasons#service_port_mismatch")), "{shown}");
+    let server = Server::start(&["serve", "--from", path(&folder)]);
+    let page = server.get("/", &[]).text();
+    assert!(page.contains("<a href=\"runbooks/other_reasons#service_port_mismatch\">"), "{page}");
+    let runbook = server.get("/runbooks/other_reasons", &[]);
+    assert!(runbook.status == 200 && runbook.head.contains("content-security-policy: default-src 'none'"));
+    assert!(runbook.text().contains("<h3 id=\"service_port_mismatch\">"));
+    let unknown = server.get("/runbooks/weather", &[]);
+    assert!(unknown.status == 404 && unknown.text().contains("<a href=\"other_reasons\">"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ const WORTH_COMPRESSING: usize = 1024;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
-const HTML: &str = "text/html; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// An answer; its body is shared with all others of the same page.
@@ -64,13 +64,13 @@ impl Route {
 
 /// One text and, once somebody has asked for it, its compressed form.
 #[derive(Debug, Default)]
-struct Document {
+pub(super) struct Document {
     plain: Bytes,
     compressed: OnceLock<Option<Bytes>>,
 }
 
 impl Document {
-    fn new(text: String) -> Self {
+    pub(super) fn new(text: String) -> Self {
         Self { plain: text.into(), compressed: OnceLock::new() }
     }
 
@@ -144,7 +144,7 @@ pub(super) fn route<B>(request: &Request<B>) -> Result<Route, Box<Answer>> {
         return Err(Box::new(response));
     }
     Route::of(request.uri().path()).ok_or_else(|| {
-        plain(StatusCode::NOT_FOUND, "not here; try /, /metrics, /api/v1/report, /livez, /readyz\n").into()
+        plain(StatusCode::NOT_FOUND, "not here; try /, /metrics, /api/v1/report, /runbooks/, /livez, /readyz\n").into()
     })
 }
 
@@ -155,7 +155,7 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Answer {
     response
 }
 
-fn document<B>(request: &Request<B>, content_type: &'static str, document: &Document) -> Answer {
+pub(super) fn document<B>(request: &Request<B>, content_type: &'static str, document: &Document) -> Answer {
     let compressed = if negotiation::accepts_gzip(request.headers()) { document.compressed() } else { None };
     let is_compressed = compressed.is_some();
     let mut response = Response::new(Full::new(compressed.unwrap_or_else(|| document.plain.clone())));

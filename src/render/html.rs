@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     check::{Evidence, Finding, Status},
     guide::Step,
-    report::{Report, runbook},
+    report::{Links, Report},
     verdict::Verdict,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 const FINDINGS_SHOWN: usize = 50;
 
 /// The colours of the four states are those of the dashboards (Okabe and Ito), each with dark text and its word beside it.
-const STYLE: &str = "body{font:16px/1.45 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem;color:#1b1f24;background:#fff;overflow-wrap:anywhere}\
+pub(super) const STYLE: &str = "body{font:16px/1.45 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem;color:#1b1f24;background:#fff;overflow-wrap:anywhere}\
 h1{font-size:1.5rem;margin:.1rem 0 .3rem}h2{font-size:1.15rem;margin:1.8rem 0 .5rem}h3{font-size:1rem;margin:1rem 0 .2rem}\
 p{margin:.3rem 0}small{color:#4b535c}ul{padding-left:1.2rem;margin:.3rem 0}\
 pre{background:#f3f4f6;padding:.5rem .7rem;margin:.3rem 0;white-space:pre-wrap}\
@@ -27,15 +27,15 @@ th{padding-top:1rem;border-top:0}th .s{margin-right:.5rem}td:first-child{width:5
 .box.fail{background:#f7f8f9;border-color:#d55e00}.box.unknown{background:#f7f8f9;border-color:#f0e442}\
 @media(max-width:40rem){td:nth-child(2){display:none}}";
 
-/// The page for a report whose verdict holds since `since`, with links below `runbook_url`.
-pub fn html(report: &Report, since: Timestamp, runbook_url: &str) -> String {
+/// The page for a report whose verdict holds since `since`, with these links.
+pub fn html(report: &Report, since: Timestamp, links: &Links) -> String {
     let mut page = String::new();
     // Writing into a text does not fail.
-    let _ = write(&mut page, report, since, runbook_url);
+    let _ = write(&mut page, report, since, links);
     page
 }
 
-fn write(page: &mut String, report: &Report, since: Timestamp, runbook_url: &str) -> std::fmt::Result {
+fn write(page: &mut String, report: &Report, since: Timestamp, links: &Links) -> std::fmt::Result {
     let judgement = &report.judgement;
     let (status, heading) = match &judgement.verdict {
         Verdict::Healthy(_) => (Status::Pass, "Healthy".to_owned()),
@@ -62,7 +62,7 @@ fn write(page: &mut String, report: &Report, since: Timestamp, runbook_url: &str
     for (index, finding) in judgement.findings.iter().take(FINDINGS_SHOWN).enumerate() {
         // The box above tells the first finding already.
         let told = index == 0 && matches!(judgement.verdict, Verdict::Fault(_));
-        write_finding(page, finding, told, runbook_url)?;
+        write_finding(page, finding, told, links)?;
     }
     if judgement.findings.len() > FINDINGS_SHOWN {
         write!(page, "<p>and {} more findings</p>", judgement.findings.len() - FINDINGS_SHOWN)?;
@@ -88,7 +88,7 @@ fn write(page: &mut String, report: &Report, since: Timestamp, runbook_url: &str
         page.push_str("</ul>");
     }
     page.push_str(
-        "<p><a href=\"/metrics\">/metrics</a> <a href=\"/api/v1/report\">/api/v1/report</a></p></body></html>\n",
+        "<p><a href=\"metrics\">/metrics</a> <a href=\"api/v1/report\">/api/v1/report</a> <a href=\"runbooks/\">/runbooks/</a></p></body></html>\n",
     );
     Ok(())
 }
@@ -122,7 +122,7 @@ fn moment(timestamp: Timestamp) -> String {
     timestamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-fn write_finding(page: &mut String, finding: &Finding, told: bool, runbook_url: &str) -> std::fmt::Result {
+fn write_finding(page: &mut String, finding: &Finding, told: bool, links: &Links) -> std::fmt::Result {
     let cause = finding.candidates.first().copied().unwrap_or(finding.cause);
     if !told {
         write!(page, "<h2>{}/{}</h2><p>{}</p>", cause.step(), cause.id(), escape(&finding.summary))?;
@@ -131,11 +131,12 @@ fn write_finding(page: &mut String, finding: &Finding, told: bool, runbook_url: 
         write!(page, "<h3>What was read</h3><pre>{}</pre>", escape(&lines(&finding.evidence)))?;
     }
     if finding.candidates.len() < 2 {
-        let link = runbook(runbook_url, cause);
+        let link = links.runbook(cause);
         write!(page, "<h3>What to do</h3><p>{}</p>", with_code(&escape(&finding.remedy())))?;
-        // Only an address is a link; a path leads nowhere from here.
-        if link.starts_with("https://") || link.starts_with("http://") {
-            write!(page, "<p>Runbook: <a href=\"{0}\">{0}</a></p>", escape(&link))?;
+        // Only an address is a link; a folder of files leads nowhere from here.
+        let leads = *links == Links::Own || link.starts_with("https://") || link.starts_with("http://");
+        if leads {
+            write!(page, "<p>Runbook: <a href=\"{}\">{}/{}</a></p>", escape(&link), cause.step(), cause.id())?;
         } else {
             write!(page, "<p>Runbook: {}</p>", escape(&link))?;
         }
@@ -163,7 +164,7 @@ fn lines(evidence: &[Evidence]) -> String {
     evidence.iter().map(|line| line.line.as_str()).collect::<Vec<_>>().join("\n")
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -187,10 +188,18 @@ mod tests {
     fn what_was_read_cannot_become_markup() {
         let mut snapshot = without_service();
         snapshot.notices = vec!["<script>alert('x')</script>".to_owned()];
-        let page = html(&Report::new(&snapshot), snapshot.observed_at, "https://example.org/runbooks");
+        let page =
+            html(&Report::new(&snapshot), snapshot.observed_at, &Links::Doctor("https://example.org".to_owned()));
         assert!(!page.contains("<script"));
         assert!(page.contains("&lt;script&gt;"));
-        assert!(page.contains("https://example.org/runbooks/other_reasons.md#service_not_found"));
+        assert!(page.contains("href=\"https://example.org/runbooks/other_reasons#service_not_found\""));
+    }
+
+    #[test]
+    fn without_another_address_links_lead_to_the_pages_of_the_same_server() {
+        let snapshot = without_service();
+        let page = html(&Report::new(&snapshot), snapshot.observed_at, &Links::Own);
+        assert!(page.contains("<a href=\"runbooks/other_reasons#service_not_found\">"), "{page}");
     }
 
     #[test]

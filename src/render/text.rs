@@ -6,7 +6,7 @@ use crate::{
     catalogue::Cause,
     check::{Finding, Impact, Status},
     guide::Step,
-    report::{Report, runbook},
+    report::{Links, Report},
     snapshot::ObjectReference,
     verdict::Verdict,
 };
@@ -18,15 +18,15 @@ const SAME_CAUSE_SHOWN: usize = 3;
 /// Lines of evidence that are shown of one finding.
 const EVIDENCE_SHOWN: usize = 8;
 
-/// The report as text, with links below `runbook_url`.
-pub fn text(report: &Report, runbook_url: &str) -> String {
+/// The report as text, with these links.
+pub fn text(report: &Report, links: &Links) -> String {
     let mut text = String::new();
     // Writing into a text does not fail.
-    let _ = write(&mut text, report, runbook_url);
+    let _ = write(&mut text, report, links);
     text
 }
 
-fn write(text: &mut String, report: &Report, runbook_url: &str) -> std::fmt::Result {
+fn write(text: &mut String, report: &Report, links: &Links) -> std::fmt::Result {
     let judgement = &report.judgement;
     writeln!(text, "{}\n{}\n", heading(&judgement.verdict, judgement.lead()), report.summary())?;
     if !judgement.verdict.candidates().is_empty() {
@@ -49,7 +49,7 @@ fn write(text: &mut String, report: &Report, runbook_url: &str) -> std::fmt::Res
             writeln!(text, "Also found (look again after the fix):\n")?;
         }
         let leads = index == 0 && !matches!(judgement.verdict, Verdict::Undetermined(ref open) if !open.broken);
-        write_finding(text, finding, leads, *count == 1, runbook_url)?;
+        write_finding(text, finding, leads, *count == 1, links)?;
         shown += 1;
     }
     if judgement.findings.len() > shown {
@@ -125,7 +125,7 @@ fn write_finding(
     finding: &Finding,
     leads: bool,
     with_remedy: bool,
-    runbook_url: &str,
+    links: &Links,
 ) -> std::fmt::Result {
     if !leads {
         writeln!(text, "{}/{}: {}", finding.cause.step(), finding.cause.id(), finding.summary)?;
@@ -145,7 +145,7 @@ fn write_finding(
         for line in finding.remedy().lines() {
             writeln!(text, "  {line}")?;
         }
-        writeln!(text, "Runbook: {}", runbook(runbook_url, finding.cause))?;
+        writeln!(text, "Runbook: {}", links.how_to_read(finding.cause))?;
         let issues = issues(finding.cause);
         if !issues.is_empty() {
             writeln!(text, "Described upstream: {}", issues.join(", "))?;
@@ -181,17 +181,17 @@ mod tests {
     #[test]
     fn the_verdict_comes_first_then_evidence_then_the_remedy() {
         let snapshot = without_service();
-        let text = text(&Report::new(&snapshot), "docs/runbooks");
+        let text = text(&Report::new(&snapshot), &Links::Own);
         let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in\n{text}"));
         assert_eq!(place("FAULT  other_reasons/service_not_found"), 0);
         assert!(place("What was read") < place("What to do:"));
-        assert!(place("What to do:") < place("Runbook: docs/runbooks/other_reasons.md#service_not_found"));
+        assert!(place("What to do:") < place("Runbook: metrics-server-doctor runbook other_reasons/service_not_found"));
         assert!(place("Runbook") < place("The guide, step by step"));
     }
 
     #[test]
     fn healthy_and_could_not_tell_do_not_look_alike() {
-        assert!(text(&Report::new(&healthy()), "").starts_with("HEALTHY ("));
-        assert!(text(&Report::new(&Snapshot::default()), "").starts_with("COULD NOT TELL\n"));
+        assert!(text(&Report::new(&healthy()), &Links::Own).starts_with("HEALTHY ("));
+        assert!(text(&Report::new(&Snapshot::default()), &Links::Own).starts_with("COULD NOT TELL\n"));
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Report, runbook};
+use super::{Links, Report};
 use crate::{
     catalogue::{Cause, Scope},
     check::{Evidence, Finding, Impact, Status},
@@ -80,7 +80,7 @@ struct JsonFinding {
 }
 
 impl JsonFinding {
-    fn new(finding: &Finding, runbook_url: &str) -> Self {
+    fn new(finding: &Finding, links: &Links) -> Self {
         Self {
             step: finding.cause.step(),
             cause: finding.cause,
@@ -90,15 +90,15 @@ impl JsonFinding {
             summary: finding.summary.clone(),
             evidence: finding.evidence.clone(),
             remedy: finding.remedy(),
-            runbook: runbook(runbook_url, finding.cause),
+            runbook: links.runbook(finding.cause),
             candidates: finding.candidates.clone(),
             since: finding.since,
             consequence_of: None,
         }
     }
 
-    fn held_back(consequence: &Consequence, runbook_url: &str) -> Self {
-        Self { consequence_of: Some(consequence.of), ..Self::new(&consequence.finding, runbook_url) }
+    fn held_back(consequence: &Consequence, links: &Links) -> Self {
+        Self { consequence_of: Some(consequence.of), ..Self::new(&consequence.finding, links) }
     }
 }
 
@@ -120,21 +120,21 @@ struct JsonCheck {
 }
 
 impl Report {
-    /// The report in the form of the contract, with links below `runbook_url`.
-    pub fn to_json(&self, runbook_url: &str) -> JsonReport {
+    /// The report in the form of the contract, with these links.
+    pub fn to_json(&self, links: &Links) -> JsonReport {
         let judgement = &self.judgement;
         JsonReport {
             observed_at: self.observed_at,
             source: self.source,
-            verdict: self.json_verdict(runbook_url),
-            findings: judgement.findings.iter().map(|finding| JsonFinding::new(finding, runbook_url)).collect(),
-            held_back: judgement.held_back.iter().map(|held| JsonFinding::held_back(held, runbook_url)).collect(),
+            verdict: self.json_verdict(links),
+            findings: judgement.findings.iter().map(|finding| JsonFinding::new(finding, links)).collect(),
+            held_back: judgement.held_back.iter().map(|held| JsonFinding::held_back(held, links)).collect(),
             steps: Step::ALL.into_iter().map(|step| self.json_step(step)).collect(),
             notices: self.notices.clone(),
         }
     }
 
-    fn json_verdict(&self, runbook_url: &str) -> JsonVerdict {
+    fn json_verdict(&self, links: &Links) -> JsonVerdict {
         let verdict = &self.judgement.verdict;
         let lead = self.judgement.lead();
         let (broken, settling_until) = match verdict {
@@ -148,7 +148,7 @@ impl Report {
             summary: self.summary(),
             remedy: self.remedy(),
             runbook: match verdict {
-                Verdict::Fault(cause) => runbook(runbook_url, *cause),
+                Verdict::Fault(cause) => links.runbook(*cause),
                 Verdict::Healthy(_) | Verdict::Undetermined(_) => String::new(),
             },
             candidates: verdict.candidates().to_vec(),

@@ -37,10 +37,11 @@ pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
         snapshot
     };
     let report = Report::new(&snapshot);
+    let links = runbooks.links();
     let shown = match output {
-        Output::Text => text(&report, &runbooks.runbook_url),
+        Output::Text => text(&report, &links),
         Output::Json => {
-            let json = report.to_json(&runbooks.runbook_url);
+            let json = report.to_json(&links);
             let json = serde_json::to_string_pretty(&json).map_err(|error| Failure::Defect(error.to_string()))?;
             format!("{json}\n")
         }

@@ -10,7 +10,7 @@ use crate::{args::Demo, http, observe::demo};
 pub(super) async fn demo(arguments: Demo) -> Result<(), Failure> {
     let Demo { interval, scene, listen, runbooks, page, .. } = arguments;
     let tls = load_tls(&listen)?;
-    let mut publisher = Publisher::new(runbooks.runbook_url, page.hpa_series, tls.as_deref());
+    let mut publisher = Publisher::new(runbooks.links(), page.hpa_series, tls.as_deref());
     let scenes = demo::chosen(&scene);
     let listener = listen_on(&listen).await?;
     let server = http::Server { site: publisher.site(), guard: guard_without_reviews(tls.as_deref()), tls };

@@ -9,7 +9,7 @@ use crate::{
     history::History,
     http::{Content, Site, Tls},
     render::{HpaSeries, View, html::html, metrics::Page},
-    report::Report,
+    report::{Links, Report},
     snapshot::Snapshot,
     verdict::VerdictName,
 };
@@ -17,7 +17,7 @@ use crate::{
 /// Renders snapshots, remembers since when the verdict holds, and logs every change of it.
 pub(super) struct Publisher {
     site: Site,
-    runbook_url: String,
+    links: Links,
     verdict: Option<(VerdictName, Timestamp)>,
     told: Option<VerdictName>,
     out_of_reach: bool,
@@ -28,10 +28,10 @@ pub(super) struct Publisher {
 
 impl Publisher {
     /// Pages of a server with this certificate.
-    pub(super) fn new(runbook_url: String, hpa_series: HpaSeries, tls: Option<&Tls>) -> Self {
+    pub(super) fn new(links: Links, hpa_series: HpaSeries, tls: Option<&Tls>) -> Self {
         Self {
             site: Site::default(),
-            runbook_url,
+            links,
             verdict: None,
             told: None,
             out_of_reach: false,
@@ -80,10 +80,10 @@ impl Publisher {
             ..View::new(snapshot, &report)
         };
         let page = Page::of(&view).to_open_metrics().map_err(|error| Failure::Defect(error.to_string()))?;
-        let mut json = serde_json::to_string_pretty(&report.to_json(&self.runbook_url))
+        let mut json = serde_json::to_string_pretty(&report.to_json(&self.links))
             .map_err(|error| Failure::Defect(error.to_string()))?;
         json.push('\n');
-        let status_page = html(&report, verdict_since, &self.runbook_url);
+        let status_page = html(&report, verdict_since, &self.links);
         self.site.replace(Content::new(page, json, status_page, ready));
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::{
 pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
     let Serve { source, listen, authentication, runbooks, page, .. } = arguments;
     let tls = load_tls(&listen)?;
-    let mut publisher = Publisher::new(runbooks.runbook_url, page.hpa_series, tls.as_deref());
+    let mut publisher = Publisher::new(runbooks.links(), page.hpa_series, tls.as_deref());
     if let Some(path) = &source.from {
         if authentication == Authentication::TokenReview {
             return Err(Failure::NobodyToAsk);

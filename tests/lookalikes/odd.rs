@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 use metrics_server_doctor::{
     observe::bundle::{self, BundleError},
     render::text::text,
-    report::Report,
+    report::{Links, Report},
     verdict::{Verdict, VerdictName},
 };
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn report(folder: &Path) -> Report {
 }
 
 fn shown(report: &Report) -> String {
-    text(report, "docs/runbooks") + &serde_json::to_string(&report.to_json("docs/runbooks")).expect("JSON")
+    text(report, &Links::Own) + &serde_json::to_string(&report.to_json(&Links::Own)).expect("JSON")
 }
 
 fn healthy() -> tempfile::TempDir {
