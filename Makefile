@@ -13,7 +13,7 @@ BROWSER := tests/browser
 
 # Builds and fetches what tests read; two at a time never make the same.
 COMPONENTS := cargo run --locked --quiet -p components --
-FAST_COMPONENTS := promtool helm kubectl krew validate-krew-manifest
+FAST_COMPONENTS := promtool helm kubectl krew validate-krew-manifest actionlint
 FAST_TESTS := architecture cases command_line cycle dashboards lookalikes manifests meanwhile packaging page runbooks
 
 .PHONY: help demo test nightly test-fast test-alerts test-cluster test-alerting test-deploy test-image test-browser measure lint deny docs components cluster cluster-down requirements kubernetes-validate

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Packs a program that was built for Linux, with licence, manual pages and shell completions.
-#   release/archive.sh BINARY ARCH FOLDER    ARCH is amd64 or arm64
+# Packs a program, with licence, manual pages and shell completions.
+#   release/archive.sh BINARY ARCH FOLDER [SYSTEM]    ARCH is amd64 or arm64, SYSTEM is linux (the default) or darwin
 # The same input gives the same bytes. Pages and completions are written by the program of the machine that packs.
 set -eu
 
-[ $# = 3 ] || { echo "usage: release/archive.sh BINARY ARCH FOLDER" >&2; exit 64; }
-binary=$1 architecture=$2 folder=$3
+case $# in 3 | 4) ;; *) echo "usage: release/archive.sh BINARY ARCH FOLDER [SYSTEM]" >&2 && exit 64 ;; esac
+binary=$1 architecture=$2 folder=$3 system=${4:-linux}
+case $system in linux | darwin) ;; *) echo "release/archive.sh: unknown system $system: linux, darwin" >&2 && exit 64 ;; esac
 root=$(cd "$(dirname "$0")/.." && pwd)
 version=v$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -n 1)
 native=${NATIVE_BINARY:-$binary}
@@ -22,4 +23,4 @@ done
 mkdir -p "$folder"
 tar --create --sort=name --mtime="@${SOURCE_DATE_EPOCH:-0}" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
     --directory="$work" metrics-server-doctor LICENSE man completions |
-    gzip --no-name --best >"$folder/metrics-server-doctor_${version}_linux_$architecture.tar.gz"
+    gzip --no-name --best >"$folder/metrics-server-doctor_${version}_${system}_$architecture.tar.gz"

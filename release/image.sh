@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the image with the arguments that tell where it comes from.
 #   release/image.sh [FLAGS of docker build]    for example: --platform linux/amd64,linux/arm64 --push
-# $DOCKER_BUILD is the command to build with, `docker buildx build` unless set.
+# $IMAGE is its name, metrics-server-doctor unless set; the version is its tag. $DOCKER_BUILD is the command to build with, `docker buildx build` unless set.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -12,4 +12,4 @@ created=$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 
 # shellcheck disable=SC2086 # a command of several words
 exec ${DOCKER_BUILD:-docker buildx build} \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --build-arg "CREATED=$created" \
-    --tag "metrics-server-doctor:$version" "$@" .
+    --tag "${IMAGE:-metrics-server-doctor}:$version" "$@" .

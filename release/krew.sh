@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints the krew manifest for the archives of a release.
-#   release/krew.sh FOLDER URL    FOLDER holds metrics-server-doctor_vVERSION_linux_ARCH.tar.gz, URL is where it will be
+#   release/krew.sh FOLDER URL    FOLDER holds metrics-server-doctor_vVERSION_SYSTEM_ARCH.tar.gz, URL is where it will be
 set -eu
 
 [ $# = 2 ] || { echo "usage: release/krew.sh FOLDER URL" >&2; exit 64; }
@@ -25,16 +25,16 @@ spec:
   platforms:
 MANIFEST
 found=""
-for architecture in amd64 arm64; do
-    archive=metrics-server-doctor_${version}_linux_$architecture.tar.gz
+for platform in linux_amd64 linux_arm64 darwin_amd64 darwin_arm64; do
+    archive=metrics-server-doctor_${version}_$platform.tar.gz
     [ -f "$folder/$archive" ] || continue
     found=yes
     sum=$(sha256sum "$folder/$archive" | cut -d ' ' -f 1)
     cat <<PLATFORM
     - selector:
         matchLabels:
-          os: linux
-          arch: $architecture
+          os: ${platform%_*}
+          arch: ${platform#*_}
       uri: $url/$archive
       sha256: $sum
       # krew links it as kubectl-metrics_server_doctor: dashes of a plugin's name are underscores in its file's.
@@ -46,4 +46,4 @@ for architecture in amd64 arm64; do
           to: .
 PLATFORM
 done
-[ -n "$found" ] || { echo "release/krew.sh: no metrics-server-doctor_${version}_linux_*.tar.gz in $folder" >&2; exit 66; }
+[ -n "$found" ] || { echo "release/krew.sh: no metrics-server-doctor_${version}_SYSTEM_ARCH.tar.gz in $folder" >&2; exit 66; }

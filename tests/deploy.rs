@@ -11,6 +11,8 @@ mod broken;
 mod chart;
 #[path = "deploy/features.rs"]
 mod features;
+#[path = "deploy/gitops.rs"]
+mod gitops;
 #[path = "deploy/https.rs"]
 mod https;
 #[path = "deploy/installed.rs"]
@@ -35,12 +37,14 @@ use testbed::{
 
 const CASES: &[Case<Bed>] = &[
     ("kustomize: the base and each component are taken", kustomize::base_and_components),
+    ("kustomize: a namespace of somebody else's", kustomize::other_namespace),
     ("kustomize: what it installs serves, with the rights that it ships", kustomize::serves),
     ("a namespace that enforces restricted refuses what is not confined", kustomize::restricted_refuses),
     ("chart: every way to set it up is taken", chart::every_setup),
     ("chart: install, upgrade, rollback, uninstall", chart::life),
     ("chart: what it installs serves, with the rights that it ships", chart::serves),
-    ("chart: helm test tells what check tells", chart::test),
+    ("chart: helm test of Helm 3 and 4 tells what check tells", chart::test),
+    ("GitOps: what the chart renders is applied on the server's side, and nothing drifts", gitops::drift),
     ("chart: TLS and tokens let in who may read the page, and nobody else", access::tokens),
     ("chart: client certificates let in who has one, and nobody else", access::certificates),
     ("a pod without a usable token or authority says so in one line", broken::account),
@@ -56,7 +60,8 @@ fn main() -> ExitCode {
     Program { groups: &[Group { name: "deploy", start, cases: CASES }], tries: 1, logs }.main()
 }
 
-/// A cluster without metrics-server, with the definitions of Prometheus Operator and of the vertical autoscaler.
+/// A cluster without metrics-server, with the definitions of Prometheus Operator, of Google Managed Prometheus, of the vertical
+/// autoscaler and of `HTTPRoute`.
 fn start() -> Result<Bed> {
     for program in ["helm", "kubectl"] {
         components::program(program)?;
@@ -68,6 +73,15 @@ fn start() -> Result<Bed> {
     bed.kubectl().run(&["apply", "--server-side", "-f", &definition.display().to_string()])?;
     for kind in ["servicemonitors", "podmonitors", "prometheusrules"] {
         let file = operator.join(format!("example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"));
+        bed.kubectl().run(&["apply", "--server-side", "-f", &file.display().to_string()])?;
+    }
+    let (managed, gateway) = (components::MANAGED_PROMETHEUS.path()?, components::GATEWAY_API.path()?);
+    let definitions = [
+        managed.join("charts/operator/crds/monitoring.googleapis.com_podmonitorings.yaml"),
+        managed.join("charts/operator/crds/monitoring.googleapis.com_clusterrules.yaml"),
+        gateway.join("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
+    ];
+    for file in definitions {
         bed.kubectl().run(&["apply", "--server-side", "-f", &file.display().to_string()])?;
     }
     bed.kubectl().try_words("wait --for=condition=Established crd --all --timeout=30s")?;

@@ -1,5 +1,7 @@
 //! What a release ships beside the image: completions, manual pages, the kubectl plugin; and one version everywhere.
 
+#[path = "packaging/release.rs"]
+mod release;
 mod support;
 
 use std::{

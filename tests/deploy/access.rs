@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use testbed::{Bed, page, prometheus::Prometheus, wait::wait_for};
 
@@ -77,10 +77,12 @@ pub(crate) fn tokens(bed: &Bed) {
          --set metrics.readers[0].name=prometheus,metrics.readers[0].namespace=monitoring"
     );
     let notes = helm(&format!("install doctor CHART -n {NAME} {AS_AUDITED} {set} --wait --timeout 60s"));
-    assert!(
-        notes.contains("https://localhost:19102/metrics") && notes.contains("Allowed: monitoring/prometheus"),
-        "{notes}"
-    );
+    for wanted in [
+        "https://localhost:19102/metrics",
+        "Allowed: monitoring/prometheus metrics-server-doctor/metrics-server-doctor-scraper.",
+    ] {
+        assert!(notes.contains(wanted), "{notes}");
+    }
     let spec = pod(bed);
     let doctor = started(bed, &spec, &client);
 
@@ -92,7 +94,7 @@ pub(crate) fn tokens(bed: &Bed) {
         expect(&doctor, &client, path, None, 401);
     }
     assert!(page::get(doctor.address, "/metrics").is_err(), "plain HTTP is served");
-    scraped(bed, &doctor, &prometheus);
+    scraped(bed, &doctor);
 
     // A renewed certificate, and no restart.
     let renewed = certified(bed, "page-second");
@@ -169,7 +171,7 @@ fn question(verb: &str, resource: &str, group: &str) -> Value {
 }
 
 /// A real Prometheus scrapes as the installed `ServiceMonitor` says; what its operator would write is written here.
-fn scraped(bed: &Bed, doctor: &Running, prometheus: &str) {
+fn scraped(bed: &Bed, doctor: &Running) {
     let monitor = installed::get(bed, &format!("servicemonitor {NAME} -n {NAME}"));
     let endpoint = &monitor["spec"]["endpoints"][0];
     let authority = &endpoint["tlsConfig"]["ca"]["secret"];
@@ -177,7 +179,14 @@ fn scraped(bed: &Bed, doctor: &Running, prometheus: &str) {
     let secret = installed::get(bed, &format!("secret {name} -n {NAME}"));
     let authority = kubelet::decoded(secret["data"][key].as_str().expect("an authority"));
     let authority = kubelet::file("scrape-authority.crt", &String::from_utf8(authority).expect("PEM"));
-    assert_eq!(endpoint["bearerTokenFile"], "/var/run/secrets/kubernetes.io/serviceaccount/token");
+    // The token that the API server wrote for the scraper's account.
+    let credentials = &endpoint["authorization"]["credentials"];
+    let (name, key) = (credentials["name"].as_str().expect("a Secret"), credentials["key"].as_str().expect("a key"));
+    let token = wait_for("a token of the scraper", Duration::from_secs(20), || {
+        let secret = installed::get(bed, &format!("secret {name} -n {NAME}"));
+        Ok(kubelet::decoded(secret["data"][key].as_str().context("no token yet")?))
+    });
+    let token = String::from_utf8(token.unwrap_or_else(|error| panic!("{error:#}"))).expect("text");
     let configuration = json!({
         "global": { "scrape_interval": "1s", "scrape_timeout": "1s" },
         "scrape_configs": [{
@@ -186,7 +195,7 @@ fn scraped(bed: &Bed, doctor: &Running, prometheus: &str) {
             "metrics_path": endpoint["path"],
             "honor_labels": endpoint["honorLabels"],
             "tls_config": { "ca_file": authority, "server_name": endpoint["tlsConfig"]["serverName"] },
-            "authorization": { "credentials_file": kubelet::file("scrape-token", prometheus) },
+            "authorization": { "credentials_file": kubelet::file("scrape-token", &token) },
             "static_configs": [{ "targets": [doctor.address] }],
         }],
     });

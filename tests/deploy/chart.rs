@@ -1,9 +1,10 @@
 //! The chart, by `helm`.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread, time::Duration};
 
+use anyhow::ensure;
 use serde_json::Value;
-use testbed::{Bed, audit, helm, isolation::STATE};
+use testbed::{Bed, audit, components, helm, isolation::STATE, wait::wait_for};
 
 use crate::installed::{self, BINARY, NAME, Running, everything, expect_only};
 
@@ -11,8 +12,10 @@ use crate::installed::{self, BINARY, NAME, Running, everything, expect_only};
 const NAMESPACE: &str = "doctor";
 const ACCOUNT: &str = "doctor-metrics-server-doctor";
 
+/// Runs `helm`, CHART being the chart with a registry for its image.
 pub(crate) fn helm(words: &str) -> String {
     let chart = helm::chart().display().to_string();
+    let words = words.replace("CHART", "CHART --set image.registry=registry.example.com");
     let words: Vec<_> =
         words.split_whitespace().map(|word| if word == "CHART" { chart.as_str() } else { word }).collect();
     helm::run(&words).unwrap_or_else(|error| panic!("{error:#}"))
@@ -100,14 +103,19 @@ pub(crate) fn serves(bed: &Bed) {
     bed.kubectl().words(&format!("delete namespace {NAME} --wait"));
 }
 
-/// The pod of `helm test` is taken by the API server, and what it runs gives a report with `check`'s exit code.
+/// The pod of `helm test`.
+const CHECK: &str = "doctor-metrics-server-doctor-check";
+
+/// The pod of `helm test` is taken by the API server, what it runs gives a report with `check`'s exit code, and either Helm prints it.
 pub(crate) fn test(bed: &Bed) {
+    let before = everything(bed);
     with_namespace(bed, || {
         helm(&format!("install doctor CHART -n {NAMESPACE} --wait --timeout 60s"));
         let hooks = helm(&format!("get hooks doctor -n {NAMESPACE}"));
         let taken = bed.kubectl().run_with_input(&["create", "--dry-run=server", "-o", "json", "-f", "-"], &hooks);
         let pod: Value = serde_json::from_str(&taken.unwrap_or_else(|error| panic!("{error:#}"))).expect("JSON");
         assert_eq!(pod["metadata"]["annotations"]["helm.sh/hook"], "test");
+        assert_eq!(pod["metadata"]["name"], CHECK);
         let service = installed::get(bed, &format!("service {ACCOUNT} -n {NAMESPACE}"));
         let selector = service["spec"]["selector"].as_object().expect("a selector");
         let labels = &pod["metadata"]["labels"];
@@ -121,6 +129,42 @@ pub(crate) fn test(bed: &Bed) {
         let report = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{report}");
         assert!(report.starts_with("FAULT  installed/"), "{report}");
+
+        let programs = [components::program("helm"), components::HELM_3.path()];
+        for program in programs.map(|path| path.unwrap_or_else(|error| panic!("{error:#}"))) {
+            let version = helm::run_as(&program, &["version", "--short"]).unwrap_or_else(|error| panic!("{error:#}"));
+            let told = tested(bed, &program, "Failed", &report).expect_err("a test that has failed").to_string();
+            assert!(told.contains("FAULT  installed/"), "{version}: {told}");
+            let told = tested(bed, &program, "Succeeded", "HEALTHY").unwrap_or_else(|error| panic!("{error:#}"));
+            assert!(told.contains("HEALTHY"), "{version}: {told}");
+            assert!(told.contains("Phase:          Succeeded"), "{version}: {told}");
+        }
         helm(&format!("uninstall doctor -n {NAMESPACE} --wait"));
+        bed.kubectl().words(&format!("delete pod -n {NAMESPACE} {CHECK} --ignore-not-found --wait"));
+        let left = bed.kubectl().words(&format!("get all -n {NAMESPACE} -o name"));
+        assert!(left.trim().is_empty(), "left: {left}");
     });
+    expect_only(bed, &before);
+}
+
+/// `helm test --logs`, while the pod that it makes writes this report and ends in this phase.
+fn tested(bed: &Bed, program: &Path, phase: &str, report: &str) -> anyhow::Result<String> {
+    let uid = || bed.kubectl().try_words(&format!("get pod {CHECK} -n {NAMESPACE} -o jsonpath={{.metadata.uid}}")).ok();
+    let former = uid();
+    thread::scope(|scope| {
+        let test =
+            scope.spawn(|| helm::run_as(program, &["test", "doctor", "-n", NAMESPACE, "--logs", "--timeout", "60s"]));
+        wait_for("a new pod to run", Duration::from_secs(30), || {
+            let now =
+                bed.kubectl().try_words(&format!("get pod {CHECK} -n {NAMESPACE} -o jsonpath={{.status.phase}}"))?;
+            ensure!(now == "Running" && uid() != former, "{now}");
+            Ok(())
+        })?;
+        let log = bed.kubelet.log(NAMESPACE, CHECK, "check");
+        report.lines().for_each(|line| log.push(line.to_owned()));
+        let status = format!("{{\"status\":{{\"phase\":\"{phase}\"}}}}");
+        let words = ["patch", "pod", CHECK, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", &status];
+        bed.kubectl().run(&words)?;
+        test.join().expect("helm")
+    })
 }

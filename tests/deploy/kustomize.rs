@@ -14,7 +14,7 @@ fn apply(bed: &Bed, components: &[&str]) -> String {
 }
 
 fn delete(bed: &Bed, yaml: &str) {
-    let deleted = bed.kubectl().run_with_input(&["delete", "--wait", "-f", "-"], yaml);
+    let deleted = bed.kubectl().run_with_input(&["delete", "--wait", "--ignore-not-found", "-f", "-"], yaml);
     deleted.unwrap_or_else(|error| panic!("{error:#}"));
 }
 
@@ -28,7 +28,9 @@ pub(crate) fn base_and_components(bed: &Bed) {
     assert!(label.contains("pod-security.kubernetes.io/enforce=restricted"), "{label}");
     let folders = fs::read_dir(project_root().join("deploy/components")).expect("components").flatten();
     let mut names: Vec<_> = folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.retain(|name| name != "sidecar");
+    // The sidecar stands beside metrics-server's manifest, the definitions of VictoriaMetrics are not to be had, and another namespace
+    // is tried by itself.
+    names.retain(|name| !["sidecar", "victoria-metrics", "other-namespace"].contains(&name.as_str()));
     names.sort();
     for name in &names {
         let yaml = apply(bed, &[&format!("deploy/components/{name}")]);
@@ -44,6 +46,29 @@ pub(crate) fn base_and_components(bed: &Bed) {
     // Roles that two components leave out are in the base alone.
     let _ = bed.kubectl().run_with_input(&["delete", "--ignore-not-found", "-f", "-"], &kept);
     expect_only(bed, &before);
+}
+
+/// The component for a namespace that is somebody else's: it is there before and afterwards, and what is in it serves.
+pub(crate) fn other_namespace(bed: &Bed) {
+    bed.kubectl().words("create namespace elsewhere");
+    let before = everything(bed);
+    let resources = ["deploy/base", "tests/fixtures/other-namespace.yaml"];
+    let yaml = bed.kubectl().kustomize(&resources, &["deploy/components/other-namespace"]);
+    let yaml = yaml.unwrap_or_else(|error| panic!("{error:#}"));
+    bed.kubectl()
+        .run_with_input(&["apply", "--server-side", "-f", "-"], &yaml)
+        .unwrap_or_else(|error| panic!("{error:#}"));
+    let deployment = installed::get(bed, &format!("deployment {NAME} -n elsewhere"));
+    let spec = &deployment["spec"]["template"]["spec"];
+    let doctor = Running::start(bed, ("elsewhere", NAME), &installed::flags(spec));
+    let page = doctor.await_that("nothing is installed", |page| {
+        page.verdict().is_ok_and(|verdict| verdict.starts_with("installed/"))
+    });
+    assert!(page.named("metrics_server_doctor_permission_missing").all(|sample| sample.value == 0.0));
+    drop(doctor);
+    delete(bed, &yaml);
+    expect_only(bed, &before);
+    bed.kubectl().words("delete namespace elsewhere --wait");
 }
 
 pub(crate) fn serves(bed: &Bed) {

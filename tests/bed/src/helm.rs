@@ -1,7 +1,7 @@
 //! `helm`, against the bed or without any cluster.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -18,8 +18,13 @@ pub fn chart() -> PathBuf {
 ///
 /// `template` and `lint` need no cluster.
 pub fn run<S: AsRef<str>>(arguments: &[S]) -> Result<String> {
+    run_as(&components::program("helm")?, arguments)
+}
+
+/// The same with another program, such as an older Helm.
+pub fn run_as<S: AsRef<str>>(program: &Path, arguments: &[S]) -> Result<String> {
     let arguments: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
-    let output = Command::new(components::program("helm")?)
+    let output = Command::new(program)
         .args(&arguments)
         .env("KUBECONFIG", Kubectl::admin().kubeconfig())
         .env("HOME", STATE)

@@ -84,7 +84,7 @@ impl ContainerLog {
     }
 
     /// Adds a line that whoever runs the container writes.
-    pub(crate) fn push(&self, text: String) {
+    pub fn push(&self, text: String) {
         self.runs().current.push(Line { at: Timestamp::now(), text });
         self.changed.notify_waiters();
     }

@@ -8,6 +8,7 @@ pub const KUBERNETES: &str = "kubernetes-1.37.2";
 pub const OLDER_KUBERNETES: &str = "kubernetes-1.34.4";
 const PROMETHEUS: &str = "prometheus-3.16.0";
 const HELM: &str = "helm-4.3.1";
+const ACTIONLINT: &str = "actionlint-1.7.12";
 const BUILDKIT: &str = "buildkit-0.34.2";
 const KREW: &str = "krew-0.4.3";
 pub(crate) const ALERTMANAGER: &str = "alertmanager-0.35.0";
@@ -38,6 +39,14 @@ pub const METRICS_SERVER_0_7: Component = Component {
     versions: &["sigs.k8s.io/metrics-server/pkg/version.gitVersion=v0.7.2"],
 };
 
+/// The last line of Helm 3, which many pipelines have still.
+pub const HELM_3: Component = Component {
+    program: "helm",
+    folder: "helm-3.22.0",
+    package: "helm.sh/helm/v3/cmd/helm",
+    versions: &["helm.sh/helm/v3/internal/version.version=v3.22.0"],
+};
+
 /// Everything that `make components` builds, first what `make test-fast` asks for, then what a cluster is made of; of several
 /// versions of a program the newest first.
 pub const ALL: &[Component] = &[
@@ -58,6 +67,12 @@ pub const ALL: &[Component] = &[
         folder: KUBERNETES,
         package: "k8s.io/kubernetes/cmd/kubectl",
         versions: KUBERNETES_VERSIONS,
+    },
+    Component {
+        program: "actionlint",
+        folder: ACTIONLINT,
+        package: "github.com/rhysd/actionlint/cmd/actionlint",
+        versions: &[],
     },
     Component { program: "krew", folder: KREW, package: "sigs.k8s.io/krew/cmd/krew", versions: &[] },
     Component {
@@ -81,6 +96,7 @@ pub const ALL: &[Component] = &[
         versions: KUBERNETES_VERSIONS,
     },
     METRICS_SERVER_0_7,
+    HELM_3,
     Component {
         program: "prometheus",
         folder: PROMETHEUS,
@@ -158,5 +174,22 @@ pub const METRICS_SERVER_CHART: Files = Files {
     paths: &["charts/metrics-server"],
 };
 
+/// The definition of `HTTPRoute`.
+pub const GATEWAY_API: Files = Files {
+    folder: "gateway-api-1.6.1",
+    module: "sigs.k8s.io/gateway-api",
+    paths: &["config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"],
+};
+/// The definitions of `PodMonitoring` and `ClusterRules` of Google Managed Prometheus.
+pub const MANAGED_PROMETHEUS: Files = Files {
+    folder: "prometheus-engine-0.17.2",
+    module: "github.com/GoogleCloudPlatform/prometheus-engine",
+    paths: &[
+        "charts/operator/crds/monitoring.googleapis.com_podmonitorings.yaml",
+        "charts/operator/crds/monitoring.googleapis.com_clusterrules.yaml",
+    ],
+};
+
 /// All files of modules that tests read.
-pub const FILES: &[Files] = &[PROMETHEUS_OPERATOR, VERTICAL_POD_AUTOSCALER, METRICS_SERVER_CHART];
+pub const FILES: &[Files] =
+    &[PROMETHEUS_OPERATOR, VERTICAL_POD_AUTOSCALER, METRICS_SERVER_CHART, GATEWAY_API, MANAGED_PROMETHEUS];

@@ -1,5 +1,5 @@
-//! The command `components`: brings what tests read. `components [NAME…]`, a name being a program such as promtool or the folder
-//! of files such as prometheus-operator-0.85.0; without names everything but what runs at night.
+//! The command `components`: brings what tests read. `components [NAME…]`, a name being a program such as promtool or a folder
+//! such as prometheus-operator-0.85.0 or helm-3.22.0; without names everything but what runs at night.
 
 use std::process::ExitCode;
 
@@ -33,7 +33,14 @@ fn wanted(names: &[String]) -> Result<(Vec<Component>, Vec<Files>)> {
         }
         match FILES.iter().find(|files| files.folder == name) {
             Some(found) => files.push(*found),
-            None => programs.push(components::named(name)?),
+            None => {
+                let of_folder = ALL.iter().filter(|component| component.folder == name).copied();
+                let before = programs.len();
+                programs.extend(of_folder);
+                if programs.len() == before {
+                    programs.push(components::named(name)?);
+                }
+            }
         }
     }
     Ok((programs, files))

@@ -1,0 +1,8 @@
+//go:build tools
+
+// Package components pins the commands that the test bed builds.
+package components
+
+import (
+	_ "github.com/rhysd/actionlint/cmd/actionlint"
+)
