@@ -56,6 +56,10 @@ pub(crate) fn life(bed: &Bed) {
         let notes = helm(&format!("install doctor CHART -n {NAMESPACE} --wait --timeout 60s"));
         assert!(notes.contains("helm test doctor -n doctor --logs"), "{notes}");
         assert!(notes.contains("Nothing scrapes it yet"), "{notes}");
+        assert!(
+            notes.contains("lead to http://localhost:19102/runbooks/ and open while that port-forward runs"),
+            "{notes}"
+        );
         assert!(roles().contains("doctor-metrics-server-doctor-pods-log"));
         assert_eq!(flags().1, 1, "no pod was admitted");
 

@@ -76,6 +76,26 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("global.imageRegistry=corp", r#"global.imageRegistry: "corp" is no host of a registry"#),
     ("image.repository=Doctor", r#"image.repository: "registry.example.com/Doctor" is no name of an image"#),
+    // Links.
+    (
+        "externalUrl=doctor.example.com",
+        r#"externalUrl: "doctor.example.com" is no address: http:// or https:// with a host"#,
+    ),
+    ("externalUrl=ftp://doctor.example.com", r#"externalUrl: "ftp://doctor.example.com" is no address"#),
+    ("externalUrl=https://", r#"externalUrl: "https://" is no address"#),
+    ("externalUrl=http://fd00::1:19102", r#"externalUrl: "http://fd00::1:19102" is no address"#),
+    ("externalUrl=https://doctor.example.com/?a", r#"externalUrl: "https://doctor.example.com/?a" is no address"#),
+    ("externalUrl=https://user:secret@doctor.example.com", "is no address: http:// or https:// with a host"),
+    ("grafanaUrl=grafana", r#"grafanaUrl: "grafana" is no address"#),
+    ("extraArgs[0]=--external-url=https://a", "has a value of its own"),
+    ("ingress.enabled=true", "ingress.enabled: set externalUrl, whose host and path it serves"),
+    (
+        "ingress.enabled=true,externalUrl=http://[fd00::1]:19102",
+        "ingress.enabled: externalUrl has the address fd00::1, and a route goes by a name of a host",
+    ),
+    ("ingress.hosts[0]=a", "at '/ingress': additional properties 'hosts' not allowed"),
+    ("httpRoute.enabled=true,externalUrl=https://a.example.com", "httpRoute.parentRefs is empty: name the Gateway"),
+    ("httpRoute.parentRefs[0].namespace=a", "at '/httpRoute/parentRefs/0': missing property 'name'"),
     // Rules.
     (
         "prometheusRule.rules.HPATargetUnknown.for=1m",

@@ -64,6 +64,34 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $name }}{{ if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
+{{- /* An address of the values, without the slash at its end, or empty: the value's name, and the address. */ -}}
+{{- define "doctor.url" -}}
+{{- with index . 1 }}
+{{- if not (regexMatch "^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[^?#\\s\"'<>]*)?$" .) }}
+{{- fail (printf "%s: %q is no address: http:// or https:// with a host and, where there is one, port and path, such as https://doctor.example.com/east or http://[fd00::1]:19102" (index $ 0) .) }}
+{{- end }}
+{{- regexReplaceAll "/+$" . "" }}
+{{- end }}
+{{- end }}
+
+{{- define "doctor.externalUrl" -}}
+{{- include "doctor.url" (list "externalUrl" .Values.externalUrl) }}
+{{- end }}
+
+{{- /* Where links lead to: to externalUrl, or to what the notes tell. */ -}}
+{{- define "doctor.address" -}}
+{{- include "doctor.externalUrl" . | default (printf "%s://localhost:19102" (ternary "https" "http" (ne .Values.metrics.tls.existingSecret ""))) }}
+{{- end }}
+
+{{- /* Host and path of externalUrl for an Ingress or HTTPRoute, whose value is named; JSON. */ -}}
+{{- define "doctor.reached" -}}
+{{- $root := index . 0 }}{{ $url := include "doctor.externalUrl" $root }}
+{{- if not $url }}{{ fail (printf "%s.enabled: set externalUrl, whose host and path it serves, such as https://doctor.example.com" (index . 1)) }}{{ end }}
+{{- $host := (urlParse $url).hostname | lower }}
+{{- if regexMatch "^[0-9.]+$|:" $host }}{{ fail (printf "%s.enabled: externalUrl has the address %s, and a route goes by a name of a host" (index . 1) $host) }}{{ end }}
+{{- toJson (dict "host" $host "path" ((urlParse $url).path | default "/")) }}
+{{- end }}
+
 {{- /* Names of Secrets for the registry, those of global too; a JSON list. */ -}}
 {{- define "doctor.imagePullSecrets" -}}
 {{- $secrets := .Values.imagePullSecrets }}
@@ -117,6 +145,7 @@ subjects:
 {{- if .Values.features.accessReviews }}{{ $arguments = append $arguments "--with=access-reviews" }}{{ end }}
 {{- if not .Values.features.dial }}{{ $arguments = append $arguments "--dial=never" }}{{ end }}
 {{- with .Values.probeNamespaces }}{{ $arguments = append $arguments (printf "--probe-namespaces=%s" (join "," .)) }}{{ end }}
+{{- with include "doctor.externalUrl" . }}{{ $arguments = append $arguments (printf "--external-url=%s" .) }}{{ end }}
 {{- with .Values.runbookUrl }}{{ $arguments = append $arguments (printf "--runbook-url=%s" .) }}{{ end }}
 {{- if ne .Values.logLevel "info" }}{{ $arguments = append $arguments (printf "--log-level=%s" .Values.logLevel) }}{{ end }}
 {{- toJson $arguments }}
@@ -186,7 +215,7 @@ subjects:
 {{- range .Values.extraArgs }}
 {{- if regexMatch "^--(with|without|dial)(=|$)" . }}{{ fail (printf "extraArgs: %s would not change the rules; use features.*" .) }}{{ end }}
 {{- if regexMatch "^--(tls-[a-z-]+|authentication)(=|$)" . }}{{ fail (printf "extraArgs: %s would not change probes, rules and monitors; use metrics.*" .) }}{{ end }}
-{{- if regexMatch "^--(listen-address|probe-namespaces|hpa-series|runbook-url|log-level|log-format)(=|$)" . }}{{ fail (printf "extraArgs: %s has a value of its own, or is fixed by the ports of the chart" .) }}{{ end }}
+{{- if regexMatch "^--(listen-address|probe-namespaces|hpa-series|external-url|runbook-url|log-level|log-format)(=|$)" . }}{{ fail (printf "extraArgs: %s has a value of its own, or is fixed by the ports of the chart" .) }}{{ end }}
 {{- end }}
 {{- $fixed := list "serve" (printf "--log-format=%s" .Values.logFormat) }}
 {{- if ne .Values.hpaSeries "blind" }}{{ $fixed = append $fixed (printf "--hpa-series=%s" .Values.hpaSeries) }}{{ end }}
@@ -290,6 +319,8 @@ subjects:
 {{- define "doctor.groups" -}}
 {{- $values := .Values.prometheusRule }}
 {{- $job := printf "job=%q" (include "doctor.job" .) }}
+{{- $address := include "doctor.address" . }}
+{{- $grafana := include "doctor.url" (list "grafanaUrl" .Values.grafanaUrl) }}
 {{- $aggregation := join ", " (prepend $values.additionalAggregationLabels "cluster") }}
 {{- include "doctor.alertLabels" (list "prometheusRule.additionalRuleLabels" $values.additionalRuleLabels) }}
 {{- include "doctor.prometheusNames" (list "prometheusRule.additionalRuleAnnotations" $values.additionalRuleAnnotations) }}
@@ -308,8 +339,16 @@ subjects:
 {{- $_ := set $shippedSeverities $rule.alert (append (get $shippedSeverities $rule.alert | default list) $rule.labels.severity) }}
 {{- $annotations := dict }}
 {{- range $name, $text := $rule.annotations }}
-{{- with $.Values.runbookUrl }}{{ $text = $text | replace "docs/runbooks" (trimSuffix "/" .) }}{{ end }}
+{{- $text = $text | replace "/api/v1/report" (printf "%s/api/v1/report" $address) }}
+{{- if $.Values.runbookUrl }}
+{{- $text = $text | replace "docs/runbooks" (trimSuffix "/" $.Values.runbookUrl) }}
+{{- else if contains "docs/runbooks" $text }}
+{{- $text = $text | replace "docs/runbooks" (printf "%s/runbooks" $address) | replace ".md" "" }}
+{{- end }}
+{{- if eq $name "dashboard_url" }}{{ $text = ternary (printf "%s/%s" $grafana $text) "" (ne $grafana "") }}{{ end }}
+{{- if $text }}
 {{- $_ := set $annotations $name ($text | replace "job=\"metrics-server-doctor\"" $job | replace "job=\\\"metrics-server-doctor\\\"" (printf "job=\\\"%s\\\"" (include "doctor.job" $))) }}
+{{- end }}
 {{- end }}
 {{- $_ := set $rule "annotations" (merge dict $values.additionalRuleAnnotations $annotations) }}
 {{- $_ := set $rule "labels" (merge dict $values.additionalRuleLabels $rule.labels) }}
