@@ -59,9 +59,9 @@ fn is_blind(autoscaler: &Autoscaler<'_>) -> bool {
 
 impl History {
     /// Takes over a new look.
-    pub fn advance(&mut self, snapshot: &Snapshot) {
+    pub fn advance(&mut self, facts: &Facts<'_>) {
+        let snapshot = facts.snapshot;
         self.count_until(snapshot.observed_at);
-        let facts = Facts::new(snapshot);
         let before = std::mem::take(&mut self.autoscalers);
         for autoscaler in &facts.autoscalers().all {
             let object = autoscaler.object;
@@ -188,14 +188,14 @@ mod tests {
     #[test]
     fn time_counts_as_blind_from_the_look_that_shows_it_to_the_next_one() {
         let mut history = History::default();
-        history.advance(&seeing(0));
+        history.advance(&Facts::new(&seeing(0)));
         assert_eq!(of_shop(&history), Seconds::default());
-        history.advance(&look(15, BLIND));
+        history.advance(&Facts::new(&look(15, BLIND)));
         assert_eq!(of_shop(&history), Seconds { watched: 15.0, blind: 0.0 });
-        history.advance(&look(30, BLIND));
-        history.advance(&seeing(40));
+        history.advance(&Facts::new(&look(30, BLIND)));
+        history.advance(&Facts::new(&seeing(40)));
         assert_eq!(of_shop(&history), Seconds { watched: 40.0, blind: 25.0 });
-        history.advance(&seeing(50));
+        history.advance(&Facts::new(&seeing(50)));
         assert_eq!(of_shop(&history), Seconds { watched: 50.0, blind: 25.0 });
     }
 
@@ -204,29 +204,29 @@ mod tests {
         let mut history = History::default();
         let disabled =
             ["False", "ScalingDisabled", "scaling is disabled since the replica count of the target is zero"];
-        history.advance(&look(0, disabled));
+        history.advance(&Facts::new(&look(0, disabled)));
         assert_eq!(history.blind_since("shop", "web"), None);
-        history.advance(&seeing(15));
+        history.advance(&Facts::new(&seeing(15)));
         assert_eq!(of_shop(&history), Seconds { watched: 15.0, blind: 0.0 });
     }
 
     #[test]
     fn nobody_watched_over_a_long_gap_or_against_the_clock() {
         let mut history = History::default();
-        history.advance(&look(0, BLIND));
-        history.advance(&look(3_600, BLIND));
+        history.advance(&Facts::new(&look(0, BLIND)));
+        history.advance(&Facts::new(&look(3_600, BLIND)));
         assert_eq!(of_shop(&history), Seconds { watched: 300.0, blind: 300.0 });
-        history.advance(&look(1_800, BLIND));
-        history.advance(&look(3_600, BLIND));
+        history.advance(&Facts::new(&look(1_800, BLIND)));
+        history.advance(&Facts::new(&look(3_600, BLIND)));
         assert_eq!(of_shop(&history), Seconds { watched: 300.0, blind: 300.0 });
-        history.advance(&look(3_610, BLIND));
+        history.advance(&Facts::new(&look(3_610, BLIND)));
         assert_eq!(of_shop(&history).watched, 310.0);
     }
 
     #[test]
     fn blindness_begins_with_the_condition_and_is_remembered_while_nobody_can_look() {
         let mut history = History::default();
-        history.advance(&look(0, BLIND));
+        history.advance(&Facts::new(&look(0, BLIND)));
         let since = at(-600).parse().ok();
         assert_eq!(history.blind_since("shop", "web"), since);
         let unseen = Snapshot {
@@ -234,15 +234,15 @@ mod tests {
             autoscalers: Collection::unseen(NotSeen::NotSynced),
             ..healthy()
         };
-        history.advance(&unseen);
+        history.advance(&Facts::new(&unseen));
         assert_eq!(history.blind_since("shop", "web"), since);
         let blind = of_shop(&history).blind;
-        history.advance(&look(30, BLIND));
+        history.advance(&Facts::new(&look(30, BLIND)));
         assert_eq!((history.blind_since("shop", "web"), of_shop(&history).blind), (since, blind));
-        history.advance(&seeing(45));
+        history.advance(&Facts::new(&seeing(45)));
         assert_eq!(history.blind_since("shop", "web"), None);
         let gone = Snapshot { autoscalers: Collection::complete([]), ..seeing(60) };
-        history.advance(&gone);
+        history.advance(&Facts::new(&gone));
         assert_eq!(history.seconds().count(), 0, "a namespace without autoscalers is forgotten");
     }
 
@@ -255,9 +255,9 @@ mod tests {
         autoscaler.spec.metrics.push(second);
         snapshot.autoscalers = Collection::complete([autoscaler]);
         let mut history = History::default();
-        history.advance(&snapshot);
+        history.advance(&Facts::new(&snapshot));
         snapshot.observed_at = at(45).parse().expect("a moment");
-        history.advance(&snapshot);
+        history.advance(&Facts::new(&snapshot));
         assert_eq!(history.blind_since("shop", "web"), at(30).parse().ok());
     }
 
@@ -285,10 +285,10 @@ mod tests {
             (Snapshot { api_services: Collection::unseen(NotSeen::NotSynced), ..healthy() }, 4),
             (available("False", -3), 5),
         ] {
-            history.advance(&snapshot);
+            history.advance(&Facts::new(&snapshot));
             assert_eq!(history.transitions(name), Some(transitions));
         }
-        history.advance(&Snapshot { api_services: Collection::complete([]), ..healthy() });
+        history.advance(&Facts::new(&Snapshot { api_services: Collection::complete([]), ..healthy() }));
         assert_eq!(history.transitions(name), None);
     }
 }

@@ -5,15 +5,16 @@ pub mod metrics;
 pub mod runbook;
 pub mod text;
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use jiff::Timestamp;
 
 use crate::{
-    facts::chain::Chain,
+    facts::Facts,
     health::{CertificateState, ObserverHealth, ProcessUsage, RequestClass},
     history::History,
     report::Report,
-    snapshot::Snapshot,
 };
 
 /// Of which autoscalers the page has more than the number of their unknown targets.
@@ -29,10 +30,8 @@ pub enum HpaSeries {
 /// Everything that a renderer may show: what was seen, what it means, and how the doctor itself is doing.
 #[derive(Debug)]
 pub struct View<'v> {
-    /// What was seen.
-    pub snapshot: &'v Snapshot,
-    /// The chain of `snapshot`.
-    pub chain: Chain<'v>,
+    /// What was seen, and what follows from it: derived once, and read by the checks and by every renderer.
+    pub facts: &'v Facts<'v>,
     /// What it means.
     pub report: &'v Report,
     /// Since when the verdict holds.
@@ -47,29 +46,26 @@ pub struct View<'v> {
     pub history: Option<&'v History>,
     /// How the doctor's own process is doing; `None` where the operating system does not tell.
     pub process: Option<ProcessUsage>,
+    /// How long judging and rendering the look before this one took; `None` for the first and for a report alone.
+    pub judged_in: Option<Duration>,
     /// Of which autoscalers the page tells more.
     pub hpa_series: HpaSeries,
 }
 
 impl<'v> View<'v> {
     /// A view of a report without an observer behind it.
-    pub fn new(snapshot: &'v Snapshot, report: &'v Report) -> Self {
+    pub fn new(facts: &'v Facts<'v>, report: &'v Report) -> Self {
         Self {
-            snapshot,
-            chain: Chain::resolve(snapshot),
+            facts,
             report,
-            verdict_since: snapshot.observed_at,
+            verdict_since: facts.now(),
             health: None,
             requests: &[],
             certificate: None,
             history: None,
             process: None,
+            judged_in: None,
             hpa_series: HpaSeries::default(),
         }
-    }
-
-    /// What a check reads.
-    pub(crate) fn context(&self) -> crate::facts::Facts<'_> {
-        crate::facts::Facts::new(self.snapshot)
     }
 }

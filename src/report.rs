@@ -46,11 +46,18 @@ impl Report {
     /// Runs every check on `snapshot` and weighs the answers.
     pub fn new(snapshot: &Snapshot) -> Self {
         // A defect must cost its answers and never the process: whoever watches an outage needs the rest of the report.
-        let facts = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Facts::new(snapshot)));
-        let answers: Vec<Answer> = match &facts {
-            Ok(facts) => steps::all().map(|check| check.run(facts)).collect(),
-            Err(_) => steps::all().map(Check::defective).collect(),
-        };
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Facts::new(snapshot))) {
+            Ok(facts) => Self::of(&facts),
+            Err(_) => Self::answered(snapshot, steps::all().map(Check::defective).collect()),
+        }
+    }
+
+    /// Runs every check on facts that whoever renders goes on to read.
+    pub fn of(facts: &Facts<'_>) -> Self {
+        Self::answered(facts.snapshot, steps::all().map(|check| check.run(facts)).collect())
+    }
+
+    fn answered(snapshot: &Snapshot, answers: Vec<Answer>) -> Self {
         let judgement = judge(&answers);
         Self {
             observed_at: snapshot.observed_at,

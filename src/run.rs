@@ -7,6 +7,7 @@ mod process;
 mod publisher;
 mod runbook;
 mod serve;
+mod serving;
 mod usage;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -74,7 +74,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "args", "check", "health", "history", "http", "observe", "render", "report", "runbooks", "snapshot",
+            "args", "check", "facts", "health", "history", "http", "observe", "render", "report", "runbooks", "snapshot",
             "verdict", "version",
         ],
     ),

@@ -14,6 +14,7 @@ use metrics_server_doctor::{
     catalogue,
     check::Status,
     guide::Step,
+    facts::Facts,
     history::History,
     observe::demo,
     render::{
@@ -45,10 +46,11 @@ fn pages() -> Vec<(String, Page)> {
         .iter()
         .map(|scene| {
             let snapshot = scene.snapshot("2026-01-01T12:00:00Z".parse().expect("a moment"));
-            let report = Report::new(&snapshot);
+            let facts = Facts::new(&snapshot);
+            let report = Report::of(&facts);
             let mut history = History::default();
-            history.advance(&snapshot);
-            (scene.title.clone(), Page::of(&View { history: Some(&history), ..View::new(&snapshot, &report) }))
+            history.advance(&facts);
+            (scene.title.clone(), Page::of(&View { history: Some(&history), ..View::new(&facts, &report) }))
         })
         .collect()
 }

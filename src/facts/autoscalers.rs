@@ -6,7 +6,7 @@ mod sight;
 mod target;
 
 pub use self::{
-    pods::shown as selector_text,
+    pods::{LOOKED_AT, shown as selector_text},
     requests::{Missing, Origin},
     target::Lost,
 };
@@ -45,6 +45,8 @@ pub struct Autoscaler<'s> {
     pub sight: Sight<'s>,
     /// The condition that tells so, where one does.
     pub condition: Option<&'s Condition>,
+    /// Why only some of the pods under its selector were looked at, where that is so and pods tell why it is blind.
+    pub sample: Option<String>,
 }
 
 /// What an autoscaler sees of its targets.
@@ -231,7 +233,8 @@ impl<'s> Autoscalers<'s> {
     pub(super) fn of(facts: &Facts<'s>) -> Self {
         let listing = facts.snapshot.autoscalers.all();
         let pods = pods::Pods::of(facts.snapshot);
-        let looks = sight::Looks { facts, pods: &pods };
+        let targets = target::Targets::of(facts.snapshot);
+        let mut looks = sight::Looks::new(facts, &pods, &targets);
         Self { all: listing.objects.into_iter().map(|autoscaler| looks.at(autoscaler)).collect(), gap: listing.gap }
     }
 

@@ -2,8 +2,9 @@
 
 use super::{
     Failure,
-    publisher::Publisher,
-    serve::{guard_without_reviews, listen_on, load_tls, serve_until_told},
+    publisher::{Look, Publisher},
+    serve::{guard_without_reviews, listen_on, load_tls},
+    serving::serve_until_told,
 };
 use crate::{args::Demo, http, observe::demo};
 
@@ -14,17 +15,17 @@ pub(super) async fn demo(arguments: Demo) -> Result<(), Failure> {
     let scenes = demo::chosen(&scene);
     let listener = listen_on(&listen).await?;
     let server = http::Server { site: publisher.site(), guard: guard_without_reviews(tls.as_deref()), tls };
-    let mut show = move |index: usize| {
+    let show = move |index: usize| {
         let scene = &scenes[index % scenes.len()];
         tracing::info!(scene = %format!("{} of {}", index % scenes.len() + 1, scenes.len()), "{}", scene.title);
-        publisher.publish(&scene.snapshot(jiff::Timestamp::now()), None, &[])
+        Look::of(scene.snapshot(jiff::Timestamp::now()))
     };
     // The first scene stands before anybody can ask.
-    show(0)?;
+    publisher.publish(&show(0))?;
     let showing = async move {
         for index in 1.. {
             tokio::time::sleep(interval).await;
-            show(index)?;
+            publisher = publisher.publish_aside(show(index)).await?;
         }
         Ok(())
     };

@@ -2,12 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 
-use super::{Failure, publisher::Publisher};
+use super::{
+    Failure,
+    publisher::{Look, Publisher},
+    serving::serve_until_told,
+};
 use crate::{
     args::{Authentication, Listen, Serve, Source},
     health::RequestClass,
@@ -28,12 +29,13 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
         }
         let snapshot = bundle::read(path)?;
         let listener = listen_on(&listen).await?;
-        publisher.publish(&snapshot, None, &[])?;
+        let snapshot = Arc::new(snapshot);
+        publisher.publish(&Look::of(Arc::clone(&snapshot)))?;
         let server = http::Server { site: publisher.site(), guard: guard_without_reviews(tls.as_deref()), tls };
         let publishing = async move {
             loop {
                 publisher.certificate_changed().await;
-                publisher.publish(&snapshot, None, &[])?;
+                publisher = publisher.publish_aside(Look::of(Arc::clone(&snapshot))).await?;
             }
         };
         return serve_until_told(listener, server, publishing).await;
@@ -62,18 +64,25 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
     let counts = move || -> Vec<(RequestClass, u64)> {
         requests.counts().into_iter().map(|(class, count)| (class, count.count)).collect()
     };
-    publish_newest(&mut publisher, &mut observation, &counts())?;
+    publisher.publish(&newest(&mut observation, counts()))?;
     let server = http::Server { site: publisher.site(), tls, guard };
-    let publishing = async move {
-        loop {
-            // Health follows its snapshot, so that both are of the same moment.
-            if observation.health.changed().await.is_err() {
-                return Err(Failure::Defect("the observer has ended".to_owned()));
-            }
-            publish_newest(&mut publisher, &mut observation, &counts())?;
+    serve_until_told(listener, server, keep_publishing(publisher, observation, counts)).await
+}
+
+/// Publishes the newest look again and again. Looks that come while another is judged are passed over for the last one.
+async fn keep_publishing(
+    mut publisher: Publisher,
+    mut observation: Observation,
+    counts: impl Fn() -> Vec<(RequestClass, u64)>,
+) -> Result<(), Failure> {
+    loop {
+        // Health follows its snapshot, so that both are of the same moment.
+        if observation.health.changed().await.is_err() {
+            return Err(Failure::Defect("the observer has ended".to_owned()));
         }
-    };
-    serve_until_told(listener, server, publishing).await
+        publisher = publisher.publish_aside(newest(&mut observation, counts())).await?;
+        tokio::time::sleep(publisher.rest()).await;
+    }
 }
 
 /// The certificate that the flags name.
@@ -85,14 +94,9 @@ pub(super) fn guard_without_reviews(tls: Option<&Tls>) -> Guard {
     if tls.is_some_and(Tls::asks_for_certificates) { Guard::Certificate } else { Guard::Open }
 }
 
-fn publish_newest(
-    publisher: &mut Publisher,
-    observation: &mut Observation,
-    requests: &[(RequestClass, u64)],
-) -> Result<(), Failure> {
-    let health = Arc::clone(&observation.health.borrow_and_update());
-    let snapshot = Arc::clone(&observation.snapshots.borrow_and_update());
-    publisher.publish(&snapshot, Some(&health), requests)
+fn newest(observation: &mut Observation, requests: Vec<(RequestClass, u64)>) -> Look {
+    let health = Some(Arc::clone(&observation.health.borrow_and_update()));
+    Look { snapshot: Arc::clone(&observation.snapshots.borrow_and_update()), health, requests }
 }
 
 /// Clients for the cluster that the flags name.
@@ -112,31 +116,5 @@ pub(super) async fn listen_on(listen: &Listen) -> Result<TcpListener, Failure> {
     Ok(listener)
 }
 
-/// Serves until SIGTERM or SIGINT, or until publishing fails: a page that no longer moves must not look alive.
-pub(super) async fn serve_until_told(
-    listener: TcpListener,
-    server: http::Server,
-    publishing: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Start)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Start)?;
-    let told = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("ending");
-    };
-    let tls = server.tls.clone();
-    let certificate = async move {
-        match tls {
-            Some(tls) => tls.keep_current(http::RELOAD_INTERVAL).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = server.serve(listener, told) => Ok(()),
-        ended = publishing => ended,
-        () = certificate => Err(Failure::Defect("nobody follows the certificate any more".to_owned())),
-    }
-}
+#[cfg(test)]
+mod tests;

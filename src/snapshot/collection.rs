@@ -138,18 +138,28 @@ impl<'a, T> Listing<'a, T> {
 
 type Key = (String, String, String);
 
+/// Namespace, name and labels of scopes.
+type Place = (Option<String>, Option<String>, Option<BTreeMap<String, String>>);
+
 /// Objects of one kind.
 #[derive(Debug, Clone)]
 pub struct Collection<T> {
     objects: BTreeMap<Key, Arc<T>>,
     scopes: Vec<Scope>,
+    /// Which of the scopes lie where: thousands of single objects may have been looked up.
+    places: BTreeMap<Place, Vec<usize>>,
     /// Why whatever lies outside every scope was not seen.
     otherwise: NotSeen,
 }
 
 impl<T> Default for Collection<T> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), scopes: Vec::new(), otherwise: NotSeen::NotLooked }
+        Self {
+            objects: BTreeMap::new(),
+            scopes: Vec::new(),
+            places: BTreeMap::new(),
+            otherwise: NotSeen::NotLooked,
+        }
     }
 }
 
@@ -185,7 +195,10 @@ impl<T: Named> Collection<T> {
 
     /// Tells which part of the cluster was looked at, and how that went.
     pub fn add_scope(&mut self, scope: Scope) {
-        if !self.scopes.contains(&scope) {
+        let place = (scope.namespace.clone(), scope.name.clone(), scope.labels.clone());
+        let same = self.places.entry(place).or_default();
+        if !same.iter().any(|&position| self.scopes[position] == scope) {
+            same.push(self.scopes.len());
             self.scopes.push(scope);
         }
     }
@@ -244,27 +257,62 @@ impl<T: Named> Collection<T> {
 
     /// The objects of one namespace.
     pub fn in_namespace(&self, namespace: &str) -> Listing<'_, T> {
-        let objects = self.iter().filter(|object| object.namespace() == namespace).collect();
+        let objects = self.of_namespace(namespace).collect();
         Listing { objects, gap: self.gap(&Wanted { namespace: Some(namespace), ..Wanted::default() }) }
     }
 
     /// The objects of one namespace that carry all these labels; an empty selector selects nothing.
     pub fn selected(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Listing<'_, T> {
-        let objects = self
-            .iter()
-            .filter(|object| object.namespace() == namespace && object.metadata().has_labels(labels))
-            .collect();
+        let objects = self.of_namespace(namespace).filter(|object| object.metadata().has_labels(labels)).collect();
         let wanted = Wanted { namespace: Some(namespace), labels: Some(labels), ..Wanted::default() };
         Listing { objects, gap: self.gap(&wanted) }
     }
 
+    /// What a look at exactly these labels may have missed, where somebody looked at them alone.
+    pub fn gap_of_labelled(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Option<&NotSeen> {
+        let place = (Some(namespace.to_owned()), None, Some(labels.clone()));
+        self.places.get(&place)?.iter().find_map(|&position| self.scopes.get(position)?.gap.as_ref())
+    }
+
+    fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &T> {
+        let first = (namespace.to_owned(), String::new(), String::new());
+        let objects = self.objects.range(first..).take_while(move |((own, ..), _)| own == namespace);
+        objects.map(|(_, object)| object.as_ref())
+    }
+
     /// Why something that `wanted` asks for may not have been seen.
     fn gap(&self, wanted: &Wanted<'_>) -> Option<NotSeen> {
-        if self.scopes.iter().any(|scope| scope.gap.is_none() && scope.covers(wanted)) {
+        let near = self.near(wanted);
+        let scopes = || near.iter().filter_map(|&position| self.scopes.get(position));
+        if scopes().any(|scope| scope.gap.is_none() && scope.covers(wanted)) {
             return None;
         }
-        let reason = self.scopes.iter().filter(|scope| scope.touches(wanted)).find_map(|scope| scope.gap.clone());
+        let reason = scopes().filter(|scope| scope.touches(wanted)).find_map(|scope| scope.gap.clone());
         Some(reason.unwrap_or_else(|| self.otherwise.clone()))
+    }
+
+    /// The scopes that may cover or touch what is wanted, in the order in which they were added.
+    fn near(&self, wanted: &Wanted<'_>) -> Vec<usize> {
+        let Some(namespace) = wanted.namespace else { return (0..self.scopes.len()).collect() };
+        let mut near = Vec::new();
+        for namespace in [None, Some(namespace.to_owned())] {
+            let Some(name) = wanted.name else {
+                let first = (namespace.clone(), None, None);
+                let there = self.places.range(first..).take_while(|((own, ..), _)| *own == namespace);
+                near.extend(there.flat_map(|(_, positions)| positions));
+                continue;
+            };
+            for name in [None, Some(name.to_owned())] {
+                let first = (namespace.clone(), name.clone(), None);
+                let there = self
+                    .places
+                    .range(first..)
+                    .take_while(|((own_namespace, own_name, _), _)| (own_namespace, own_name) == (&namespace, &name));
+                near.extend(there.flat_map(|(_, positions)| positions));
+            }
+        }
+        near.sort_unstable();
+        near
     }
 }
 
@@ -296,6 +344,29 @@ mod tests {
         assert!(services.selected("kube-system", &labels).is_certainly_empty());
         assert!(!services.in_namespace("kube-system").is_certainly_empty());
         assert!(!services.get("kube-system", "metrics-server").is_absent());
+    }
+
+    #[test]
+    fn of_many_scopes_those_that_lie_near_are_asked_in_their_order() {
+        let mut services = Collection::<Service>::default();
+        let why = |text: &str| NotSeen::Unreachable(text.to_owned());
+        services.add_scope(Scope::in_namespace("b").with_gap(why("first")));
+        for number in 0..50 {
+            services.add_scope(Scope::in_namespace("a").named(&format!("x{number}")));
+            services.add_scope(Scope::in_namespace("b").named(&format!("x{number}")).with_gap(why("named")));
+        }
+        services.add_scope(Scope::in_namespace("b").named("x1").with_gap(why("named")));
+        assert_eq!(services.scopes().len(), 101, "each once");
+        assert_eq!(services.get("a", "x7"), Observed::Absent);
+        assert_eq!(services.get("a", "y"), Observed::NotSeen(NotSeen::NotLooked));
+        assert_eq!(services.get("b", "x7"), Observed::NotSeen(why("first")), "the one that was added first");
+        assert_eq!(services.in_namespace("b").gap, Some(why("first")));
+        assert_eq!(services.all().gap, Some(why("first")));
+        services.add_scope(Scope::cluster().named("x7"));
+        assert_eq!(services.get("b", "x7"), Observed::Absent);
+        services.insert(service("a", "x1"));
+        services.insert(service("ab", "x1"));
+        assert_eq!(services.in_namespace("a").objects.len(), 1);
     }
 
     #[test]

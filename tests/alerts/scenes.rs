@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 use metrics_server_doctor::{
     catalogue::Entry,
     check::{Finding, Impact},
+    facts::Facts,
     observe::demo::{self, Scene},
     render::{
         View,
@@ -27,7 +28,7 @@ pub(crate) struct Series(pub(crate) BTreeMap<(String, Labels), f64>);
 impl Series {
     /// What a report looks like on the page.
     fn of(snapshot: &Snapshot, report: &Report) -> Self {
-        let text = Page::of(&View::new(snapshot, report)).to_open_metrics().expect("a page");
+        let text = Page::of(&View::new(&Facts::new(snapshot), report)).to_open_metrics().expect("a page");
         let page = testbed::page::Page::parse(&to_classic(&text)).expect("a page");
         let mut series = BTreeMap::new();
         for family in families() {

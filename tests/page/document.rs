@@ -10,7 +10,7 @@ use std::{
 
 use metrics_server_doctor::{
     check::Status,
-    facts::{autoscalers, metrics_server::Owner, ports::Hop},
+    facts::{Facts, autoscalers, metrics_server::Owner, ports::Hop},
     health::WatchState,
     render::{
         View,
@@ -234,8 +234,8 @@ fn no_family_has_more_series_than_is_said_and_the_number_is_reached() {
 #[test]
 fn where_nothing_was_seen_exactly_those_have_series_that_always_have() {
     let snapshot = Snapshot::default();
-    let report = Report::new(&snapshot);
-    let page = Page::of(&View::new(&snapshot, &report));
+    let facts = Facts::new(&snapshot);
+    let page = Page::of(&View::new(&facts, &Report::of(&facts)));
     for family in families() {
         let always = family.absent_where.is_empty();
         assert_eq!(page.len_of(family.name) > 0, always, "{}", family.name);

@@ -1,19 +1,34 @@
 //! Pods under an autoscaler's selector, found without looking at every pod of the cluster for each autoscaler.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::snapshot::{
-    HorizontalPodAutoscaler, Named, Pod, Snapshot,
-    retrieval::{Outcome, Sample},
+    HorizontalPodAutoscaler, Named, NotSeen, Pod, Snapshot,
+    retrieval::Outcome,
     workload::{LabelSelector, LabelSelectorRequirement},
 };
 
-/// Pods by namespace and by label, and the samples of pods by namespace.
+/// Pods of one autoscaler that are looked at: enough to name the container without a request, however many autoscalers
+/// select the same pods.
+pub const LOOKED_AT: usize = 200;
+
+/// Pods by namespace and by label, and the pods that have samples by namespace.
 #[derive(Debug, Default)]
 pub(super) struct Pods<'s> {
     by_namespace: HashMap<&'s str, Vec<&'s Pod>>,
     by_label: HashMap<(&'s str, &'s str, &'s str), Vec<&'s Pod>>,
-    samples: HashMap<&'s str, Vec<&'s Sample>>,
+    sampled: HashMap<&'s str, HashSet<&'s str>>,
+}
+
+/// The pods under one selector.
+#[derive(Debug)]
+pub(super) struct Selected<'s> {
+    /// The selector.
+    pub(super) selector: LabelSelector,
+    /// Those that were seen, at most [`LOOKED_AT`].
+    pub(super) pods: Vec<&'s Pod>,
+    /// Why they are only some of all.
+    pub(super) sample: Option<String>,
 }
 
 impl<'s> Pods<'s> {
@@ -27,34 +42,54 @@ impl<'s> Pods<'s> {
         }
         if let Some(Outcome::Samples(samples)) = snapshot.top_pods.seen().map(|retrieval| &retrieval.outcome) {
             for sample in samples.iter().filter(|sample| !sample.unknown) {
-                pods.samples.entry(&sample.namespace).or_default().push(sample);
+                pods.sampled.entry(&sample.namespace).or_default().insert(&sample.name);
             }
         }
         pods
     }
 
+    /// The pods under an autoscaler's selector; `None` where the selector was not seen.
+    pub(super) fn selected(
+        &self,
+        snapshot: &Snapshot,
+        autoscaler: &HorizontalPodAutoscaler,
+        limit: usize,
+    ) -> Option<Selected<'s>> {
+        let selector = selector(snapshot, autoscaler)?;
+        let namespace = autoscaler.namespace();
+        let mut pods: Vec<&Pod> = self.under(namespace, &selector).take(limit + 1).collect();
+        let is_cut = pods.len() > limit;
+        pods.truncate(limit);
+        let sample = match snapshot.pods.gap_of_labelled(namespace, &selector.match_labels) {
+            _ if is_cut => Some(format!("Only the first {limit} pods under the selector were looked at")),
+            Some(NotSeen::Unclear(why)) => Some(why.clone()),
+            _ => None,
+        };
+        Some(Selected { selector, pods, sample })
+    }
+
     /// The pods of that namespace that were seen and that the selector matches; an empty selector counts as none.
-    pub(super) fn under(&self, namespace: &str, selector: &LabelSelector) -> Vec<&'s Pod> {
-        if selector.is_empty() {
-            return Vec::new();
-        }
-        // The rarest label leaves the fewest pods to look at.
-        let labelled = selector.match_labels.iter().map(|(key, value)| {
-            self.by_label.get(&(namespace, key.as_str(), value.as_str())).map_or(&[][..], Vec::as_slice)
+    fn under<'q>(&'q self, namespace: &'q str, selector: &'q LabelSelector) -> impl Iterator<Item = &'s Pod> + 'q {
+        // The rarest requirement leaves the fewest pods to look at.
+        let equal = selector.match_labels.iter().map(|(key, value)| vec![self.labelled(namespace, key, value)]);
+        let listed = selector.match_expressions.iter().filter(|expression| expression.operator == "In");
+        let listed = listed.map(|expression| {
+            let values: HashSet<&String> = expression.values.iter().collect();
+            values.into_iter().map(|value| self.labelled(namespace, &expression.key, value)).collect()
         });
-        let few = labelled.min_by_key(|pods| pods.len());
-        let few = few.or_else(|| self.by_namespace.get(namespace).map(Vec::as_slice)).unwrap_or_default();
-        few.iter().copied().filter(|pod| selector.matches(&pod.metadata.labels)).collect()
+        let few = equal.chain(listed).min_by_key(|pods: &Vec<&[&Pod]>| pods.iter().map(|pods| pods.len()).sum::<usize>());
+        let few = few.or_else(|| Some(vec![self.by_namespace.get(namespace)?.as_slice()])).unwrap_or_default();
+        let few = if selector.is_empty() { Vec::new() } else { few };
+        few.into_iter().flatten().copied().filter(|pod| selector.matches(&pod.metadata.labels))
     }
 
-    /// The pod of that name.
-    pub(super) fn named(&self, namespace: &str, name: &str) -> Option<&'s Pod> {
-        self.by_namespace.get(namespace)?.iter().copied().find(|pod| pod.name() == name)
+    fn labelled<'q>(&'q self, namespace: &'q str, key: &'q str, value: &'q str) -> &'q [&'s Pod] {
+        self.by_label.get(&(namespace, key, value)).map_or(&[], Vec::as_slice)
     }
 
-    /// The samples of pods of that namespace.
-    pub(super) fn samples(&self, namespace: &str) -> &[&'s Sample] {
-        self.samples.get(namespace).map_or(&[], Vec::as_slice)
+    /// The names of the pods of that namespace that have samples.
+    pub(super) fn sampled(&self, namespace: &str) -> Option<&HashSet<&'s str>> {
+        self.sampled.get(namespace)
     }
 }
 
@@ -180,14 +215,15 @@ mod tests {
             ("app=web", vec!["a", "b"]),
             ("app=web,tier=front", vec!["a"]),
             ("tier in (back)", vec!["b"]),
+            ("tier in (back,back,other)", vec!["b"]),
+            ("tier", vec!["a", "b"]),
             ("app=gone", vec![]),
             ("", vec![]),
         ] {
-            let found = pods.under("shop", &parse(selector).expect("a selector"));
-            assert_eq!(found.iter().copied().map(Named::name).collect::<Vec<_>>(), names, "{selector}");
+            let selector = parse(selector).expect("a selector");
+            let found = pods.under("shop", &selector);
+            assert_eq!(found.map(Named::name).collect::<Vec<_>>(), names, "{selector:?}");
         }
-        assert_eq!(pods.named("shop", "b").map(Named::name), Some("b"));
-        assert!(pods.named("shop", "c").is_none());
     }
 
     proptest! {

@@ -1,11 +1,14 @@
 //! Looks at one autoscaler: its conditions in the controller's order, and the pods and samples where they must be asked.
 
+use std::cell::OnceCell;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Autoscaler, Blind, Lost, Sight,
-    pods::{self, Pods},
-    requests, target,
+    pods::{self, LOOKED_AT, Pods, Selected},
+    requests,
+    target::{self, Targets},
 };
 use crate::{
     facts::{Facts, windows},
@@ -20,10 +23,18 @@ use crate::{
 pub(super) struct Looks<'f, 's> {
     pub(super) facts: &'f Facts<'s>,
     pub(super) pods: &'f Pods<'s>,
+    pub(super) targets: &'f Targets<'s>,
+    /// The pods of the autoscaler that is looked at, once somebody has asked for them.
+    selected: OnceCell<Option<Selected<'s>>>,
 }
 
-impl<'s> Looks<'_, 's> {
-    pub(super) fn at(&self, autoscaler: &'s HorizontalPodAutoscaler) -> Autoscaler<'s> {
+impl<'f, 's> Looks<'f, 's> {
+    pub(super) fn new(facts: &'f Facts<'s>, pods: &'f Pods<'s>, targets: &'f Targets<'s>) -> Self {
+        Self { facts, pods, targets, selected: OnceCell::new() }
+    }
+
+    pub(super) fn at(&mut self, autoscaler: &'s HorizontalPodAutoscaler) -> Autoscaler<'s> {
+        self.selected = OnceCell::new();
         let unknown_targets = autoscaler.unknown_targets();
         let conditions = &autoscaler.status.conditions;
         let failing =
@@ -36,7 +47,15 @@ impl<'s> Looks<'_, 's> {
             None if unknown_targets == 0 => Sight::Sees,
             None => self.untold(autoscaler),
         };
-        Autoscaler { object: autoscaler, unknown_targets, sight, condition: told }
+        let selected = self.selected.take().flatten();
+        let sample = selected.and_then(|selected| selected.sample).filter(|_| matches!(sight, Sight::Blind(_)));
+        Autoscaler { object: autoscaler, unknown_targets, sight, condition: told, sample }
+    }
+
+    /// The pods under its selector.
+    fn selected(&self, autoscaler: &HorizontalPodAutoscaler) -> Option<&Selected<'s>> {
+        let look = || self.pods.selected(self.facts.snapshot, autoscaler, LOOKED_AT);
+        self.selected.get_or_init(look).as_ref()
     }
 
     /// Until when a change is too young to tell; `None` once it is over, and where its moment is not known.
@@ -90,7 +109,7 @@ impl<'s> Looks<'_, 's> {
         };
         let blind = match Word::of(&told.reason, &told.message) {
             Word::ScalingDisabled => return Sight::ScaledToZero,
-            Word::NoMatchesForKind { .. } => Blind::Lost(target::not_served(self.facts.snapshot, autoscaler)),
+            Word::NoMatchesForKind { .. } => Blind::Lost(target::not_served(self.targets, autoscaler)),
             Word::ScaleNotFound { .. } => return self.lost(autoscaler, true, &rounds),
             Word::CouldNotFindRequestedResource => return self.lost(autoscaler, false, &rounds),
             Word::ScaleForbidden(_) => {
@@ -143,7 +162,7 @@ impl<'s> Looks<'_, 's> {
         names_object: bool,
         rounds: &dyn Fn(&'static str, bool) -> Option<Sight<'s>>,
     ) -> Sight<'s> {
-        let lost = target::not_found(self.facts.snapshot, autoscaler, names_object);
+        let lost = target::not_found(self.targets, autoscaler, names_object);
         // A target that was made a moment after its autoscaler.
         let made = matches!(lost, Lost::Unclear([])).then(|| rounds("its target has just been made", false)).flatten();
         made.unwrap_or(Sight::Blind(Blind::Lost(lost)))
@@ -175,25 +194,25 @@ impl<'s> Looks<'_, 's> {
         {
             return unless_missing(starting);
         }
-        let selector = pods::selector(self.facts.snapshot, autoscaler);
-        let seen = selector.as_ref().map(|selector| self.pods.under(autoscaler.namespace(), selector));
-        let seen = seen.unwrap_or_default();
+        let selected = self.selected(autoscaler);
+        let selector = selected.map(|selected| &selected.selector);
+        let seen = selected.map_or(&[][..], |selected| &selected.pods);
         let starting = self
             .early(changed, windows::AUTOSCALER_START)
-            .or_else(|| self.woken_until(autoscaler, changed, &seen))
+            .or_else(|| self.woken_until(autoscaler, changed, seen))
             .map(|until| Sight::Starting { until, why: "its pods have just started", for_the_api: false });
         if let Some(starting) = starting {
             return unless_missing(starting);
         }
         Sight::Blind(match word {
             Word::ContainerNotInMetrics { container, namespace, pod } => self.container(container, &namespace, pod),
-            Word::NothingMatched => match requests::zero(autoscaler, &seen) {
+            Word::NothingMatched => match requests::zero(autoscaler, seen) {
                 Some(resource) => Blind::ZeroRequest(resource),
-                None => self.unready(autoscaler, &seen),
+                None => self.unready(autoscaler, seen),
             },
-            Word::NoMetricsReturned => self.no_metrics(autoscaler, selector.as_ref(), &seen),
-            Word::NoMatchingPods if seen.is_empty() => Blind::SelectorOfNobody(selector.as_ref().map(pods::shown)),
-            _ => self.unready(autoscaler, &seen),
+            Word::NoMetricsReturned => self.no_metrics(autoscaler, selector, seen),
+            Word::NoMatchingPods if seen.is_empty() => Blind::SelectorOfNobody(selector.map(pods::shown)),
+            _ => self.unready(autoscaler, seen),
         })
     }
 
@@ -221,8 +240,7 @@ impl<'s> Looks<'_, 's> {
         selector: Option<&LabelSelector>,
         seen: &[&'s Pod],
     ) -> Blind<'s> {
-        let sampled = self.pods.samples(autoscaler.namespace());
-        if seen.is_empty() && !sampled.is_empty() {
+        if seen.is_empty() && self.pods.sampled(autoscaler.namespace()).is_some() {
             return Blind::SelectorOfNobody(selector.map(pods::shown));
         }
         let running: Vec<&Pod> = seen.iter().copied().filter(|pod| !pod.is_finished()).collect();
@@ -239,23 +257,16 @@ impl<'s> Looks<'_, 's> {
         if !not_ready.is_empty() {
             return Blind::PodsNotReady(not_ready);
         }
-        let sampled = self.pods.samples(autoscaler.namespace());
-        let unsampled: Vec<&Pod> = seen
-            .iter()
-            .copied()
-            .filter(|pod| pod.is_ready() && !sampled.iter().any(|sample| sample.name == pod.name()))
-            .collect();
         // Whether pods have samples is known only where samples of their namespace were asked for.
-        if sampled.is_empty() || unsampled.is_empty() {
-            Blind::PodsNotReady(Vec::new())
-        } else {
-            Blind::NoSamples(unsampled)
-        }
+        let Some(sampled) = self.pods.sampled(autoscaler.namespace()) else { return Blind::PodsNotReady(Vec::new()) };
+        let ready = seen.iter().copied().filter(|pod| pod.is_ready());
+        let unsampled: Vec<&Pod> = ready.filter(|pod| !sampled.contains(pod.name())).collect();
+        if unsampled.is_empty() { Blind::PodsNotReady(Vec::new()) } else { Blind::NoSamples(unsampled) }
     }
 
     /// A container has no sample in the pod that the controller names.
     fn container(&self, container: String, namespace: &str, pod: String) -> Blind<'s> {
-        let Some(seen) = self.pods.named(namespace, &pod) else {
+        let Some(&seen) = self.facts.snapshot.pods.get(namespace, &pod).seen() else {
             return Blind::ContainerWithoutSample { container, pod };
         };
         if !seen.spec.long_running_containers().any(|own| own.name == container) {
@@ -271,8 +282,16 @@ impl<'s> Looks<'_, 's> {
         autoscaler: &'s HorizontalPodAutoscaler,
         named: Option<(String, Option<String>, Option<String>)>,
     ) -> Option<Blind<'s>> {
-        let selector = pods::selector(self.facts.snapshot, autoscaler)?;
-        let pods = self.pods.under(autoscaler.namespace(), &selector);
+        let selected = self.selected(autoscaler)?;
+        let mut pods = selected.pods.clone();
+        // The one that the controller names may be beyond those that are looked at.
+        if let Some(pod) = named.as_ref().and_then(|(.., pod)| pod.as_ref())
+            && let Some(&pod) = self.facts.snapshot.pods.get(autoscaler.namespace(), pod).seen()
+            && selected.selector.matches(&pod.metadata.labels)
+            && !pods.iter().any(|known| known.name() == pod.name())
+        {
+            pods.insert(0, pod);
+        }
         let missing = requests::missing(self.facts.snapshot, autoscaler, &pods);
         (!missing.is_empty()).then_some(Blind::MissingRequest { missing, named })
     }

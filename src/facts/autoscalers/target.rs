@@ -5,6 +5,8 @@
 //! subresource of every version of the kind; kubernetes/apiextensions-apiserver `pkg/apiserver/customresource_handler.go`
 //! answers a subresource that its definition does not declare in the words of an object that is not there.
 
+use std::collections::HashMap;
+
 use crate::{
     catalogue::Cause,
     snapshot::{
@@ -64,24 +66,74 @@ const BUILT_IN: [(&str, &str, bool); 9] = [
 /// Kinds of widely used extensions whose definitions have always declared a scale subresource.
 const SCALABLE: [(&str, &str); 2] = [("Rollout", "argoproj.io"), ("DeploymentConfig", "apps.openshift.io")];
 
+/// The objects that tell what a target is, found without looking at each of them for every autoscaler.
+#[derive(Debug)]
+pub(super) struct Targets<'s> {
+    snapshot: &'s Snapshot,
+    definitions: HashMap<&'s str, Vec<&'s CustomResourceDefinition>>,
+    seen: HashMap<(&'s str, &'s str, &'s str), &'s TargetObject>,
+}
+
+impl<'s> Targets<'s> {
+    pub(super) fn of(snapshot: &'s Snapshot) -> Self {
+        let mut definitions: HashMap<&str, Vec<&CustomResourceDefinition>> = HashMap::new();
+        for definition in snapshot.custom_resource_definitions.iter() {
+            definitions.entry(&definition.spec.names.kind).or_default().push(definition);
+        }
+        let mut seen = HashMap::new();
+        for object in &snapshot.scale_targets {
+            seen.entry((object.namespace.as_str(), object.kind.as_str(), object.name.as_str())).or_insert(object);
+        }
+        Self { snapshot, definitions, seen }
+    }
+
+    /// The definitions of a kind, whatever its group.
+    fn definitions(&self, kind: &str) -> &[&'s CustomResourceDefinition] {
+        self.definitions.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// The definition of the target's kind.
+    fn definition(&self, target: &ScaleTargetReference) -> Option<&'s CustomResourceDefinition> {
+        let group = group(&target.api_version);
+        self.definitions(&target.kind).iter().copied().find(|definition| definition.spec.group == group)
+    }
+
+    /// An object of a kind that is not built in, with the target's kind and name, of whatever group.
+    fn seen(&self, autoscaler: &HorizontalPodAutoscaler) -> Option<&'s TargetObject> {
+        let target = &autoscaler.spec.scale_target_ref;
+        self.seen.get(&(autoscaler.namespace(), target.kind.as_str(), target.name.as_str())).copied()
+    }
+
+    /// Whether the object that the autoscaler names was seen.
+    fn exists(&self, autoscaler: &HorizontalPodAutoscaler) -> Observed<()> {
+        let target = &autoscaler.spec.scale_target_ref;
+        if BUILT_IN.iter().any(|(kind, ..)| *kind == target.kind) {
+            let workloads = &self.snapshot.workloads;
+            return workloads.get_of_kind(Some(&target.kind), autoscaler.namespace(), &target.name).map(|_| ());
+        }
+        match self.seen(autoscaler) {
+            Some(seen) if group(&seen.api_version) == group(&target.api_version) => Observed::Present(()),
+            _ => Observed::NotSeen(NotSeen::NotLooked),
+        }
+    }
+}
+
 /// The API group of an `apiVersion`.
 pub(super) fn group(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
 /// `no matches for kind`: it speaks of `apiVersion` and kind, and says nothing of the object.
-pub(super) fn not_served(snapshot: &Snapshot, autoscaler: &HorizontalPodAutoscaler) -> Lost {
+pub(super) fn not_served(targets: &Targets<'_>, autoscaler: &HorizontalPodAutoscaler) -> Lost {
     let target = &autoscaler.spec.scale_target_ref;
     let built_in = BUILT_IN.iter().find(|(kind, ..)| kind.eq_ignore_ascii_case(&target.kind));
     let kind = built_in.map(|(kind, ..)| *kind).filter(|kind| *kind != target.kind);
     let workload =
-        snapshot.workloads.get_of_kind(Some(kind.unwrap_or(&target.kind)), autoscaler.namespace(), &target.name);
-    let seen = seen(snapshot, autoscaler);
+        targets.snapshot.workloads.get_of_kind(Some(kind.unwrap_or(&target.kind)), autoscaler.namespace(), &target.name);
+    let seen = targets.seen(autoscaler);
     // A kind of that name that the cluster defines in another group.
     let defined = || {
-        let definitions = snapshot.custom_resource_definitions.iter();
-        let mut same = definitions.filter(|definition| definition.spec.names.kind == target.kind);
-        let definition = same.next().filter(|_| same.next().is_none())?;
+        let [definition] = targets.definitions(&target.kind) else { return None };
         let version = definition.spec.versions.iter().find(|version| version.served)?;
         Some(format!("{}/{}", definition.spec.group, version.name))
     };
@@ -97,10 +149,10 @@ pub(super) fn not_served(snapshot: &Snapshot, autoscaler: &HorizontalPodAutoscal
 
 /// `"NAME" not found`: the object is missing or its kind has no scale subresource. Where nothing is known under the path
 /// (`could not find the requested resource`), the kind may be gone too.
-pub(super) fn not_found(snapshot: &Snapshot, autoscaler: &HorizontalPodAutoscaler, names_object: bool) -> Lost {
+pub(super) fn not_found(targets: &Targets<'_>, autoscaler: &HorizontalPodAutoscaler, names_object: bool) -> Lost {
     let target = &autoscaler.spec.scale_target_ref;
     if let Some(scalable) = is_scalable(target) {
-        return match (scalable, exists(snapshot, autoscaler)) {
+        return match (scalable, targets.exists(autoscaler)) {
             (false, exists) => Lost::NotScalable { exists: exists.seen().is_some() },
             (true, Observed::Present(())) => Lost::Unclear(&[]),
             (true, Observed::NotSeen(_)) if !names_object => {
@@ -109,8 +161,8 @@ pub(super) fn not_found(snapshot: &Snapshot, autoscaler: &HorizontalPodAutoscale
             (true, _) => Lost::Absent,
         };
     }
-    let there = exists(snapshot, autoscaler);
-    if let Some(definition) = definition(snapshot, target) {
+    let there = targets.exists(autoscaler);
+    if let Some(definition) = targets.definition(target) {
         let scalable =
             definition.spec.versions.iter().any(|version| version.served && definition.scale(&version.name).is_some());
         return match (scalable, there) {
@@ -137,32 +189,4 @@ fn is_scalable(target: &ScaleTargetReference) -> Option<bool> {
         *kind == target.kind && (self::group(api_version) == group || group == "extensions")
     });
     known.map(|(.., scalable)| *scalable).or_else(|| SCALABLE.contains(&(target.kind.as_str(), group)).then_some(true))
-}
-
-/// The definition of the target's kind.
-fn definition<'s>(snapshot: &'s Snapshot, target: &ScaleTargetReference) -> Option<&'s CustomResourceDefinition> {
-    let group = group(&target.api_version);
-    let mut definitions = snapshot.custom_resource_definitions.iter();
-    definitions.find(|definition| definition.spec.group == group && definition.spec.names.kind == target.kind)
-}
-
-/// Whether the object that the autoscaler names was seen.
-fn exists(snapshot: &Snapshot, autoscaler: &HorizontalPodAutoscaler) -> Observed<()> {
-    let target = &autoscaler.spec.scale_target_ref;
-    let namespace = autoscaler.namespace();
-    if BUILT_IN.iter().any(|(kind, ..)| *kind == target.kind) {
-        return snapshot.workloads.get_of_kind(Some(&target.kind), namespace, &target.name).map(|_| ());
-    }
-    match seen(snapshot, autoscaler) {
-        Some(seen) if group(&seen.api_version) == group(&target.api_version) => Observed::Present(()),
-        _ => Observed::NotSeen(NotSeen::NotLooked),
-    }
-}
-
-/// An object of a kind that is not built in, with the target's kind and name, of whatever group.
-fn seen<'s>(snapshot: &'s Snapshot, autoscaler: &HorizontalPodAutoscaler) -> Option<&'s TargetObject> {
-    let target = &autoscaler.spec.scale_target_ref;
-    snapshot.scale_targets.iter().find(|seen| {
-        (seen.namespace.as_str(), &seen.kind, &seen.name) == (autoscaler.namespace(), &target.kind, &target.name)
-    })
 }

@@ -272,13 +272,16 @@ impl Objects {
         snapshot.scales = Collection::unseen(NotSeen::NotInBundle("scales"));
         let autoscalers = filler.take(Kind::Autoscaler, horizontal_pod_autoscaler::upgraded);
         snapshot.autoscalers = filler.seen(&[Kind::Autoscaler], autoscalers);
-        let is_target = |other: &TargetObject| {
-            snapshot.autoscalers.iter().any(|autoscaler| {
-                let target = &autoscaler.spec.scale_target_ref;
-                (autoscaler.namespace(), &target.kind, &target.name) == (&*other.namespace, &other.kind, &other.name)
-            })
-        };
-        snapshot.scale_targets = self.others.into_iter().filter(is_target).collect();
+        let targets: BTreeSet<(&str, &str, &str)> = snapshot
+            .autoscalers
+            .iter()
+            .map(|autoscaler| (autoscaler.namespace(), &autoscaler.spec.scale_target_ref))
+            .map(|(namespace, target)| (namespace, target.kind.as_str(), target.name.as_str()))
+            .collect();
+        let is_target =
+            |other: &TargetObject| targets.contains(&(other.namespace.as_str(), &*other.kind, &*other.name));
+        let scale_targets = self.others.into_iter().filter(is_target).collect();
+        snapshot.scale_targets = scale_targets;
         let mut slices: Vec<EndpointSlice> = filler.take(Kind::EndpointSlice, Ok);
         let endpoints: Vec<Endpoints> = filler.take(Kind::Endpoints, Ok);
         slices.extend(endpoints.into_iter().flat_map(Endpoints::into_slices));

@@ -54,6 +54,8 @@ struct State {
     tokens: BTreeMap<String, String>,
     /// Users or groups, each with a path that they may get.
     readers: BTreeSet<(String, String)>,
+    /// Objects a page.
+    page: usize,
 }
 
 /// A running server; dropping it ends it.
@@ -77,7 +79,7 @@ impl FakeServer {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let state = Arc::new(Mutex::new(State { version: 100, ..State::default() }));
+        let state = Arc::new(Mutex::new(State { version: 100, page: 2, ..State::default() }));
         let (changes, _) = watch::channel(0);
         let (cuts, _) = watch::channel(0);
         let handler = Handler { state: Arc::clone(&state), changes: changes.subscribe(), cuts: cuts.subscribe() };
@@ -139,6 +141,11 @@ impl FakeServer {
     /// Removes an object without an event: only a new list shows that it is gone.
     pub(crate) fn vanish(&self, plural: &str, namespace: &str, name: &str) {
         self.state().objects.remove(&(plural.to_owned(), namespace.to_owned(), name.to_owned()));
+    }
+
+    /// Makes pages as large as they are asked for, where the default is small so that a few objects make several.
+    pub(crate) fn make_large_pages(&self) {
+        self.state().page = 500;
     }
 
     pub(crate) fn fail(&self, plural: &str, fault: Fault) {
@@ -277,14 +284,15 @@ impl Handler {
         let state = self.state();
         let all: Vec<&Value> = state
             .objects
-            .iter()
+            .range((matcher.plural.clone(), matcher.namespace.clone().unwrap_or_default(), String::new())..)
+            .take_while(|((plural, ..), _)| *plural == matcher.plural)
+            .take_while(|((_, namespace, _), _)| matcher.namespace.as_ref().is_none_or(|wanted| wanted == namespace))
             .filter(|((plural, ..), object)| matcher.matches(plural, object))
             .map(|(_, object)| object)
             .collect();
         let number = |name: &str| matcher.query.get(name).and_then(|text| text.parse::<usize>().ok());
         let start = number("continue").unwrap_or(0);
-        // Pages are small, so that a few objects make several.
-        let end = if number("limit").is_some() { (start + 2).min(all.len()) } else { all.len() };
+        let end = if let Some(limit) = number("limit") { (start + limit.min(state.page)).min(all.len()) } else { all.len() };
         let next = if end < all.len() { end.to_string() } else { String::new() };
         let list = json!({"kind": "List", "apiVersion": "v1", "items": all[start.min(end)..end],
             "metadata": {"resourceVersion": state.version.to_string(), "continue": next}});
@@ -305,10 +313,9 @@ impl Handler {
                 handler.changes.borrow_and_update();
                 let next = {
                     let state = handler.state();
-                    let mut later = state
-                        .events
-                        .iter()
-                        .filter(|(version, plural, _, object)| *version > since && matcher.matches(plural, object));
+                    let first = state.events.partition_point(|(version, ..)| *version <= since);
+                    let mut later =
+                        state.events[first..].iter().filter(|(_, plural, _, object)| matcher.matches(plural, object));
                     later.next().map(|(version, _, kind, object)| (*version, event_line(kind, object)))
                 };
                 if let Some((version, event)) = next {

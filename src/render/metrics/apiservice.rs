@@ -72,7 +72,7 @@ pub(super) const FAMILIES: &[Family] = &[AVAILABLE, STATUS, REASON, TRANSITION, 
 const EXPECTED: &str = "v1beta1.metrics.k8s.io";
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    let api_services = &view.snapshot.api_services;
+    let api_services = &view.facts.snapshot.api_services;
     if api_services.get("", EXPECTED).is_absent() {
         page.set(&AVAILABLE, [EXPECTED], false);
         page.set_one_of(&REASON, &[EXPECTED], Reason::ALL.map(Reason::label), Reason::NotRegistered.label());

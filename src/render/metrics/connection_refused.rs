@@ -70,9 +70,9 @@ const WAITING_REASONS: [&str; 10] = [
 const TERMINATED_REASONS: [&str; 6] = ["Completed", "Error", "OOMKilled", "ContainerCannotRun", "StartError", "other"];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    let chain = &view.chain;
+    let chain = &view.facts.chain;
     if let Some(reference) = chain.service_reference() {
-        let ports = PortChain::of(view.snapshot, chain);
+        let ports = PortChain::of(view.facts.snapshot, chain);
         let labels = |last: &str| [reference.namespace.clone(), reference.name.clone(), last.to_owned()];
         for hop in Hop::ALL {
             if let Some(mismatch) = ports.mismatch(hop) {
@@ -95,8 +95,8 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
 }
 
 fn write_containers(view: &View<'_>, page: &mut Page) {
-    let Some(workload) = view.chain.workload.seen() else { return };
-    let pods = &view.chain.workload_pods;
+    let Some(workload) = view.facts.chain.workload.seen() else { return };
+    let pods = &view.facts.chain.workload_pods;
     if pods.gap.is_some() {
         return;
     }

@@ -68,6 +68,13 @@ const OBSERVED: Family = Family::gauge(
     "Unix time of the newest look that this page tells of",
 )
 .series(1, &[]);
+const JUDGEMENT_SECONDS: Family = Family::gauge(
+    "metrics_server_doctor_judgement_duration_seconds",
+    &[],
+    "Seconds that judging and rendering the look before this one took; the page is at least that old when it appears",
+)
+.absent_where("a bundle is shown, or no second page was made yet")
+.series(1, &[]);
 const FIRST_LOOK: Family = Family::gauge(
     "metrics_server_doctor_first_look_complete",
     &[],
@@ -148,6 +155,7 @@ pub(super) const FAMILIES: &[Family] = &[
     PIPELINE_DOWN,
     CHECK_STATUS,
     OBSERVED,
+    JUDGEMENT_SECONDS,
     FIRST_LOOK,
     PERMISSION_MISSING,
     WATCH_STATE,
@@ -163,7 +171,10 @@ pub(super) const FAMILIES: &[Family] = &[
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
     page.set(&BUILD_INFO, [version::VERSION, version::REVISION, version::RUSTC], true);
-    page.set_single(&OBSERVED, view.snapshot.observed_at);
+    page.set_single(&OBSERVED, view.facts.snapshot.observed_at);
+    if let Some(judged_in) = view.judged_in {
+        page.set_single(&JUDGEMENT_SECONDS, judged_in.as_secs_f64());
+    }
     page.set_single(&FIRST_LOOK, view.health.is_none_or(|health| health.first_complete_look));
     write_judgement(view, page);
     for answer in &view.report.answers {

@@ -43,7 +43,7 @@ const AWS_AUTH_MALFORMED: Family = Family::gauge(
 pub(super) const FAMILIES: &[Family] = &[GRANTED, SOURCE, AWS_AUTH_ENTRIES, AWS_AUTH_MALFORMED];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    for (permission, decision, source) in granted(&view.context()) {
+    for (permission, decision, source) in granted(view.facts) {
         let sources = Source::ALL.map(Source::label);
         match &decision {
             Decision::NotSeen(_) => {}
@@ -55,7 +55,7 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
             Decision::NotSeen(_) => {}
         }
     }
-    if let Ok(Some(aws_auth)) = AwsAuth::of(view.snapshot) {
+    if let Ok(Some(aws_auth)) = AwsAuth::of(view.facts.snapshot) {
         page.set_single(&AWS_AUTH_ENTRIES, aws_auth.entries);
         for (problem, count) in [
             ("without_username", aws_auth.without_username.len()),

@@ -86,7 +86,7 @@ const TRANSITION: Family = Family::gauge(
 const WITHOUT_REQUEST: Family = Family::gauge(
     "metrics_server_doctor_hpa_containers_without_request",
     &["namespace", "horizontalpodautoscaler", "container", "resource"],
-    "Pods under the selector of a HorizontalPodAutoscaler that is blind for it whose container of this name has no request for the resource",
+    "Pods under the selector of a HorizontalPodAutoscaler that is blind for it whose container of this name has no request for the resource; at most the first 200 pods are looked at",
 )
 .absent_where("no missing request is the cause")
 .series(1, &["namespace", "horizontalpodautoscaler", "container", "resource"]);
@@ -143,7 +143,7 @@ const LONGEST_NAME: usize = 253;
 const LONGEST_KIND: usize = 63;
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    let facts = view.context();
+    let facts = view.facts;
     let mut targets: BTreeMap<&str, usize> = BTreeMap::new();
     for autoscaler in &facts.autoscalers().all {
         let object = autoscaler.object;

@@ -40,13 +40,13 @@ const VERSION_SUPPORTED: Family = Family::gauge(
 pub(super) const FAMILIES: &[Family] = &[OWNER, DEPLOYMENT_INFO, METRICS_SERVERS, VERSION_SUPPORTED];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    let chain = &view.chain;
+    let chain = &view.facts.chain;
     if let Some(owner) = chain.owner() {
         page.set_one_of(&OWNER, &[], Owner::ALL.map(Owner::label), owner.label());
     }
     if let Some(workload) = chain.workload.seen() {
         let version = chain.container().and_then(|container| metrics_server::version(&container.image));
-        let kubernetes = view.snapshot.server_version.seen().copied();
+        let kubernetes = view.facts.snapshot.server_version.seen().copied();
         if let Some(supported) =
             version.zip(kubernetes).and_then(|(version, kubernetes)| metrics_server::supports(version, kubernetes))
         {

@@ -41,7 +41,7 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
         page.set(&KUBELET_REQUESTS, ["true"], requests.succeeded);
         page.set(&KUBELET_REQUESTS, ["false"], requests.failed);
     }
-    if let Ok(unscraped) = view.context().unscraped_nodes() {
+    if let Ok(unscraped) = view.facts.unscraped_nodes() {
         let scrapes = crate::steps::checks(Step::Logs).iter().flat_map(|check| check.causes);
         for cause in scrapes.filter(|cause| cause.stage() == Stage::KubeletScrapes) {
             page.set(&NODES, [cause.id()], unscraped.get(cause).copied().unwrap_or_default());

@@ -54,7 +54,7 @@ const AVAILABLE: Family = Family::gauge(
 pub(super) const FAMILIES: &[Family] = &[SERVICE_EXISTS, READY, NOT_READY, SELECTED_PODS, WANTED, AVAILABLE];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    let chain = &view.chain;
+    let chain = &view.facts.chain;
     if let Some(reference) = chain.service_reference() {
         let labels = [reference.namespace.clone(), reference.name.clone()];
         if !matches!(chain.service, Observed::NotSeen(_)) {

@@ -105,7 +105,7 @@ const NAMED_NODES: usize = 20;
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
     page.set_single(&NODE_LIMIT, NAMED_NODES);
-    let snapshot = view.snapshot;
+    let snapshot = view.facts.snapshot;
     for (resource, retrieval) in [("nodes", &snapshot.top_nodes), ("pods", &snapshot.top_pods)] {
         // A call that the doctor itself may not make says nothing of the API.
         let answers = view.report.answers.iter();
@@ -116,7 +116,7 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
             write_call(resource, retrieval, page);
         }
     }
-    if let Ok(coverage) = node_coverage(snapshot, &view.chain) {
+    if let Ok(coverage) = node_coverage(snapshot, &view.facts.chain) {
         page.set_single(&NODES_EXPECTED, coverage.expected);
         page.set_single(&NODES_MISSING, coverage.missing.len());
         let mut missing = coverage.missing;
@@ -125,7 +125,7 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
             page.set(&NODE_MISSING, [node], true);
         }
     }
-    if let Ok(missing) = pods_without_samples(snapshot, &view.chain) {
+    if let Ok(missing) = pods_without_samples(snapshot, &view.facts.chain) {
         page.set_single(&PODS_MISSING, missing.len());
     }
     if let Some((shortest, longest)) = sample_windows(snapshot) {

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     check::Status,
+    facts::Facts,
     guide::Step,
     report::Report,
     snapshot::{
@@ -17,8 +18,8 @@ use crate::{
 };
 
 fn page(snapshot: &Snapshot) -> Page {
-    let report = Report::new(snapshot);
-    Page::of(&View::new(snapshot, &report))
+    let facts = Facts::new(snapshot);
+    Page::of(&View::new(&facts, &Report::of(&facts)))
 }
 
 #[test]
@@ -139,8 +140,9 @@ fn label_values_are_escaped() {
 #[test]
 fn the_certificate_of_the_doctors_own_server_is_on_the_page_only_over_tls() {
     let (snapshot, not_after) = (healthy(), "2030-01-01T00:00:00Z".parse().expect("a moment"));
-    let report = Report::new(&snapshot);
-    let view = View::new(&snapshot, &report);
+    let facts = Facts::new(&snapshot);
+    let report = Report::of(&facts);
+    let view = View::new(&facts, &report);
     let (current, expiry) = (
         "metrics_server_doctor_tls_certificate_current",
         "metrics_server_doctor_tls_certificate_not_after_timestamp_seconds",

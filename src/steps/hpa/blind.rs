@@ -35,7 +35,9 @@ pub(super) fn finding(facts: &Facts<'_>, autoscaler: &Autoscaler<'_>, blind: &Bl
     let finding = Finding::partial(blind.cause(), object, summary)
         .since(autoscaler.condition.and_then(|condition| condition.last_transition_time))
         .candidates(blind.candidates().iter().copied());
-    let finding = told(autoscaler).into_iter().chain(evidence(facts, blind)).fold(finding, Finding::evidence);
+    let sample = autoscaler.sample.as_deref().map(Evidence::from);
+    let lines = told(autoscaler).into_iter().chain(evidence(facts, blind)).chain(sample);
+    let finding = lines.fold(finding, Finding::evidence);
     match advice(autoscaler, blind) {
         Some(advice) => finding.advice(advice),
         None => finding,

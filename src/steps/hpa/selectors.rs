@@ -1,6 +1,6 @@
 //! Autoscalers that select the same pods block each other: that is one fault of all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::blind;
 use crate::{
@@ -12,20 +12,21 @@ use crate::{
 
 /// One finding for each group of autoscalers that name each other.
 pub(super) fn shared(autoscalers: &Autoscalers<'_>) -> Vec<Finding> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for (autoscaler, blind) in autoscalers.blind() {
+    let mut groups: BTreeMap<usize, Group<'_>> = BTreeMap::new();
+    let mut group_of: HashMap<&str, usize> = HashMap::new();
+    for (number, (autoscaler, blind)) in autoscalers.blind().enumerate() {
         let Blind::SelectorShared { selector, autoscalers: names } = blind else { continue };
-        let mut group = Group { names: names.iter().map(String::as_str).collect(), selector, blind: vec![autoscaler] };
-        let (same, others): (Vec<Group<'_>>, Vec<Group<'_>>) =
-            groups.into_iter().partition(|known| known.is_of(&group));
-        for known in same {
+        let mut group = Group { names: names.iter().map(String::as_str).collect(), selector, blind: Vec::new() };
+        let same: BTreeSet<usize> = group.names.iter().filter_map(|name| group_of.get(name).copied()).collect();
+        for known in same.into_iter().filter_map(|known| groups.remove(&known)) {
             group.names.extend(known.names);
-            group.blind.splice(0..0, known.blind);
+            group.blind.extend(known.blind);
         }
-        groups = others;
-        groups.push(group);
+        group.blind.push(autoscaler);
+        group_of.extend(group.names.iter().map(|name| (*name, number)));
+        groups.insert(number, group);
     }
-    groups.iter().filter_map(Group::finding).collect()
+    groups.values().filter_map(Group::finding).collect()
 }
 
 struct Group<'a> {
@@ -35,10 +36,6 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
-    fn is_of(&self, other: &Self) -> bool {
-        !self.names.is_disjoint(&other.names)
-    }
-
     fn finding(&self) -> Option<Finding> {
         let first = self.blind.first()?;
         let object = ObjectReference::new("HorizontalPodAutoscaler", first.object.namespace(), first.object.name());

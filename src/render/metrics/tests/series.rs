@@ -65,16 +65,17 @@ fn with_nodes(snapshot: Snapshot, count: usize, without: usize) -> Snapshot {
 }
 
 fn page_of(snapshot: &Snapshot, hpa_series: HpaSeries) -> Page {
-    let report = Report::new(snapshot);
+    let facts = Facts::new(snapshot);
+    let report = Report::of(&facts);
     let mut history = History::default();
-    history.advance(snapshot);
+    history.advance(&facts);
     let process = ProcessUsage {
         started: snapshot.observed_at,
         cpu: std::time::Duration::from_secs(3),
         resident_bytes: 1024,
         open_files: 9,
     };
-    Page::of(&View { history: Some(&history), process: Some(process), hpa_series, ..View::new(snapshot, &report) })
+    Page::of(&View { history: Some(&history), process: Some(process), hpa_series, ..View::new(&facts, &report) })
 }
 
 fn series(page: &Page) -> usize {
@@ -133,13 +134,14 @@ fn what_the_history_knows_is_on_the_page() {
         autoscalers: Collection::complete([autoscaler("shop", "web", true), autoscaler("shop", "api", false)]),
         ..healthy()
     };
-    let report = Report::new(&snapshot);
     let mut history = History::default();
-    history.advance(&snapshot);
+    history.advance(&Facts::new(&snapshot));
     let began = snapshot.observed_at;
     snapshot.observed_at = began + SignedDuration::from_secs(15);
-    history.advance(&snapshot);
-    let page = Page::of(&View { history: Some(&history), ..View::new(&snapshot, &report) });
+    let facts = Facts::new(&snapshot);
+    history.advance(&facts);
+    let report = Report::of(&facts);
+    let page = Page::of(&View { history: Some(&history), ..View::new(&facts, &report) });
     let since = (began - SignedDuration::from_secs(600)).as_second();
     let told = page.get("metrics_server_doctor_hpa_blind_since_timestamp_seconds", &["shop", "web"]);
     assert_eq!(told, Some(f64_of(since)));
