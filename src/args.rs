@@ -11,7 +11,7 @@ use crate::{
     check::Impact,
     guide::Step,
     http::CertificateFiles,
-    observe::{cluster::Features, demo},
+    observe::{bundle, cluster::Features, demo},
     render::HpaSeries,
     report::{Gate, Links},
     runbooks::{self, INDEX},
@@ -171,6 +171,15 @@ pub struct Source {
     /// Read a support bundle (a folder, or one file) instead of a cluster
     #[arg(long, value_name = "PATH", conflicts_with_all = ["kubeconfig", "context"], env = "METRICS_SERVER_DOCTOR_FROM")]
     pub from: Option<PathBuf>,
+    /// Largest file of a bundle that is read, in MiB; larger ones are named and skipped
+    #[arg(
+        long,
+        default_value_t = bundle::LARGEST_FILE >> 20,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u64).range(1..=65_536),
+        env = "METRICS_SERVER_DOCTOR_LARGEST_FILE"
+    )]
+    pub largest_file: u64,
     /// Kubeconfig file; without it the pod's own ServiceAccount, else $KUBECONFIG or ~/.kube/config
     #[arg(long, value_name = "FILE", env = "METRICS_SERVER_DOCTOR_KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
@@ -195,6 +204,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// The largest file of a bundle that is read, in bytes.
+    pub fn largest_file(&self) -> u64 {
+        self.largest_file << 20
+    }
+
     /// What may be looked at.
     pub fn features(&self, in_cluster: bool) -> Features {
         let has = |look| !self.without.contains(&look);

@@ -8,6 +8,7 @@ mod places;
 mod review;
 mod runbooks;
 mod site;
+mod throttle;
 mod tls;
 
 use std::{
@@ -24,7 +25,7 @@ use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::JoinSet,
 };
@@ -41,8 +42,10 @@ use self::{
     site::Answer,
 };
 
-/// Connections at the same time; for more, the most idle ones are closed.
+/// Connections at the same time; for more, those are closed that were silent for long: see [`places`].
 const CONNECTIONS: usize = 128;
+/// Connections at the same time in any case.
+const MOST_CONNECTIONS: usize = 256;
 /// Above usual scrape intervals, since it also ends idle connections.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(90);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,8 +56,10 @@ const LINGER: Duration = Duration::from_millis(250);
 /// How long answers under way may take after that.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 const LONGEST_HEAD: usize = 16 * 1024;
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: u32 = 1_024;
 /// After a failed accept, for example without file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is served, how and to whom.
 #[derive(Debug, Clone, Default)]
@@ -72,21 +77,28 @@ pub struct Server {
 /// # Errors
 ///
 /// When the address cannot be had, for example because the port is in use.
-pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    match bound {
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match listen(address) {
         Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && error.kind() != io::ErrorKind::AddrInUse => {
-            TcpListener::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port())).await
+            listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
         }
         bound => bound,
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+    // Connections of a process before this one may still be ending.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl Server {
     /// Serves until `shutdown` ends, then lets answers under way finish.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let server = Arc::new(self);
-        let places = Places::new(CONNECTIONS);
+        let places = Places::new(CONNECTIONS, MOST_CONNECTIONS);
         let (ending, _) = watch::channel(false);
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(async {
@@ -94,18 +106,16 @@ impl Server {
             tokio::time::sleep(LINGER).await;
         });
         loop {
-            let accept = async {
-                let (stream, _) = listener.accept().await?;
-                Ok::<_, io::Error>((stream, places.take().await))
-            };
             tokio::select! {
                 () = &mut shutdown => break,
-                accepted = accept => match accepted {
-                    Ok((stream, place)) => {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        let place = places.take(peer.ip());
                         connections.spawn(Arc::clone(&server).connection(stream, place, ending.subscribe()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "no connection accepted");
+                        places.make_room();
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -151,8 +161,8 @@ impl Server {
     ) {
         let service = service_fn(|request: Request<Incoming>| {
             place.asks();
-            let certificate = certificate.as_ref();
-            async move { Ok::<_, Infallible>(self.answer(&request, certificate).await) }
+            let (certificate, address) = (certificate.as_ref(), place.address());
+            async move { Ok::<_, Infallible>(self.answer(&request, certificate, address).await) }
         });
         let mut connection = pin!(
             http1::Builder::new()
@@ -176,7 +186,12 @@ impl Server {
         drop(tokio::time::timeout(DRAIN_TIME, connection).await);
     }
 
-    async fn answer<B>(&self, request: &Request<B>, certificate: Option<&CertificateDer<'static>>) -> Answer {
+    async fn answer<B>(
+        &self,
+        request: &Request<B>,
+        certificate: Option<&CertificateDer<'static>>,
+        address: IpAddr,
+    ) -> Answer {
         if let Some(runbook) = runbooks::answer(request) {
             return runbook;
         }
@@ -185,7 +200,7 @@ impl Server {
             Err(answer) => return *answer,
         };
         if let Some(path) = route.guarded()
-            && let Err(refused) = self.guard.admit(path, request.headers(), certificate).await
+            && let Err(refused) = self.guard.admit(path, request.headers(), certificate, address).await
         {
             return refused;
         }

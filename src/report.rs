@@ -3,6 +3,7 @@
 mod gate;
 mod json;
 mod links;
+mod plain;
 
 pub use self::{
     gate::{Gate, Passage},
@@ -57,14 +58,17 @@ impl Report {
         Self::answered(facts.snapshot, steps::all().map(|check| check.run(facts)).collect())
     }
 
-    fn answered(snapshot: &Snapshot, answers: Vec<Answer>) -> Self {
+    fn answered(snapshot: &Snapshot, mut answers: Vec<Answer>) -> Self {
+        answers.iter_mut().for_each(plain::answer);
         let judgement = judge(&answers);
+        let mut notices = snapshot.notices.clone();
+        notices.iter_mut().for_each(plain::text);
         Self {
             observed_at: snapshot.observed_at,
             source: snapshot.source,
             answers,
             judgement,
-            notices: snapshot.notices.clone(),
+            notices,
             held_since: None,
         }
     }

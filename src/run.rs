@@ -8,12 +8,14 @@ mod publisher;
 mod runbook;
 mod serve;
 mod serving;
+mod stderr;
 mod usage;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use tracing_subscriber::EnvFilter;
 
+use self::stderr::Lines;
 use crate::{
     args::{Arguments, Command, Log, LogFormat},
     http::CertificateError,
@@ -38,6 +40,8 @@ enum Failure {
     Bundle(#[from] BundleError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    #[error("no connection to a cluster: kubeconfig and credentials could not be had within {} s", .0.as_secs())]
+    NoCredentials(Duration),
     #[error("--kubeconfig {} does not exist", .0.display())]
     NoKubeconfig(PathBuf),
     #[error("cannot listen on {address}: {source}; name another with --listen-address")]
@@ -59,7 +63,11 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Bundle(_) | Self::Connect(_) | Self::NoKubeconfig(_) | Self::Certificate(_) => NO_INPUT,
+            Self::Bundle(_)
+            | Self::Connect(_)
+            | Self::NoCredentials(_)
+            | Self::NoKubeconfig(_)
+            | Self::Certificate(_) => NO_INPUT,
             Self::Listen { .. } => UNAVAILABLE,
             Self::LogLevel { .. } | Self::NobodyToAsk => USAGE,
             Self::Unwritable { .. } => CANNOT_CREATE,
@@ -76,7 +84,7 @@ pub fn main() -> ExitCode {
             // Nothing can be done about a closed terminal.
             drop(error.print());
             if let Some(variable) = variable {
-                eprintln!("\nThe value comes from the environment variable {variable}.");
+                stderr::say(&format!("\nThe value comes from the environment variable {variable}."));
             }
             return if usage::was_asked_for(&error) { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
         }
@@ -85,7 +93,7 @@ pub fn main() -> ExitCode {
     match run(command.unwrap_or(Command::Serve(serve))) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("metrics-server-doctor: {failure}");
+            stderr::say(&format!("metrics-server-doctor: {failure}"));
             ExitCode::from(failure.exit_code())
         }
     }
@@ -93,42 +101,44 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Completions { shell } => {
-            packaging::completions(shell);
-            return Ok(ExitCode::SUCCESS);
-        }
+        Command::Completions { shell } => return packaging::completions(shell).map(|()| ExitCode::SUCCESS),
         Command::Manual { folder } => return packaging::manual(&folder).map(|()| ExitCode::SUCCESS),
         Command::Runbook { page } => return runbook::print(page).map(|()| ExitCode::SUCCESS),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) => {}
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::Start)?;
+    let log = match &command {
+        Command::Serve(arguments) => &arguments.log,
+        Command::Check(arguments) => &arguments.log,
+        Command::Demo(arguments) => &arguments.log,
+        Command::Completions { .. } | Command::Manual { .. } | Command::Runbook { .. } => return Ok(ExitCode::SUCCESS),
+    };
+    let lines = log_to_stderr(log)?;
     let code = match command {
-        Command::Serve(arguments) => {
-            log_to_stderr(&arguments.log)?;
-            runtime.block_on(serve::serve(arguments)).map(|()| ExitCode::SUCCESS)
-        }
-        Command::Check(arguments) => {
-            log_to_stderr(&arguments.log)?;
-            runtime.block_on(check::check(arguments))
-        }
-        Command::Demo(arguments) => {
-            log_to_stderr(&arguments.log)?;
-            runtime.block_on(demo::demo(arguments)).map(|()| ExitCode::SUCCESS)
-        }
+        Command::Serve(arguments) => runtime.block_on(serve::serve(arguments)).map(|()| ExitCode::SUCCESS),
+        Command::Check(arguments) => runtime.block_on(check::check(arguments)),
+        Command::Demo(arguments) => runtime.block_on(demo::demo(arguments)).map(|()| ExitCode::SUCCESS),
         Command::Completions { .. } | Command::Manual { .. } | Command::Runbook { .. } => Ok(ExitCode::SUCCESS),
     };
     // A name server that does not answer must not keep the process.
     runtime.shutdown_background();
+    lines.flush();
     code
 }
 
-fn log_to_stderr(log: &Log) -> Result<(), Failure> {
+fn log_to_stderr(log: &Log) -> Result<Lines, Failure> {
     // kube logs whole bodies that it cannot parse, and every answer above 499 as an error; both are told by the observer.
     let filters = format!("{},kube_client=off,kube_runtime=error", log.log_level);
     let filter = EnvFilter::try_new(&filters)
         .map_err(|error| Failure::LogLevel { filter: log.log_level.clone(), reason: error.to_string() })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = Lines::to(std::io::stderr()).map_err(Failure::Start)?;
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(move || writer.clone());
     match log.log_format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),
@@ -136,5 +146,5 @@ fn log_to_stderr(log: &Log) -> Result<(), Failure> {
     for variable in usage::unknown_variables() {
         tracing::warn!(variable, "this environment variable sets no flag; --help lists those that do");
     }
-    Ok(())
+    Ok(lines)
 }

@@ -8,6 +8,7 @@ pub mod failure;
 pub mod kubelet;
 pub mod mentions;
 pub mod metrics_server_log;
+pub mod secrets;
 mod table;
 pub mod written;
 

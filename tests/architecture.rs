@@ -48,7 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("check", &["catalogue", "facts", "guide", "snapshot"]),
     ("steps", &["catalogue", "check", "facts", "guide", "snapshot", "wording"]),
     ("verdict", &["catalogue", "check", "guide", "snapshot"]),
-    ("report", &["catalogue", "check", "facts", "guide", "snapshot", "steps", "verdict"]),
+    ("report", &["catalogue", "check", "facts", "guide", "snapshot", "steps", "verdict", "wording"]),
     ("history", &["facts", "snapshot"]),
     (
         "render",
@@ -74,8 +74,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "args", "check", "facts", "health", "history", "http", "observe", "render", "report", "runbooks", "snapshot",
-            "verdict", "version",
+            "args", "check", "facts", "health", "history", "http", "observe", "render", "report", "runbooks",
+            "snapshot", "verdict", "version",
         ],
     ),
 ];

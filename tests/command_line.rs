@@ -429,6 +429,81 @@ fn the_runbook_that_a_report_names_is_printed_and_served() {
 }
 
 #[test]
+fn a_plugin_that_hangs_and_what_is_no_file_keep_nobody_waiting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("kubeconfig");
+    let plugin =
+        "exec: {apiVersion: client.authentication.k8s.io/v1, command: sleep, args: ['60'], interactiveMode: Never}";
+    fs::write(&file, kubeconfig("server: 'http://127.0.0.1:1'", plugin)).expect("a file");
+    let begin = std::time::Instant::now();
+    let output = run(&["check", "--kubeconfig", file.to_str().expect("text"), "--timeout", "1"]);
+    one_line(&output, 66, &["no connection to a cluster", "within 1 s"], "a plugin that hangs");
+    let output = run(&["check", "--from", "/dev/zero"]);
+    one_line(&output, 66, &["/dev/zero", "neither a folder nor a file"], "a device");
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_file_that_is_too_large_is_named_with_the_flag_that_raises_the_limit() {
+    let folder = bundle("True", "Passed");
+    let pods = format!("{{\"kind\": \"List\", \"items\": [], \"filler\": \"{}\"}}", "x".repeat(2 << 20));
+    fs::write(folder.path().join("pods.json"), pods).expect("a file");
+    let read = |limit: &str| text(&run(&["check", "--from", path(&folder), "--largest-file", limit]).stdout);
+    let report = read("1");
+    assert!(
+        report.contains("pods.json: skipped, 2 MiB, larger than 1 MiB: raise --largest-file to read it"),
+        "{report}"
+    );
+    assert!(!report.contains("pods.yaml not in the bundle") && !report.contains("pods not in the bundle"), "{report}");
+    assert!(!read("3").contains("pods.json: skipped"));
+}
+
+/// A free port; nobody else on this machine is in a hurry to take it.
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").to_string()
+}
+
+#[test]
+fn a_log_that_nobody_reads_or_that_cannot_be_written_stops_nothing() {
+    for case in ["closed", "full", "blocked"] {
+        let address = free_port();
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        if case == "blocked" {
+            // As much as a pipe of Linux holds.
+            writer.write_all(&[b'\n'; 64 << 10]).expect("a full pipe");
+        }
+        let stderr = if case == "full" {
+            std::process::Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").expect("a device"))
+        } else {
+            std::process::Stdio::from(writer)
+        };
+        let held = (case == "blocked").then_some(reader);
+        let mut child = doctor()
+            .args(["demo", "--interval", "0.1", "--listen-address", &address, "--log-level", "trace"])
+            .stderr(stderr)
+            .spawn()
+            .expect("the program starts");
+        let begin = std::time::Instant::now();
+        let mut answers = 0;
+        while begin.elapsed() < Duration::from_secs(20) && answers < 40 {
+            std::thread::sleep(Duration::from_millis(50));
+            let Ok(mut stream) = std::net::TcpStream::connect(&address) else { continue };
+            stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time limit");
+            stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("a request");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap_or_else(|error| panic!("{case}: {error}"));
+            assert!(answer.ends_with("ok\n"), "{case}: {answer}");
+            answers += 1;
+        }
+        assert_eq!(child.try_wait().expect("a state"), None, "{case}: it has ended");
+        assert_eq!(answers, 40, "{case}");
+        child.kill().expect("it ends");
+        drop((child.wait(), held));
+    }
+}
+
+#[test]
 fn serve_shows_a_bundle_and_ends_when_told() {
     let folder = bundle("False", "ServicePortError");
     let server = Server::start(&["serve", "--from", path(&folder)]);

@@ -13,8 +13,8 @@ use std::{
 use metrics_server_doctor::{
     catalogue,
     check::Status,
-    guide::Step,
     facts::Facts,
+    guide::Step,
     history::History,
     observe::demo,
     render::{

@@ -1,5 +1,7 @@
 //! Who may read the pages. Probes are open to all.
 
+use std::net::IpAddr;
+
 use hyper::{
     HeaderMap, StatusCode,
     header::{self, HeaderValue},
@@ -7,7 +9,7 @@ use hyper::{
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use super::{
-    review::{Credential, Decision, Reviewer},
+    review::{CouldNotAsk, Credential, Decision, Reviewer},
     site::{Answer, plain},
 };
 
@@ -32,6 +34,7 @@ impl Guard {
         path: &'static str,
         headers: &HeaderMap,
         certificate: Option<&CertificateDer<'static>>,
+        address: IpAddr,
     ) -> Result<(), Answer> {
         let reviewer = match self {
             Self::Open => return Ok(()),
@@ -46,13 +49,21 @@ impl Guard {
         };
         // The stock role `system:discovery` lets every account get /api/*, and so the report.
         let path = if path == "/api/v1/report" { "/metrics" } else { path };
-        match reviewer.decide(credential, path).await {
+        match reviewer.decide(credential, path, address).await {
             Ok(Decision::Allowed) => Ok(()),
             Ok(Decision::Unknown) => Err(unauthorized("the API server does not know these credentials\n")),
             Ok(Decision::Denied) => {
                 Err(plain(StatusCode::FORBIDDEN, "a rule for `get` on this path under nonResourceURLs is needed\n"))
             }
-            Err(_) => Err(plain(
+            Err(CouldNotAsk::TooMany) => {
+                let mut answer = plain(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too many requests of this address with credentials that are not known\n",
+                );
+                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+                Err(answer)
+            }
+            Err(CouldNotAsk::NoAnswer) => Err(plain(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the API server cannot be asked who may read this; the log says why\n",
             )),
@@ -93,12 +104,14 @@ mod tests {
         assert_eq!(bearer_token(&HeaderMap::new()), None);
     }
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     #[tokio::test]
     async fn where_certificates_guard_the_pages_none_means_forbidden() {
-        let refused = Guard::Certificate.admit("/metrics", &HeaderMap::new(), None).await.expect_err("refused");
+        let refused = Guard::Certificate.admit("/metrics", &HeaderMap::new(), None, HERE).await.expect_err("refused");
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
         let certificate = CertificateDer::from(vec![1]);
-        assert!(Guard::Certificate.admit("/metrics", &HeaderMap::new(), Some(&certificate)).await.is_ok());
-        assert!(Guard::Open.admit("/metrics", &HeaderMap::new(), None).await.is_ok());
+        assert!(Guard::Certificate.admit("/metrics", &HeaderMap::new(), Some(&certificate), HERE).await.is_ok());
+        assert!(Guard::Open.admit("/metrics", &HeaderMap::new(), None, HERE).await.is_ok());
     }
 }

@@ -25,7 +25,8 @@ fn members(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item 
 }
 
 fn is_zero_quality(parameter: &str) -> bool {
-    parameter.strip_prefix("q=").is_some_and(|quality| quality.parse::<f32>() == Ok(0.0))
+    let (name, quality) = parameter.split_once('=').unwrap_or_default();
+    name.eq_ignore_ascii_case("q") && quality.parse::<f32>() == Ok(0.0)
 }
 
 #[cfg(test)]

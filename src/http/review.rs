@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -20,6 +21,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_rustls::rustls::pki_types::CertificateDer;
+
+use super::throttle::Throttle;
 
 /// How long both questions to the API server may take: less than the usual time limit of a scrape.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -60,9 +63,17 @@ pub(super) enum Decision {
     Unknown,
 }
 
-/// Why the API server could not be asked; the log has told it.
+/// Why the API server was not asked, or gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CouldNotAsk;
+pub(super) enum CouldNotAsk {
+    /// The log has told why.
+    NoAnswer,
+    /// Too many questions on behalf of credentials that nobody knows.
+    TooMany,
+}
+
+/// How long whoever was let in before is asked about without a limit.
+const REMEMBERED: Duration = Duration::from_hours(1);
 
 type Key = ([u8; 32], &'static str);
 
@@ -74,6 +85,11 @@ struct Inner {
     client: Client,
     lifetimes: Lifetimes,
     running: Semaphore,
+    /// The same for those who were let in before, so that strangers do not keep them waiting.
+    running_for_known: Semaphore,
+    throttle: Throttle,
+    /// Who was let in, and until when that is remembered.
+    known: Mutex<HashMap<Key, Instant>>,
     /// By digest, so that no token is kept.
     kept: Mutex<HashMap<Key, (Instant, Decision)>>,
     /// The last trouble that was logged.
@@ -98,13 +114,21 @@ impl Reviewer {
             client,
             lifetimes,
             running: Semaphore::new(CONCURRENCY),
+            running_for_known: Semaphore::new(CONCURRENCY),
+            throttle: Throttle::new(),
+            known: Mutex::default(),
             kept: Mutex::default(),
             told: Mutex::default(),
         }))
     }
 
     /// Whether the holder of the credential may `get` the path.
-    pub(super) async fn decide(&self, credential: Credential<'_>, path: &'static str) -> Result<Decision, CouldNotAsk> {
+    pub(super) async fn decide(
+        &self,
+        credential: Credential<'_>,
+        path: &'static str,
+        address: IpAddr,
+    ) -> Result<Decision, CouldNotAsk> {
         let bytes = match credential {
             Credential::Token(token) => token.as_bytes(),
             Credential::Certificate(certificate) => certificate.as_ref(),
@@ -115,9 +139,14 @@ impl Reviewer {
         if let Some(decision) = self.0.kept(&key) {
             return Ok(decision);
         }
+        let is_known = self.0.is_known(&key);
+        if !is_known && !self.0.throttle.admits(address) {
+            return Err(CouldNotAsk::TooMany);
+        }
         let asked = async {
-            // The semaphore is never closed.
-            let _running = self.0.running.acquire().await;
+            // The semaphores are never closed.
+            let running = if is_known { &self.0.running_for_known } else { &self.0.running };
+            let _running = running.acquire().await;
             // Whoever was ahead may have asked the same.
             match self.0.kept(&key) {
                 Some(decision) => Ok(decision),
@@ -133,7 +162,7 @@ impl Reviewer {
             }
             Err(trouble) => {
                 self.0.tell(Some(trouble));
-                Err(CouldNotAsk)
+                Err(CouldNotAsk::NoAnswer)
             }
         }
     }
@@ -176,12 +205,29 @@ impl Inner {
         Ok(status.user.filter(|user| known && user.username.as_ref().is_some_and(|name| !name.is_empty())))
     }
 
+    fn is_known(&self, key: &Key) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(key).is_some_and(|until| Instant::now() < *until)
+    }
+
+    fn remember(&self, key: Key, decision: Decision) {
+        let now = Instant::now();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, until| now < *until);
+        if decision == Decision::Allowed && (known.len() < KEPT || known.contains_key(&key)) {
+            known.insert(key, now + REMEMBERED);
+        } else if decision == Decision::Unknown {
+            known.remove(&key);
+        }
+    }
+
     fn kept(&self, key: &Key) -> Option<Decision> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(key).filter(|(until, _)| Instant::now() < *until).map(|(_, decision)| *decision)
     }
 
     fn keep(&self, key: Key, decision: Decision) {
+        self.remember(key, decision);
         let lifetime = if decision == Decision::Allowed { self.lifetimes.allowed } else { self.lifetimes.refused };
         let now = Instant::now();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -25,6 +25,10 @@ const JSON: &str = "application/json";
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
+/// The pages hold one style sheet and nothing else that a browser would load or run.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
 /// An answer; its body is shared with all others of the same page.
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -163,6 +167,8 @@ pub(super) fn document<B>(request: &Request<B>, content_type: &'static str, docu
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     if is_compressed {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }

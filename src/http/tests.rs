@@ -26,7 +26,7 @@ impl Running {
     }
 
     async fn with_page(page: String) -> Self {
-        let listener = bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+        let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let address = listener.local_addr().expect("an address");
         let site = Site::default();
         site.replace(Content::new(format!("{page}# EOF\n"), "{}".to_owned(), String::new(), true));

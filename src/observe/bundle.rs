@@ -23,8 +23,11 @@ use jiff::{SignedDuration, Timestamp};
 use self::{notices::Notices, objects::Objects, texts::Top};
 use crate::snapshot::{Collection, ContainerLog, NotSeen, Observed, Snapshot, Source};
 
-/// Files that are larger are named and skipped: nothing that explains metrics-server needs more.
-const LARGEST_FILE: u64 = 64 << 20;
+/// The largest file that is read, in bytes, where nobody says otherwise: all pods of a large cluster are 100 MB of JSON.
+pub const LARGEST_FILE: u64 = 256 << 20;
+
+/// So many times the largest file all files together may hold.
+const ALL_FILES: u64 = 4;
 
 /// Folders that are nested deeper are named and skipped.
 const DEEPEST_FOLDER: usize = 8;
@@ -68,10 +71,21 @@ pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'static str
 /// # Errors
 /// When the path cannot be read, or nothing in it can.
 pub fn read(path: &Path) -> Result<Snapshot, BundleError> {
+    read_up_to(path, LARGEST_FILE)
+}
+
+/// Reads a bundle of which no file is larger than so many bytes; larger ones are named and skipped.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_up_to(path: &Path, largest_file: u64) -> Result<Snapshot, BundleError> {
     let unreadable = |source| BundleError::Unreadable { path: path.to_owned(), source };
     let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_dir() && !metadata.is_file() {
+        return Err(unreadable(std::io::Error::other("neither a folder nor a file")));
+    }
     let root = if metadata.is_dir() { path } else { path.parent().unwrap_or(path) };
-    let mut reader = Reader { root: root.to_owned(), ..Reader::default() };
+    let mut reader = Reader { root: root.to_owned(), largest_file, ..Reader::default() };
     let mut files = Vec::new();
     if metadata.is_dir() {
         fs::read_dir(path).map_err(unreadable)?;
@@ -114,6 +128,9 @@ struct Reader {
     damaged: BTreeSet<&'static str>,
     notices: Notices,
     found: bool,
+    largest_file: u64,
+    /// Bytes of all files so far.
+    bytes: u64,
 }
 
 /// What the names of files end with that hold objects, or would once they were unpacked.
@@ -185,14 +202,9 @@ impl Reader {
             // Whatever it is, it may say something of the metrics API.
             _ => return self.texts.push(path.to_owned()),
         }
-        let text = match fs::metadata(path) {
-            Ok(metadata) if metadata.len() > LARGEST_FILE => {
-                return self.skipped(path, &format!("larger than {} MiB", LARGEST_FILE >> 20));
-            }
-            _ => match fs::read(path) {
-                Ok(bytes) => texts::decode(bytes),
-                Err(error) => return self.skipped(path, &error.to_string()),
-            },
+        let text = match self.bytes_of(path) {
+            Ok(bytes) => texts::decode(bytes),
+            Err(why) => return self.skipped(path, &why),
         };
         match (stem.as_str(), extension.as_deref()) {
             ("observed-at", Some("txt")) => {
@@ -216,6 +228,20 @@ impl Reader {
                 self.found |= read;
             }
         }
+    }
+
+    /// The bytes of a file, or why they are not read.
+    fn bytes_of(&mut self, path: &Path) -> Result<Vec<u8>, String> {
+        let length = fs::metadata(path).map_err(|error| error.to_string())?.len();
+        let (limit, flag) = (self.largest_file, "raise --largest-file to read it");
+        if length > limit {
+            return Err(format!("{} MiB, larger than {} MiB: {flag}", length >> 20, limit >> 20));
+        }
+        if self.bytes.saturating_add(length) > limit.saturating_mul(ALL_FILES) {
+            return Err(format!("the files before it hold {} MiB: {flag}", self.bytes >> 20));
+        }
+        self.bytes += length;
+        fs::read(path).map_err(|error| error.to_string())
     }
 
     fn top(&mut self, path: &Path, text: &str, which: Top) -> Option<crate::snapshot::Retrieval> {

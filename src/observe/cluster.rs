@@ -15,6 +15,7 @@
 mod access;
 mod actor;
 mod backoff;
+mod bounded;
 mod client;
 mod dial;
 mod entry;
@@ -25,6 +26,7 @@ mod logs;
 mod looked;
 mod lookups;
 mod options;
+mod pace;
 mod plan;
 mod probe;
 mod request;

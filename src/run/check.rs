@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Failure, serve::connect};
+use super::{Failure, serve::connect_within};
 use crate::{
     args::{Check, Output},
     observe::{
@@ -21,9 +21,9 @@ pub(super) async fn check(arguments: Check) -> Result<ExitCode, Failure> {
     let gate = arguments.gate();
     let Check { source, output, timeout, runbooks, .. } = arguments;
     let snapshot = if let Some(path) = &source.from {
-        Arc::new(bundle::read(path)?)
+        Arc::new(bundle::read_up_to(path, source.largest_file())?)
     } else {
-        let clients = connect(&source).await?;
+        let clients = connect_within(&source, timeout).await?;
         let options = Options {
             features: source.features(clients.in_cluster),
             probe_namespaces: source.probe_namespaces.clone(),

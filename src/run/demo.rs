@@ -13,7 +13,7 @@ pub(super) async fn demo(arguments: Demo) -> Result<(), Failure> {
     let tls = load_tls(&listen)?;
     let mut publisher = Publisher::new(runbooks.links(), page.hpa_series, tls.as_deref());
     let scenes = demo::chosen(&scene);
-    let listener = listen_on(&listen).await?;
+    let listener = listen_on(&listen)?;
     let server = http::Server { site: publisher.site(), guard: guard_without_reviews(tls.as_deref()), tls };
     let show = move |index: usize| {
         let scene = &scenes[index % scenes.len()];

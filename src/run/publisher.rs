@@ -104,7 +104,9 @@ impl Publisher {
             Ok((publisher, Ok(published))) => published.map(|()| publisher),
             Ok((publisher, Err(_))) => {
                 // The page shows how old it is, and the next look may be without whatever this was.
-                tracing::error!("a look could not be judged, which is a defect of the doctor; the page stays as it was");
+                tracing::error!(
+                    "a look could not be judged, which is a defect of the doctor; the page stays as it was"
+                );
                 Ok(publisher)
             }
             Err(error) => Err(Failure::Defect(error.to_string())),

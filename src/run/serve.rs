@@ -1,6 +1,6 @@
 //! `serve`: watch one cluster, or show one bundle.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 
@@ -27,8 +27,8 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
         if authentication == Authentication::TokenReview {
             return Err(Failure::NobodyToAsk);
         }
-        let snapshot = bundle::read(path)?;
-        let listener = listen_on(&listen).await?;
+        let snapshot = bundle::read_up_to(path, source.largest_file())?;
+        let listener = listen_on(&listen)?;
         let snapshot = Arc::new(snapshot);
         publisher.publish(&Look::of(Arc::clone(&snapshot)))?;
         let server = http::Server { site: publisher.site(), guard: guard_without_reviews(tls.as_deref()), tls };
@@ -41,7 +41,7 @@ pub(super) async fn serve(arguments: Serve) -> Result<(), Failure> {
         return serve_until_told(listener, server, publishing).await;
     }
     let clients = connect(&source).await?;
-    let listener = listen_on(&listen).await?;
+    let listener = listen_on(&listen)?;
     let guard = match authentication {
         Authentication::None => guard_without_reviews(tls.as_deref()),
         Authentication::TokenReview => {
@@ -108,9 +108,20 @@ pub(super) async fn connect(source: &Source) -> Result<Clients, Failure> {
     Ok(Clients::connect(kubeconfig, source.context.as_deref()).await?)
 }
 
-pub(super) async fn listen_on(listen: &Listen) -> Result<TcpListener, Failure> {
+/// The same for whoever does not wait for ever: a plugin that fetches credentials may hang, and so may a file.
+pub(super) async fn connect_within(source: &Source, limit: Duration) -> Result<Clients, Failure> {
+    let source = source.clone();
+    // What is waited for does not yield.
+    let connecting = tokio::spawn(async move { connect(&source).await });
+    match tokio::time::timeout(limit, connecting).await {
+        Ok(connected) => connected.unwrap_or_else(|error| Err(Failure::Defect(error.to_string()))),
+        Err(_) => Err(Failure::NoCredentials(limit)),
+    }
+}
+
+pub(super) fn listen_on(listen: &Listen) -> Result<TcpListener, Failure> {
     let address = listen.listen_address;
-    let listener = http::bind(address).await.map_err(|source| Failure::Listen { address, source })?;
+    let listener = http::bind(address).map_err(|source| Failure::Listen { address, source })?;
     let address = listener.local_addr().unwrap_or(address);
     tracing::info!(%address, "listening");
     Ok(listener)

@@ -154,12 +154,7 @@ pub struct Collection<T> {
 
 impl<T> Default for Collection<T> {
     fn default() -> Self {
-        Self {
-            objects: BTreeMap::new(),
-            scopes: Vec::new(),
-            places: BTreeMap::new(),
-            otherwise: NotSeen::NotLooked,
-        }
+        Self { objects: BTreeMap::new(), scopes: Vec::new(), places: BTreeMap::new(), otherwise: NotSeen::NotLooked }
     }
 }
 

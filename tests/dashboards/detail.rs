@@ -573,9 +573,19 @@ fn doctor() -> Vec<Panel> {
         Panel::stat("Running since", "When the process was started; the oldest, where there are replicas.", (6, 6))
             .now("running", format!("min(process_start_time_seconds{{{SELECTOR}}}) * 1000"))
             .unit("dateTimeFromNow"),
-        Panel::lines("Processor time", "Seconds of processor time a second.", (6, 6), "short").over_time(
+        Panel::lines(
+            "Processor time",
+            "Seconds of processor time a second, and seconds that the newest judgement took.",
+            (6, 6),
+            "short",
+        )
+        .over_time(
             "{{instance}}",
             format!("max by (instance) (rate(process_cpu_seconds_total{{{SELECTOR}}}[$__rate_interval]))"),
+        )
+        .over_time(
+            "{{instance}}: a judgement",
+            of("max", "instance", "metrics_server_doctor_judgement_duration_seconds"),
         ),
         Panel::lines("Memory", "Resident memory of the process.", (6, 6), "bytes")
             .over_time("{{instance}}", of("max", "instance", "process_resident_memory_bytes")),

@@ -77,7 +77,8 @@ impl<'s> Pods<'s> {
             let values: HashSet<&String> = expression.values.iter().collect();
             values.into_iter().map(|value| self.labelled(namespace, &expression.key, value)).collect()
         });
-        let few = equal.chain(listed).min_by_key(|pods: &Vec<&[&Pod]>| pods.iter().map(|pods| pods.len()).sum::<usize>());
+        let few =
+            equal.chain(listed).min_by_key(|pods: &Vec<&[&Pod]>| pods.iter().map(|pods| pods.len()).sum::<usize>());
         let few = few.or_else(|| Some(vec![self.by_namespace.get(namespace)?.as_slice()])).unwrap_or_default();
         let few = if selector.is_empty() { Vec::new() } else { few };
         few.into_iter().flatten().copied().filter(|pod| selector.matches(&pod.metadata.labels))

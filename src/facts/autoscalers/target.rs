@@ -128,8 +128,11 @@ pub(super) fn not_served(targets: &Targets<'_>, autoscaler: &HorizontalPodAutosc
     let target = &autoscaler.spec.scale_target_ref;
     let built_in = BUILT_IN.iter().find(|(kind, ..)| kind.eq_ignore_ascii_case(&target.kind));
     let kind = built_in.map(|(kind, ..)| *kind).filter(|kind| *kind != target.kind);
-    let workload =
-        targets.snapshot.workloads.get_of_kind(Some(kind.unwrap_or(&target.kind)), autoscaler.namespace(), &target.name);
+    let workload = targets.snapshot.workloads.get_of_kind(
+        Some(kind.unwrap_or(&target.kind)),
+        autoscaler.namespace(),
+        &target.name,
+    );
     let seen = targets.seen(autoscaler);
     // A kind of that name that the cluster defines in another group.
     let defined = || {

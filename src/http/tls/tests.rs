@@ -88,7 +88,7 @@ impl Folder {
 
 /// A server on loopback that ends with the test.
 async fn serve(tls: &Arc<Tls>, guard: Guard) -> (std::net::SocketAddr, JoinHandle<()>) {
-    let listener: TcpListener = bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let listener: TcpListener = bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let address = listener.local_addr().expect("an address");
     let site = Site::default();
     site.replace(Content::new("a 1\n# EOF\n".to_owned(), "{}".to_owned(), String::new(), true));

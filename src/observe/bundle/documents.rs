@@ -18,6 +18,9 @@ use self::prune::Pruned;
 /// A larger document is not tried in a second language.
 const SMALL: usize = 1 << 20;
 
+/// A document of YAML may hold so many times its text: anchors are copied wherever an alias stands.
+const MULTIPLE: usize = 4;
+
 /// One document.
 pub(super) struct Document {
     /// The line of the file at which it begins, from 1.
@@ -278,6 +281,7 @@ fn parse_yaml(text: &str) -> Result<Value, Damage> {
             max_total_scalar_bytes: usize::MAX,
         },
     };
+    let _bounded = prune::Bounded::to(text.len().saturating_mul(MULTIPLE).saturating_add(SMALL));
     serde_saphyr::from_str_with_options::<Pruned>(text, options).map(|Pruned(value)| value).map_err(|error| {
         let place = error.location().map(|location| (location.line(), location.column()));
         let (line, column) = place.map_or((0, 0), |(line, column)| {
@@ -468,6 +472,8 @@ mod tests {
             bomb.extend([format!("a{level}: &a{level} [{before}x]\n")]);
         }
         assert_eq!(read(&bomb).0, []);
+        let scalars = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(20_000));
+        assert_eq!((read(&scalars).0, read(&scalars).1.len()), (vec![], 1), "a large scalar, copied without end");
         let deep = "[".repeat(100_000);
         assert_eq!((read(&deep).0, read(&deep).1.len()), (vec![], 1));
         let nested: String = (0..3000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();

@@ -1,6 +1,6 @@
 //! Plain text files of a bundle: outputs of kubectl, and logs by their names.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use crate::{
     snapshot::{
@@ -59,6 +59,7 @@ pub(super) fn top(text: &str, which: Top) -> Option<Retrieval> {
     let has_namespace = columns.first() == Some(&"NAMESPACE");
     let pod_column = columns.iter().position(|&column| column == "POD");
     let mut samples: Vec<Sample> = Vec::new();
+    let mut known: HashSet<(String, String)> = HashSet::new();
     for line in lines {
         let cells: Vec<&str> = line.split_whitespace().collect();
         let name = pod_column.unwrap_or(usize::from(has_namespace));
@@ -68,7 +69,7 @@ pub(super) fn top(text: &str, which: Top) -> Option<Retrieval> {
         }
         let namespace = if has_namespace { cells[0].to_owned() } else { String::new() };
         let unknown = cells.contains(&"<unknown>");
-        if !samples.iter().any(|known| known.name == name && known.namespace == namespace) {
+        if known.insert((namespace.clone(), name.to_owned())) {
             samples.push(Sample { namespace, name: name.to_owned(), unknown, ..Sample::default() });
         }
     }

@@ -36,6 +36,8 @@ use crate::{
 
 /// Messages that wait for the actor; a watch that lists faster waits.
 const QUEUE: usize = 1_024;
+/// After a snapshot that took a second to make, so many seconds pass before the next.
+const REST: u32 = 9;
 /// Before the server's version is asked for again after a failure.
 const VERSION_RETRY: Duration = Duration::from_secs(5);
 
@@ -64,6 +66,8 @@ pub(super) struct Actor {
     runs: u64,
     replan_at: Option<Instant>,
     published_at: Instant,
+    /// How long it took to make the last snapshot.
+    took: Duration,
     publish_at: Instant,
     version_tried: bool,
     probed: bool,
@@ -95,6 +99,7 @@ impl Actor {
             runs: 0,
             replan_at: Some(now),
             published_at: now,
+            took: Duration::ZERO,
             publish_at: now + options.timings.publish_at_least_every,
             version_tried: false,
             probed: false,
@@ -192,7 +197,7 @@ impl Actor {
         let mut soon = now + timings.debounce;
         // The first look is waited for.
         if self.store.first_complete_look {
-            soon = soon.max(self.published_at + timings.publish_at_most_every);
+            soon = soon.max(self.published_at + timings.publish_at_most_every.max(self.took * REST));
         }
         self.publish_at = self.publish_at.min(soon);
     }
@@ -260,6 +265,7 @@ impl Actor {
         self.snapshots.send_replace(Arc::new(snapshot));
         self.health.send_replace(Arc::new(self.store.health(at, now.into_std())));
         self.published_at = now;
+        self.took = now.elapsed();
         self.publish_at = now + self.options.timings.publish_at_least_every;
     }
 

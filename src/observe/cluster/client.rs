@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -18,7 +19,11 @@ use kube::{
 };
 use tower::{BoxError, Layer, Service};
 
-use super::trouble::one_line;
+use super::{
+    bounded::{Asked, Bounded},
+    kinds::WatchKind,
+    trouble::one_line,
+};
 use crate::health::{RequestClass, RequestCount};
 
 /// The server ends every watch after this time, so that a watch that lives answers anew at least as often.
@@ -31,6 +36,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Shorter than a probe may take as a whole, so that an API server that cannot be dialled is told apart from one that
 /// does not answer.
 const PROBE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+const UNFIT_TOKEN: &str = "the token holds a character that cannot be sent, such as the end of a line";
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +90,9 @@ impl Clients {
             return Err(named(format!("the context names user {user}, and there is no such user in it")));
         }
         let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-        let config = Config::from_custom_kubeconfig(file, &options).await.map_err(|error| named(one_line(&error)))?;
+        let config = Config::from_custom_kubeconfig(file, &options)
+            .await
+            .map_err(|error| named(without_excerpt(&one_line(&error))))?;
         if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
             return Err(named("the certificate authority of the cluster holds no certificate".to_owned()));
         }
@@ -106,7 +115,10 @@ impl Clients {
         let mut probe_config = config.clone();
         probe_config.connect_timeout = Some(PROBE_CONNECT_TIMEOUT);
         let build = |config: Config| -> Result<Client, ConnectError> {
-            let builder = ClientBuilder::try_from(config).map_err(|error| ConnectError(one_line(&error)))?;
+            // kube takes it for granted that a token fits into a header.
+            let builder = catch_unwind(AssertUnwindSafe(|| ClientBuilder::try_from(config)));
+            let builder = builder.map_err(|_| ConnectError(UNFIT_TOKEN.to_owned()))?;
+            let builder = builder.map_err(|error| ConnectError(one_line(&error)))?;
             Ok(builder.with_layer(&Timed { requests: requests.clone() }).build())
         };
         Ok(Self { objects: build(config)?, probes: build(probe_config)?, requests, in_cluster: false })
@@ -146,7 +158,7 @@ impl RequestLog {
     }
 }
 
-/// Sets a limit on the time until response headers, and counts.
+/// Sets a limit on the time until response headers and on the size of answers, and counts.
 struct Timed {
     requests: RequestLog,
 }
@@ -171,9 +183,9 @@ where
     S::Error: Into<BoxError>,
     B: 'static,
 {
-    type Response = Response<B>;
+    type Response = Response<Bounded<B>>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Bounded<B>>, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(context).map_err(Into::into)
@@ -182,6 +194,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (verb, group, resource) = classify(request.method() == hyper::Method::POST, request.uri());
         let requests = self.requests.clone();
+        let asked = Asked::of(request.uri());
         let answer = self.inner.call(request);
         Box::pin(async move {
             let started = Instant::now();
@@ -192,14 +205,33 @@ where
             };
             requests.record(RequestClass { verb, group, resource, code }, started.elapsed());
             match answer {
-                Ok(answer) => answer.map_err(Into::into),
+                Ok(answer) => answer.map(|answer| Bounded::answer(answer, asked)).map_err(Into::into),
                 Err(_) => Err(format!("no response headers within {} s", HEADER_TIMEOUT.as_secs()).into()),
             }
         })
     }
 }
 
-/// Verb, group and resource of a request.
+/// What is asked for beside the kinds that are watched, with its group where others have the same.
+const KNOWN: [(&str, Option<&str>); 13] = [
+    ("pods/log", Some("")),
+    ("events", None),
+    ("nodes", Some("metrics.k8s.io")),
+    ("pods", Some("metrics.k8s.io")),
+    ("deployments/scale", Some("apps")),
+    ("statefulsets/scale", Some("apps")),
+    ("replicasets/scale", Some("apps")),
+    ("replicationcontrollers/scale", Some("")),
+    ("customresourcedefinitions", Some("apiextensions.k8s.io")),
+    ("selfsubjectaccessreviews", Some("authorization.k8s.io")),
+    ("selfsubjectrulesreviews", Some("authorization.k8s.io")),
+    ("subjectaccessreviews", Some("authorization.k8s.io")),
+    ("tokenreviews", Some("authentication.k8s.io")),
+];
+/// All that is not known.
+const OTHER: &str = "other";
+
+/// Verb, group and resource of a request: of a closed set.
 fn classify(create: bool, uri: &Uri) -> (&'static str, String, String) {
     let path = uri.path();
     let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -213,7 +245,9 @@ fn classify(create: bool, uri: &Uri) -> (&'static str, String, String) {
             parts.drain(..3);
             group
         }
-        _ => return ("other", String::new(), path.to_owned()),
+        ["version"] => return ("other", String::new(), path.to_owned()),
+        ["api" | "apis", ..] => return ("other", String::new(), "/apis".to_owned()),
+        _ => return ("other", String::new(), OTHER.to_owned()),
     };
     if parts.first() == Some(&"namespaces") && parts.len() > 2 {
         parts.drain(..2);
@@ -229,7 +263,15 @@ fn classify(create: bool, uri: &Uri) -> (&'static str, String, String) {
         (_, _, 1) => "list",
         _ => "get",
     };
-    (verb, group.to_owned(), resource)
+    // An autoscaler names any group and kind, which must not make a label each.
+    match KNOWN.iter().find(|(known, of)| *known == resource && of.is_none_or(|of| of == group)) {
+        Some(_) => (verb, group.to_owned(), resource),
+        None if WatchKind::ALL.iter().any(|kind| kind.resource() == resource && kind.group() == group) => {
+            (verb, group.to_owned(), resource)
+        }
+        None if parts.get(2) == Some(&"scale") => (verb, String::new(), "*/scale".to_owned()),
+        None => (verb, String::new(), OTHER.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -245,13 +287,27 @@ mod tests {
             ("/apis/apps/v1/namespaces/shop/deployments/web/scale", "get", "apps", "deployments/scale"),
             ("/apis/metrics.k8s.io/v1beta1/nodes", "list", "metrics.k8s.io", "nodes"),
             ("/version", "other", "", "/version"),
-            ("/apis/apps/v1", "other", "", "/apis/apps/v1"),
+            ("/apis/apps/v1", "other", "", "/apis"),
+            ("/apis/a.tenant.wrote.this", "other", "", "/apis"),
+            ("/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/web/scale", "get", "", "*/scale"),
+            ("/apis/a.tenant/v1/namespaces/shop/whatever/web", "get", "", "other"),
+            ("/healthz/whatever", "other", "", "other"),
         ] {
             let uri: Uri = path.parse().expect("a path");
             assert_eq!(classify(false, &uri), (verb, group.to_owned(), resource.to_owned()), "{path}");
         }
         let uri = Uri::from_static("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
         assert_eq!(classify(true, &uri).0, "create");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_cannot_be_sent_is_one_clear_line() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{name: a, context: {cluster: a, user: a}}]\n\
+            clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]\nusers: [{name: a, user: {token: \"abc\\n\"}}]\n";
+        std::fs::write(file.path(), kubeconfig).expect("written");
+        let error = Clients::connect(Some(file.path()), None).await.err().expect("an error").to_string();
+        assert!(error.contains("the token holds") && !error.contains("abc"), "{error}");
     }
 
     #[tokio::test]

@@ -16,6 +16,8 @@ pub(super) struct Entry {
     request: WatchRequest,
     objects: BTreeMap<Key, (u64, Object)>,
     unreadable: BTreeMap<Key, (u64, String)>,
+    /// The list in which there were more objects than are kept.
+    overflowed_in: Option<u64>,
     /// Counts lists: objects of an older list than the complete one are swept, so that a new list needs no second copy.
     generation: u64,
     complete: bool,
@@ -31,6 +33,7 @@ impl Entry {
             request,
             objects: BTreeMap::new(),
             unreadable: BTreeMap::new(),
+            overflowed_in: None,
             generation: 0,
             complete: false,
             trouble: None,
@@ -48,6 +51,7 @@ impl Entry {
                 let generation = self.generation;
                 self.objects.retain(|_, (seen_in, _)| *seen_in == generation);
                 self.unreadable.retain(|_, (seen_in, _)| *seen_in == generation);
+                self.overflowed_in = self.overflowed_in.filter(|seen_in| *seen_in == generation);
                 self.complete = true;
                 self.succeed(now);
             }
@@ -88,6 +92,10 @@ impl Entry {
                 let metadata = object.metadata();
                 let key = (metadata.namespace.clone(), metadata.name.clone());
                 self.unreadable.remove(&key);
+                if self.objects.len() >= self.request.kind.most_objects() && !self.objects.contains_key(&key) {
+                    self.overflowed_in = Some(self.generation);
+                    return;
+                }
                 self.objects.insert(key, (self.generation, object));
             }
             Err(unreadable) => {
@@ -135,6 +143,11 @@ impl Entry {
             WatchState::Absent | WatchState::Starting | WatchState::Stale => {
                 Some(NotSeen::Unreachable(self.trouble_text().unwrap_or_else(|| "the watch gives no sign".to_owned())))
             }
+            WatchState::Synced if self.overflowed_in.is_some() => Some(NotSeen::Unclear(format!(
+                "there are more {} than the {} that are kept",
+                self.request.kind.resource(),
+                self.request.kind.most_objects()
+            ))),
             WatchState::Synced => self.unreadable_text().map(NotSeen::Unreachable),
         }
     }
@@ -283,6 +296,24 @@ mod tests {
         let text = "Node b cannot be read: Data error at column 7";
         assert_eq!(entry.gap(now, STALE), Some(NotSeen::Unreachable(text.to_owned())));
         entry.apply(WatchEvent::Deleted { namespace: String::new(), name: "b".to_owned() }, now);
+        assert_eq!(entry.gap(now, STALE), None);
+    }
+
+    #[test]
+    fn more_objects_than_are_kept_are_a_gap_until_a_list_holds_fewer() {
+        let now = Instant::now();
+        let most = WatchKind::Pod.most_objects();
+        let pod = |number: usize| {
+            let pod = crate::snapshot::Pod { metadata: Metadata::new("n", &number.to_string()), ..Default::default() };
+            WatchEvent::Listed(Ok(Object::Pod(Arc::new(pod))))
+        };
+        let list = |count: usize| (0..count).map(pod).chain([WatchEvent::Complete]).collect::<Vec<_>>();
+        let mut entry = entry(WatchKind::Pod, [vec![WatchEvent::Relisting], list(most + 1)].concat(), now);
+        assert_eq!(entry.objects(now, STALE).count(), most);
+        assert!(matches!(entry.gap(now, STALE), Some(NotSeen::Unclear(_))));
+        for event in [vec![WatchEvent::Relisting], list(most)].concat() {
+            entry.apply(event, now);
+        }
         assert_eq!(entry.gap(now, STALE), None);
     }
 

@@ -292,7 +292,8 @@ impl Handler {
             .collect();
         let number = |name: &str| matcher.query.get(name).and_then(|text| text.parse::<usize>().ok());
         let start = number("continue").unwrap_or(0);
-        let end = if let Some(limit) = number("limit") { (start + limit.min(state.page)).min(all.len()) } else { all.len() };
+        let end =
+            if let Some(limit) = number("limit") { (start + limit.min(state.page)).min(all.len()) } else { all.len() };
         let next = if end < all.len() { end.to_string() } else { String::new() };
         let list = json!({"kind": "List", "apiVersion": "v1", "items": all[start.min(end)..end],
             "metadata": {"resourceVersion": state.version.to_string(), "continue": next}});

@@ -148,6 +148,15 @@ impl WatchKind {
         matches!(self, Self::NetworkPolicy)
     }
 
+    /// Objects that one watch keeps at the most; that there are more becomes a gap. Pods are watched behind the Service of
+    /// metrics-server alone, of which nobody runs more than a few.
+    pub const fn most_objects(self) -> usize {
+        match self {
+            Self::Pod => 2_000,
+            _ => 50_000,
+        }
+    }
+
     /// The kind of workload, for kinds of which [`Workload`] keeps the objects.
     pub const fn workload(self) -> Option<WorkloadKind> {
         match self {

@@ -3,6 +3,7 @@
 //! Pods of workloads are read only while an autoscaler of theirs is blind, by selector, bounded in every direction, and
 //! forgotten once it sees again.
 
+mod budget;
 mod definitions;
 mod scale_path;
 
@@ -18,6 +19,7 @@ use kube::{Api, Client, api::ListParams};
 use tokio::sync::{mpsc, watch};
 
 use self::{
+    budget::Budget,
     definitions::Definitions,
     scale_path::{Paths, ScalePath},
 };
@@ -29,10 +31,11 @@ use super::{
     trouble::Trouble,
     watched::Watched,
 };
-use crate::snapshot::{NotSeen, Observed, Pod, Scale, Snapshot};
+use crate::snapshot::{
+    NotSeen, Observed, Pod, Scale, Snapshot,
+    pod::{Container, Resources},
+};
 
-/// Pods that are read for one autoscaler.
-const PODS_PER_TARGET: u32 = 500;
 /// Look-ups at the same time.
 const CONCURRENCY: usize = 4;
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -48,21 +51,33 @@ pub(super) async fn run(
     let paths = Paths::new(client.clone());
     let definitions = features.custom_resource_definitions.then(|| Definitions::new(client.clone(), timings));
     let mut looked = Looked::default();
+    let mut budget = Budget::new();
     loop {
         let targets = blind::targets(&snapshots.borrow_and_update());
         let before = looked.0.len();
         looked.0.retain(|target, _| targets.contains_key(target));
         let now = Instant::now();
+        let interval = budget::interval(targets.len(), timings.lookup_interval);
+        let sample = budget::sample(targets.len());
         let mut due: Vec<(Option<Instant>, ScaleTarget, bool)> = targets
             .into_iter()
             .map(|(target, with_pods)| (looked.0.get(&target).map(|looked| looked.at), target, with_pods))
-            .filter(|(at, ..)| at.is_none_or(|at| now.duration_since(at) >= timings.lookup_interval))
+            .filter(|(at, ..)| at.is_none_or(|at| now.duration_since(at) >= interval))
             .collect();
         // Those that were never looked up come first, then the oldest.
         due.sort();
-        due.truncate(TARGETS_PER_ROUND);
+        due.truncate(budget.take(due.len().min(TARGETS_PER_ROUND), now));
+        let holds = |target: &ScaleTarget| looked.0.get(target).is_some_and(|looked| looked.pods.is_some());
+        let mut room = budget::MOST_WITH_PODS.saturating_sub(looked.0.keys().filter(|target| holds(target)).count());
+        let due = due.into_iter().map(|(_, target, with_pods)| {
+            let is_new = with_pods && !holds(&target);
+            let has_room = !is_new || room > 0;
+            room -= usize::from(is_new && has_room);
+            (target, (with_pods && has_room).then_some(sample))
+        });
+        let due: Vec<(ScaleTarget, Option<u32>)> = due.collect();
         let found: Vec<(ScaleTarget, LookedTarget)> = stream::iter(due)
-            .map(|(_, target, with_pods)| look_up(&client, &paths, definitions.as_ref(), target, with_pods))
+            .map(|(target, sample)| look_up(&client, &paths, definitions.as_ref(), target, sample))
             .buffer_unordered(CONCURRENCY)
             .collect()
             .await;
@@ -85,7 +100,7 @@ async fn look_up(
     paths: &Paths,
     definitions: Option<&Definitions>,
     target: ScaleTarget,
-    with_pods: bool,
+    sample: Option<u32>,
 ) -> (ScaleTarget, LookedTarget) {
     let late = |what: &str| NotSeen::Unreachable(format!("the {what} gave no answer in time"));
     let path = tokio::time::timeout(LOOKUP_TIMEOUT, paths.find(&target)).await;
@@ -105,9 +120,9 @@ async fn look_up(
         Observed::NotSeen(reason) => Observed::NotSeen(reason),
     };
     let selector = scale.seen().map(|scale| scale.status.selector.as_str()).filter(|selector| !selector.is_empty());
-    let pods = match selector {
-        Some(selector) if with_pods => Some(pods(client, &target.namespace, selector).await),
-        _ => None,
+    let pods = match selector.zip(sample) {
+        Some((selector, sample)) => Some(pods(client, &target.namespace, selector, sample).await),
+        None => None,
     };
     (target, LookedTarget { at: Instant::now(), scale, definition, pods })
 }
@@ -130,7 +145,7 @@ async fn scale(client: &Client, found: ScalePath, target: &ScaleTarget) -> Obser
     }
 }
 
-async fn pods(client: &Client, namespace: &str, selector: &str) -> FoundPods {
+async fn pods(client: &Client, namespace: &str, selector: &str, sample: u32) -> FoundPods {
     let (labels, is_whole) = equal_labels(selector);
     // Without the other part of the selector more pods come back, but a scope can tell which.
     let selector = if labels.is_empty() || is_whole {
@@ -140,7 +155,7 @@ async fn pods(client: &Client, namespace: &str, selector: &str) -> FoundPods {
     };
     let served = Served { kind: WatchKind::Pod, version: "v1" };
     let api: Api<Watched<Pod>> = Api::namespaced_with(client.clone(), namespace, &served);
-    let parameters = ListParams::default().labels(&selector).limit(PODS_PER_TARGET);
+    let parameters = ListParams::default().labels(&selector).limit(sample);
     let list = match tokio::time::timeout(LOOKUP_TIMEOUT, api.list(&parameters)).await {
         Ok(Ok(list)) => list,
         Ok(Err(error)) => {
@@ -156,11 +171,11 @@ async fn pods(client: &Client, namespace: &str, selector: &str) -> FoundPods {
         .metadata
         .continue_
         .is_some_and(|token| !token.is_empty())
-        .then(|| NotSeen::Unreachable(format!("only {PODS_PER_TARGET} of the pods under {selector} were read")));
+        .then(|| NotSeen::Unclear(format!("Only the first {sample} pods under {selector} were read")));
     let mut pods = Vec::with_capacity(list.items.len());
     for watched in list.items {
         match Arc::unwrap_or_clone(watched.object) {
-            Ok(pod) => pods.push(Arc::new(pod)),
+            Ok(pod) => pods.push(Arc::new(lean(pod))),
             Err(unreadable) => {
                 let name = unreadable.metadata.name;
                 gap =
@@ -169,6 +184,23 @@ async fn pods(client: &Client, namespace: &str, selector: &str) -> FoundPods {
         }
     }
     FoundPods { labels, pods, gap }
+}
+
+/// A pod without what no rule about autoscalers reads: thousands are held in an outage.
+fn lean(mut pod: Pod) -> Pod {
+    pod.metadata.annotations.clear();
+    for container in pod.spec.containers.iter_mut().chain(&mut pod.spec.init_containers) {
+        *container = Container {
+            name: std::mem::take(&mut container.name),
+            restart_policy: std::mem::take(&mut container.restart_policy),
+            resources: Resources {
+                requests: std::mem::take(&mut container.resources.requests),
+                ..Resources::default()
+            },
+            ..Container::default()
+        };
+    }
+    pod
 }
 
 /// The part of a selector's string form that asks for equal labels, and whether that is all of it
@@ -200,6 +232,25 @@ fn equal_labels(selector: &str) -> (BTreeMap<String, String>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_pod_only_what_rules_read_is_held() {
+        let pod: Pod = crate::testing::object(serde_json::json!({
+            "metadata": {"name": "web-1", "labels": {"app": "web"}, "annotations": {"long": "text"}, "ownerReferences": [{"kind": "ReplicaSet", "name": "web"}]},
+            "spec": {"nodeName": "node-1", "containers": [{"name": "web", "image": "web:1", "args": ["--much"],
+                "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}, "readinessProbe": {"periodSeconds": 1}}]},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        }));
+        let held = lean(pod.clone());
+        assert_eq!(
+            (&held.metadata.labels, &held.metadata.owner_references),
+            (&pod.metadata.labels, &pod.metadata.owner_references)
+        );
+        assert_eq!((&held.status, &held.spec.node_name), (&pod.status, &pod.spec.node_name));
+        let [container] = held.spec.containers.as_slice() else { panic!("one container") };
+        assert_eq!(container.resources.requests, pod.spec.containers[0].resources.requests);
+        assert!(held.metadata.annotations.is_empty() && container.args.is_empty() && container.image.is_empty());
+    }
 
     #[test]
     fn equal_labels_are_read_out_of_any_selector() {

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use kube::runtime::watcher;
 
-use crate::snapshot::NotSeen;
+use crate::{snapshot::NotSeen, wording::secrets::masked};
 
 /// The longest text of an error that is kept: one that quotes the address of a log, which has long names, ends with what
 /// went wrong.
@@ -96,6 +96,7 @@ pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
 /// The first line of a text, cut where it is long.
 pub(super) fn shorten(text: &str) -> String {
     let line = text.trim().replace(['\n', '\r'], " ");
+    let line = masked(&line).unwrap_or(line);
     match line.char_indices().nth(KEPT_CHARACTERS) {
         None => line,
         Some((end, _)) => format!("{}…", &line[..end]),

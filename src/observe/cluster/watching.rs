@@ -4,26 +4,28 @@ use std::{
     future::Future,
     mem::{self, Discriminant},
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::StreamExt;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use kube::{
     Api, Client,
     client::Body,
     runtime::watcher::{self, Event, watcher},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tower::{BoxError, Service};
 
 use super::{
+    bounded::Asked,
     client::WATCH_SECONDS,
     heard::{Message, WatchEvent},
     kinds::{Kept, Object, Served, WatchKind},
     options::Timings,
+    pace::Pace,
     request::WatchRequest,
     trouble::Trouble,
     watched::{Unreadable, Watched},
@@ -48,7 +50,9 @@ pub(super) async fn run(
     timings: Timings,
     messages: mpsc::Sender<Message>,
 ) {
-    let watch = Watch { client, timings, teller: Teller { request: request.clone(), run, messages }, request };
+    let teller = Teller { request: request.clone(), run, messages };
+    let pace = Arc::new(Mutex::new(Pace::new(timings.retry)));
+    let watch = Watch { client, timings, teller, pace, request };
     match watch.request.kind {
         WatchKind::ApiService => watch.run::<ApiService>().await,
         WatchKind::HorizontalPodAutoscaler => watch.run::<HorizontalPodAutoscaler>().await,
@@ -71,6 +75,7 @@ struct Watch {
     request: WatchRequest,
     timings: Timings,
     teller: Teller,
+    pace: Arc<Mutex<Pace>>,
 }
 
 /// Why a stream is left for a new one, which begins with a list.
@@ -123,7 +128,9 @@ impl Watch {
 
     /// Follows one stream for as long as it can be gone on with.
     async fn follow<T: Kept>(&self, served: Served, failures: &mut Failures) -> Restart {
-        let client = Client::new(Listener { client: self.client.clone(), teller: self.teller.clone() }, "default");
+        let listener =
+            Listener { client: self.client.clone(), teller: self.teller.clone(), pace: Arc::clone(&self.pace) };
+        let client = Client::new(listener, "default");
         let api: Api<Watched<T>> = match &self.request.namespace {
             Some(namespace) => Api::namespaced_with(client, namespace, &served),
             None => Api::all_with(client, &served),
@@ -215,12 +222,25 @@ impl Teller {
     }
 }
 
-/// Passes requests on and tells the store when a watch is accepted. kube's watcher is silent about resumed watches, so
-/// that a quiet healthy watch and a broken one look the same from its events.
+/// Passes requests on, no faster than they may come, and tells the store when a watch is accepted. kube's watcher is silent
+/// about resumed watches, so that a quiet healthy watch and a broken one look the same from its events; and it asks again at
+/// once whatever the answer is, if only it is none of 400 and above.
 #[derive(Clone)]
 struct Listener {
     client: Client,
     teller: Teller,
+    pace: Arc<Mutex<Pace>>,
+}
+
+impl Listener {
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The seconds of `Retry-After`; a date is not waited for.
+fn retry_after<B>(answer: &Response<B>) -> Option<u64> {
+    answer.headers().get(hyper::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
 impl Service<Request<Body>> for Listener {
@@ -233,12 +253,25 @@ impl Service<Request<Body>> for Listener {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self { client, teller } = self.clone();
-        let is_watch = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
+        let listener = self.clone();
+        let is_watch = Asked::of(request.uri()) == Asked::Watch;
         Box::pin(async move {
-            let answer = client.send(request).await?;
-            if is_watch && answer.status().is_success() {
-                teller.tell(WatchEvent::Answered).await;
+            let now = Instant::now();
+            let at = listener.pace().next(is_watch, now);
+            if at > now {
+                tokio::time::sleep_until(at).await;
+            }
+            let answer = listener.client.send(request).await?;
+            let status = answer.status();
+            if let Some(seconds) = retry_after(&answer) {
+                listener.pace().retry_after(seconds, Instant::now());
+            }
+            if is_watch && status == StatusCode::OK {
+                listener.teller.tell(WatchEvent::Answered).await;
+            }
+            // Above these are errors to kube too.
+            if status != StatusCode::OK && status.as_u16() < 400 {
+                return Err(format!("HTTP status {} where a list or a watch was asked for", status.as_u16()).into());
             }
             Ok(answer)
         })

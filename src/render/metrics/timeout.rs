@@ -22,7 +22,10 @@ const LATENCY: Family = Family::gauge(
 pub(super) const FAMILIES: &[Family] = &[DIALS, LATENCY];
 
 pub(super) fn write(view: &View<'_>, page: &mut Page) {
-    let (Some(dials), Some(reference)) = (view.facts.snapshot.dials.seen(), view.facts.chain.service_reference()) else { return };
+    let (Some(dials), Some(reference)) = (view.facts.snapshot.dials.seen(), view.facts.chain.service_reference())
+    else {
+        return;
+    };
     let service = [reference.namespace.as_str(), reference.name.as_str()];
     for outcome in DialOutcome::ALL {
         let count = dials.iter().filter(|dial| dial.outcome == outcome).count();

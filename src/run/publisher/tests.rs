@@ -22,7 +22,7 @@ fn get(address: SocketAddr, path: &str) -> String {
 }
 
 fn publisher() -> Publisher {
-    Publisher::new("docs".to_owned(), HpaSeries::default(), None)
+    Publisher::new(Links::default(), HpaSeries::default(), None)
 }
 
 fn observed(page: &str) -> Option<&str> {
@@ -35,7 +35,7 @@ fn observed(page: &str) -> Option<&str> {
 async fn nothing_that_holds_up_the_other_threads_keeps_a_client_waiting() {
     let mut publisher = publisher();
     publisher.publish(&Look::of(healthy())).expect("a page");
-    let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let listener = http::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let address = listener.local_addr().expect("an address");
     let server =
         http::Server { site: publisher.site(), guard: serve::guard_without_reviews(None), ..http::Server::default() };

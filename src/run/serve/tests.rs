@@ -13,6 +13,7 @@ use super::*;
 use crate::{
     observe::cluster::{Features, fake::FakeServer},
     render::HpaSeries,
+    report::Links,
 };
 
 const NODES: usize = 5_000;
@@ -65,7 +66,8 @@ fn pipeline(server: &FakeServer) {
     let samples: Vec<Value> = (0..NODES)
         .map(|number| json!({"metadata": {"name": format!("node-{number}")}, "timestamp": ago(10), "window": "15s", "usage": {"cpu": "1", "memory": "1"}}))
         .collect();
-    let list = json!({"kind": "NodeMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": samples});
+    let list =
+        json!({"kind": "NodeMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": samples});
     server.answer("/apis/metrics.k8s.io/v1beta1/nodes", 200, &list.to_string());
     for number in 0..NODES {
         server.put("nodes", json!({"metadata": {"name": format!("node-{number}"), "creationTimestamp": ago(9_000)}, "status": {"conditions": ready}}));
@@ -95,7 +97,11 @@ fn shop(server: &FakeServer) {
         blind(server, number);
         let (namespace, name) = (namespace(number), format!("web-{number}"));
         let scale = json!({"metadata": {"namespace": namespace, "name": name}, "status": {"replicas": 10, "selector": format!("app={name}")}});
-        server.answer(&format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale"), 200, &scale.to_string());
+        server.answer(
+            &format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale"),
+            200,
+            &scale.to_string(),
+        );
         for pod in 0..PODS_EACH {
             server.put("pods", json!({"metadata": {"namespace": namespace, "name": format!("{name}-{pod}"), "labels": {"app": name}, "creationTimestamp": ago(20)},
                 "spec": {"nodeName": format!("node-{number}"), "containers": [{"name": "web", "resources": {"requests": {"cpu": "100m"}}}]},
@@ -135,7 +141,8 @@ fn ask(address: SocketAddr) -> Watched {
         let (scrape, page) = get(address, "/metrics");
         watched.slowest = watched.slowest.max(live).max(scrape);
         watched.pages += 1;
-        watched.healthy += usize::from(page.contains("metrics_server_doctor_verdict{step=\"none\",cause=\"healthy\"} 1"));
+        watched.healthy +=
+            usize::from(page.contains("metrics_server_doctor_verdict{step=\"none\",cause=\"healthy\"} 1"));
         watched.autoscalers = page.lines().filter(|line| line.starts_with("hpa_unknown_targets{")).count();
         watched.judgements.extend(
             page.lines()
@@ -156,9 +163,9 @@ async fn thousands_of_blind_autoscalers_keep_nobody_waiting_and_are_never_health
     let clients = server.clients();
     let options = Options { features: Features { logs: false, ..Features::default() }, ..Options::default() };
     let mut observation = observe(clients, options);
-    let mut publisher = Publisher::new("docs".to_owned(), HpaSeries::default(), None);
+    let mut publisher = Publisher::new(Links::default(), HpaSeries::default(), None);
     publisher.publish(&newest(&mut observation, Vec::new())).expect("a page");
-    let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let listener = http::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let address = listener.local_addr().expect("an address");
     let site = publisher.site();
     let http_server = http::Server { site, tls: None, guard: Guard::Open };

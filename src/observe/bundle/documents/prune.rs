@@ -1,10 +1,10 @@
 //! Leaves out what no check reads, while it is parsed.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
 
@@ -13,6 +13,38 @@ use crate::snapshot::api_server::is_proxy_variable;
 /// Whether an item of a list named `env` is a variable of which typed objects may keep the value.
 fn is_kept_variable(item: &Value) -> bool {
     item.get("name").and_then(Value::as_str).is_some_and(is_proxy_variable)
+}
+
+thread_local! {
+    /// Bytes of texts that the document that is read may still hold.
+    static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Bounds the texts of a document for as long as it lives.
+pub(super) struct Bounded;
+
+impl Bounded {
+    /// To so many bytes.
+    pub(super) fn to(bytes: usize) -> Self {
+        LEFT.set(bytes);
+        Self
+    }
+}
+
+impl Drop for Bounded {
+    fn drop(&mut self) {
+        LEFT.set(usize::MAX);
+    }
+}
+
+fn count<E: de::Error>(text: &str) -> Result<(), E> {
+    let left = LEFT.get();
+    // Without a bound nothing is counted.
+    if left == usize::MAX {
+        return Ok(());
+    }
+    LEFT.set(left.checked_sub(text.len()).ok_or_else(|| E::custom("larger than its text"))?);
+    Ok(())
 }
 
 /// A value without what no check reads.
@@ -64,11 +96,13 @@ impl<'de> Visitor<'de> for Prune<'_> {
         Ok(value.into())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        count(value)?;
         Ok(value.into())
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+        count(&value)?;
         Ok(Value::String(value))
     }
 

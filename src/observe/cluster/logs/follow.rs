@@ -6,7 +6,10 @@ use futures::{AsyncBufRead, AsyncBufReadExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::LogParams};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use crate::{
     observe::cluster::{
@@ -28,6 +31,9 @@ const BATCH: usize = 256;
 const BATCH_TIME: Duration = Duration::from_millis(100);
 /// Between full batches: a log that is written faster than it can be judged is read slowly, not kept in memory.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// A log that was followed for so long went well.
+const CALM: Duration = Duration::from_secs(10);
 
 /// Why telling has stopped.
 enum End {
@@ -58,11 +64,14 @@ pub(super) async fn run(
             }
             known_restarts = now_restarts;
         }
+        let (began, last) = (Instant::now(), follower.last);
         let pause = match follower.follow().await {
             Ok(End::Listener) => return,
             Ok(End::Log) => {
-                failures = 0;
-                timings.retry.delay(1)
+                // One that ends at once and says nothing new is as good as a failure: a container that is in a crash loop.
+                let went_well = began.elapsed() > CALM || follower.last != last;
+                failures = if went_well { 1 } else { failures + 1 };
+                timings.retry.delay(failures)
             }
             Err(reason) => {
                 failures += 1;

@@ -35,13 +35,13 @@ impl Paths {
     /// (kubernetes/kubernetes `pkg/controller/podautoscaler/horizontal.go` `scaleForResourceMappings`: any version of the group).
     pub(super) async fn find(&self, target: &ScaleTarget) -> Observed<ScalePath> {
         let group = target.api_version.split_once('/').map_or("", |(group, _)| group);
+        // What a tenant writes must not lead to another path.
+        if !is_name(group) || !is_name(&target.name) || target.name.is_empty() {
+            return Observed::Absent;
+        }
         if let Some((version, plural, resource)) = built_in(group, &target.kind) {
             let path = path(group, version, plural, target);
             return Observed::Present(ScalePath { path, resource, definition: None });
-        }
-        // What a tenant writes must not lead to another path.
-        if !is_name(group) || !is_name(&target.name) {
-            return Observed::Absent;
         }
         let key = (group.to_owned(), target.kind.clone());
         let known = self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
