@@ -13,5 +13,5 @@ cd "$(dirname "$0")/.."
 # The oldest macOS that Rust's standard library runs on, for either processor.
 export MACOSX_DEPLOYMENT_TARGET=11.0
 export RUSTFLAGS="--remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
-cargo build --locked --release --target $target --package metrics-server-doctor >&2
+cargo build --locked --release --target "$target" --package metrics-server-doctor >&2
 echo "${CARGO_TARGET_DIR:-target}/$target/release/metrics-server-doctor"
