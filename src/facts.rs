@@ -144,6 +144,10 @@ impl<'s> Facts<'s> {
             // The controller makes the next one once these are on their way out.
             born.extend(self.chain.pods().iter().filter_map(|pod| pod.metadata.deletion_timestamp));
         }
+        // What ends again and again is no start any more.
+        if self.containers().failing().any(|replica| replica.is_crashing()) {
+            return None;
+        }
         let youngest = born.iter().max()?;
         if born.iter().any(|born| self.age(*born) >= windows::START) {
             return None;

@@ -33,7 +33,7 @@ pub mod service;
 pub mod version;
 pub mod workload;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -129,6 +129,10 @@ pub struct Snapshot {
     pub top_nodes: Observed<Retrieval>,
     /// What `kubectl top pods` or the same call got.
     pub top_pods: Observed<Retrieval>,
+    /// Since when every call that the doctor itself makes of the metrics API fails; of a live cluster alone.
+    pub calls_failing_since: Option<Timestamp>,
+    /// When condition `Available` of an `APIService` was seen to change in the last minutes, oldest first; of a live cluster alone.
+    pub condition_changes: BTreeMap<String, Vec<Timestamp>>,
     /// What the doctor's own dials of metrics-server's endpoints got.
     pub dials: Observed<Vec<Dial>>,
     /// What the API server says about the permissions of metrics-server's account.

@@ -136,7 +136,8 @@ fn is_local(cause: Cause) -> bool {
 pub fn judge(answers: &[Answer]) -> Judgement {
     let excluded = excluded(answers);
     let mut findings: Vec<Finding> = answers.iter().flat_map(|answer| answer.findings.iter().cloned()).collect();
-    narrow(&mut findings, &excluded);
+    let settling = settling(answers);
+    narrow(&mut findings, &excluded, &settling);
     let mut findings = merge(findings);
     // Among autoscalers' own faults the one that most of them share hurts most.
     let shared: BTreeMap<Cause, usize> = findings.iter().fold(BTreeMap::new(), |mut shared, finding| {
@@ -156,14 +157,18 @@ pub fn judge(answers: &[Answer]) -> Judgement {
             // What hurts nobody yet is no answer to why something else could not be seen to work.
             Verdict::Undetermined(unproved(answers, missing.clone()))
         }
-        Some(lead) if lead.candidates.len() < 2 => Verdict::Fault(lead.cause),
-        Some(lead) => Verdict::Undetermined(Undetermined {
-            broken: true,
-            candidates: lead.candidates.clone(),
-            discriminators: discriminators(answers, &lead.candidates),
-            missing: missing.clone(),
-            ..Undetermined::default()
-        }),
+        Some(lead) if lead.candidates.is_empty() => Verdict::Fault(lead.cause),
+        Some(lead) => {
+            let settles = lead.candidates.iter().filter_map(|cause| settling.get(cause)).max();
+            Verdict::Undetermined(Undetermined {
+                broken: true,
+                candidates: lead.candidates.clone(),
+                discriminators: discriminators(answers, &lead.candidates),
+                settling_until: settles.map(|(until, _)| *until),
+                settling: settles.map(|(_, why)| why.clone()),
+                missing: missing.clone(),
+            })
+        }
         None => match Proof::of(answers) {
             Ok(proof) => Verdict::Healthy(proof),
             Err(missing) => Verdict::Undetermined(unproved(answers, missing)),
@@ -186,9 +191,23 @@ fn excluded(answers: &[Answer]) -> BTreeSet<Cause> {
         .collect()
 }
 
+/// The causes of which some check says that it is too early to tell, until when, and why.
+fn settling(answers: &[Answer]) -> BTreeMap<Cause, (Timestamp, String)> {
+    let mut settling = BTreeMap::new();
+    for (cause, ruling) in answers.iter().flat_map(|answer| &answer.rulings) {
+        if let Ruling::Settling { until, why } = ruling {
+            settling.entry(*cause).or_insert_with(|| (*until, why.clone()));
+        }
+    }
+    for finding in answers.iter().flat_map(|answer| &answer.findings) {
+        settling.remove(&finding.cause);
+    }
+    settling
+}
+
 /// Leaves of each symptom's candidates those that nothing excludes and that fit the other symptoms too; a symptom with
-/// one candidate left is that cause.
-fn narrow(findings: &mut [Finding], excluded: &BTreeSet<Cause>) {
+/// one candidate left is that cause, unless a check says that it is too early to tell.
+fn narrow(findings: &mut [Finding], excluded: &BTreeSet<Cause>, settling: &BTreeMap<Cause, (Timestamp, String)>) {
     for finding in findings.iter_mut() {
         let left: Vec<Cause> =
             finding.candidates.iter().copied().filter(|candidate| !excluded.contains(candidate)).collect();
@@ -209,7 +228,9 @@ fn narrow(findings: &mut [Finding], excluded: &BTreeSet<Cause>) {
         {
             finding.candidates.retain(|candidate| common.contains(candidate));
         }
-        if let [only] = finding.candidates[..] {
+        if let [only] = finding.candidates[..]
+            && !settling.contains_key(&only)
+        {
             finding.cause = only;
             finding.scope = only.scope();
             finding.candidates.clear();

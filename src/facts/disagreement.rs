@@ -3,19 +3,31 @@
 
 use jiff::Timestamp;
 
-use super::{Facts, calls, control_plane, windows};
-use crate::snapshot::Pod;
+use super::{Facts, calls, complaint::Complaint, control_plane, windows};
+use crate::snapshot::{DialOutcome, Pod};
 
 /// What shows that API servers disagree, or may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disagreement {
     /// They do.
-    Seen(Vec<String>),
+    Seen(Signs),
     /// The condition has just changed, and calls have not been made since: what it is shows by then.
     Unsettled(Timestamp),
     /// Nothing shows it.
     None,
 }
+
+/// What shows that they disagree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signs {
+    /// Whether the condition was seen to change again and again.
+    pub flaps: bool,
+    /// What was read.
+    pub evidence: Vec<String>,
+}
+
+/// So many changes of the condition are no restart's, which makes two.
+const FLAPS: usize = 3;
 
 /// Since when nothing behind the Service has changed; `None` where there is no Ready pod.
 fn unchanged_since(facts: &Facts<'_>) -> Option<Timestamp> {
@@ -34,8 +46,36 @@ fn unchanged_since(facts: &Facts<'_>) -> Option<Timestamp> {
     pods.iter().filter_map(started).chain(nodes).max()
 }
 
+/// Whether the condition changes again and again, while nothing behind the Service does and the server itself answers.
+fn flapping(facts: &Facts<'_>) -> Option<Signs> {
+    let name = facts.chain.api_service_object().name;
+    let changes = facts.snapshot.condition_changes.get(&name)?;
+    let recent: Vec<Timestamp> =
+        changes.iter().copied().filter(|changed| facts.age(*changed) < windows::FLAPPING).collect();
+    let first = *recent.first().filter(|_| recent.len() >= FLAPS)?;
+    let unchanged = unchanged_since(facts).filter(|unchanged| *unchanged < first)?;
+    if control_plane::hosts(facts).is_some_and(|hosts| hosts.len() == 1) {
+        return None;
+    }
+    let dials = facts.snapshot.dials.seen().into_iter().flatten();
+    if dials.into_iter().any(|dial| dial.at >= first && dial.outcome != DialOutcome::Answered) {
+        return None;
+    }
+    let mut evidence = vec![format!(
+        "condition Available of APIService {name} changed {} times in the last {} s, while nothing behind its Service has changed since {unchanged}",
+        recent.len(),
+        facts.age(first).as_secs()
+    )];
+    evidence.extend(facts.complaint().map(Complaint::line));
+    evidence.extend(calls::not_answered(facts));
+    Some(Signs { flaps: true, evidence })
+}
+
 /// Looks for them.
 pub(super) fn of(facts: &Facts<'_>) -> Disagreement {
+    if let Some(signs) = flapping(facts) {
+        return Disagreement::Seen(signs);
+    }
     let Some(condition) = facts.chain.available().filter(|_| facts.chain.is_available()) else {
         return Disagreement::None;
     };
@@ -67,7 +107,7 @@ pub(super) fn of(facts: &Facts<'_>) -> Disagreement {
     if let Some(hosts) = hosts {
         evidence.push(format!("nodes of the control plane: {}", hosts.join(", ")));
     }
-    Disagreement::Seen(evidence)
+    Disagreement::Seen(Signs { flaps: false, evidence })
 }
 
 impl Facts<'_> {

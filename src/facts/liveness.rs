@@ -87,8 +87,9 @@ pub fn probe_kill(facts: &Facts<'_>, replica: &Replica<'_>) -> Option<ProbeKill>
         return None;
     }
     let probe = replica.container.and_then(|container| container.liveness_probe.as_ref());
-    let delay = probe.and_then(|probe| probe.initial_delay_seconds).unwrap_or(0);
-    if ended.life().is_some_and(|life| life.as_secs() < delay) {
+    if let (Some(probe), Some(life)) = (probe, ended.life())
+        && life.as_secs() < probe.earliest_kill()
+    {
         return None;
     }
     let proved = killed

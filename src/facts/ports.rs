@@ -60,7 +60,7 @@ pub struct PortChain {
     pub service_port: Option<u16>,
     /// The `APIService`'s port.
     pub api_service_port: Option<u16>,
-    /// Ports of the slices' ready endpoints.
+    /// Ports of the slices' ready endpoints; where none is ready, of those that are not.
     pub endpoint_ports: BTreeSet<u16>,
     mismatches: [Option<bool>; 4],
 }
@@ -118,12 +118,17 @@ impl PortChain {
 
     /// Compares the slices. While a rollout changes the port, old pods' slices carry the old number: that fits.
     fn compare_endpoints(&mut self, chain: &Chain<'_>, port_name: &str) {
-        let ready = chain.endpoint_slices.objects.iter().filter(|slice| slice.endpoints.iter().any(Endpoint::is_ready));
-        self.endpoint_ports = ready
-            .flat_map(|slice| &slice.ports)
-            .filter(|port| port.name == port_name)
-            .filter_map(|port| port.port)
-            .collect();
+        let slices = &chain.endpoint_slices.objects;
+        let ports = |of: fn(&Endpoint) -> bool| -> BTreeSet<u16> {
+            let slices = slices.iter().filter(|slice| slice.endpoints.iter().any(of));
+            let named = slices.flat_map(|slice| &slice.ports).filter(|port| port.name == port_name);
+            named.filter_map(|port| port.port).collect()
+        };
+        self.endpoint_ports = ports(Endpoint::is_ready);
+        // Addresses that are not Ready have their port in the slices all the same.
+        if self.endpoint_ports.is_empty() {
+            self.endpoint_ports = ports(|_| true);
+        }
         let resolved: BTreeSet<u16> = match chain.service_port().map(ServicePort::effective_target_port) {
             Some(TargetPort::Name(name)) => chain
                 .selected_pods

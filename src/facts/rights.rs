@@ -194,6 +194,22 @@ pub fn granted_by_now(facts: &Facts<'_>, cause: Cause) -> bool {
         })
 }
 
+/// Until when a denial that the RBAC objects do not explain may be that of an API server that has just started: metrics-server
+/// was refused a moment ago, and its containers have not ended twice for it.
+pub fn may_be_refused_for_now(facts: &Facts<'_>, cause: Cause, written: Option<Timestamp>) -> Option<Timestamp> {
+    let until = windows::after(written?, windows::API_SERVER_START).filter(|until| *until > facts.now())?;
+    let restarts = |pod: &&Pod| pod.status.container_statuses.iter().any(|status| status.restart_count > 1);
+    if facts.chain.pods().iter().any(restarts) {
+        return None;
+    }
+    let (user, needed) = needs(facts)?;
+    let mut needed = needed.into_iter().filter(|permission| permission.cause() == cause).peekable();
+    needed.peek()?;
+    let allowed =
+        |permission: Permission| matches!(by_objects(facts, &user, &permission.attributes()), Decision::Allowed(_));
+    needed.all(allowed).then_some(until)
+}
+
 /// The newest line of metrics-server's log that tells of a denial which the objects would not explain: it was written a
 /// while after the binding that grants the right was made, so another authorizer or a changed role denies it. A line counts
 /// more than what the objects say.
@@ -206,6 +222,7 @@ pub fn denied<'s>(facts: &Facts<'s>, cause: Cause, binding: &str) -> Option<(&'s
         .filter(|line| line.read.startup_failure() == Some(cause))
         .filter_map(|line| Some((line.text.as_str(), line.read.at(facts.now())?)))
         .filter(|(_, at)| *at > from && facts.age(*at) < windows::RECENT_LOG)
+        .filter(|(_, at)| may_be_refused_for_now(facts, cause, Some(*at)).is_none())
         .max_by_key(|(_, at)| *at)
 }
 

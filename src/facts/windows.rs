@@ -44,8 +44,12 @@ pub const BACK_OFF_RESET: SignedDuration = SignedDuration::from_mins(10);
 /// them (kubernetes-sigs/metrics-server `cmd/metrics-server/app/start.go`, every version).
 pub const READING_FLAGS: SignedDuration = SignedDuration::from_secs(10);
 
-/// A container that has run for so long since it last ended has recovered, whatever ended it.
-pub const RECOVERED: SignedDuration = SignedDuration::from_mins(30);
+/// Each API server writes the condition every half minute at the latest, so what flaps does so again within this time.
+pub const FLAPPING: SignedDuration = SignedDuration::from_secs(75);
+
+/// An API server that has just started refuses everybody until its caches of roles and bindings are filled
+/// (kubernetes/kubernetes `plugin/pkg/auth/authorizer/rbac/rbac.go` reads them from informers).
+pub const API_SERVER_START: SignedDuration = SignedDuration::from_secs(60);
 
 /// Restarts within this time tell of a server that is killed again and again.
 pub const RESTARTS: SignedDuration = SignedDuration::from_hours(1);

@@ -17,6 +17,7 @@ mod actor;
 mod backoff;
 mod bounded;
 mod client;
+mod condition_changes;
 mod dial;
 mod entry;
 mod events;

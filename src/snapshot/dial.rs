@@ -26,6 +26,11 @@ pub enum DialOutcome {
 }
 
 impl DialOutcome {
+    /// Whether something accepted the connection.
+    pub const fn is_connected(self) -> bool {
+        matches!(self, Self::Answered | Self::Silent | Self::Reset | Self::NotTls)
+    }
+
     /// All outcomes.
     pub const ALL: [Self; 8] = [
         Self::Answered,

@@ -197,6 +197,12 @@ impl Probe {
         self.failure_threshold.filter(|count| *count > 0).unwrap_or(3)
     }
 
+    /// Seconds after which the kubelet may first kill: so many probes in a row have failed by then
+    /// (kubernetes/kubernetes `pkg/kubelet/prober/worker.go`).
+    pub fn earliest_kill(&self) -> i64 {
+        self.initial_delay().saturating_add(self.period().saturating_mul(self.threshold() - 1))
+    }
+
     /// The settings with their defaults, as they stand in a pod's specification.
     pub fn told(&self) -> String {
         format!(

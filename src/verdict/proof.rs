@@ -97,11 +97,16 @@ pub(super) fn missing(answers: &[Answer]) -> Vec<MissingLook> {
         })
         .collect();
     if !answers.iter().any(|answer| answer.witness.is_some()) {
+        // Where a call was looked for and not seen, that look tells what to do.
+        let is_looked_for = answers.iter().filter(|answer| answer.step == Step::Retrieve).any(|answer| {
+            answer.not_seen.as_ref().is_some_and(|gap| !matches!(gap, NotSeen::NotInBundle(_) | NotSeen::NotLooked))
+        });
         missing.push(MissingLook {
             step: Step::Retrieve,
             check: "",
-            reason: NotSeen::NotInBundle("a call of the metrics API that succeeded"),
-            settle: Some("add top-nodes.txt and top-pods.txt (kubectl top nodes, kubectl top pods -A)".to_owned()),
+            reason: NotSeen::Unclear("no call of the metrics API was seen to succeed".to_owned()),
+            settle: (!is_looked_for)
+                .then(|| "add top-nodes.txt and top-pods.txt (kubectl top nodes, kubectl top pods -A)".to_owned()),
         });
     }
     missing

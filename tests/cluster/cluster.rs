@@ -169,9 +169,8 @@ impl Cluster {
         let wanted = [upstream.expected.verdict, other.expected.verdict];
         let available = upstream.expected.available && other.expected.available;
         let within = upstream.within.max(other.within).max(Fault::LOOK_LIMIT);
-        let begin = Instant::now();
-        loop {
-            let (page, report) = (self.try_page()?, self.doctor().report()?);
+        self.ask_until_nothing_differs(within, |page| {
+            let report = self.doctor().report()?;
             let (findings, held_back) = (names(&report, "findings"), names(&report, "heldBack"));
             let mut left = Vec::new();
             let verdict = page.verdict().unwrap_or_else(|error| error.to_string());
@@ -199,8 +198,23 @@ impl Cluster {
             if seen.is_some_and(|value| (value > 0.0) != available) {
                 left.push(format!("apiservice_available is {seen:?}"));
             }
+            Ok(left)
+        })?;
+        Ok(())
+    }
+
+    /// Asks for the page until nothing differs, and says how long that took.
+    fn ask_until_nothing_differs(
+        &self,
+        within: Duration,
+        differences: impl Fn(&Page) -> Result<Vec<String>>,
+    ) -> Result<Duration> {
+        let begin = Instant::now();
+        loop {
+            let page = self.try_page()?;
+            let left = differences(&page)?;
             if left.is_empty() {
-                return Ok(());
+                return Ok(begin.elapsed());
             }
             ensure!(
                 begin.elapsed() < within,
@@ -209,7 +223,7 @@ impl Cluster {
                 left.join("\n  "),
                 page.summary()
             );
-            thread::sleep(Duration::from_millis(200));
+            thread::sleep(Duration::from_millis(100));
         }
     }
 
@@ -287,29 +301,15 @@ impl Cluster {
 
     /// Scrapes until nothing differs from what is wanted, the report included.
     fn expect(&self, expected: &Expected, within: Duration) -> Result<()> {
-        let begin = Instant::now();
-        loop {
-            let page = self.try_page()?;
-            let mut left = expected.differences(&page);
-            if left.is_empty() {
-                left = self.differences_of_report(expected)?;
-            }
-            if left.is_empty() {
-                let mut slowest = self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
-                if within == Fault::PAGE_LIMIT {
-                    *slowest = (*slowest).max(begin.elapsed());
-                }
-                return Ok(());
-            }
-            ensure!(
-                begin.elapsed() < within,
-                "not so after {} s:\n  {}\nThe page says:\n{}",
-                within.as_secs(),
-                left.join("\n  "),
-                page.summary()
-            );
-            thread::sleep(Duration::from_millis(100));
+        let took = self.ask_until_nothing_differs(within, |page| {
+            let left = expected.differences(page);
+            if left.is_empty() { self.differences_of_report(expected) } else { Ok(left) }
+        })?;
+        if within == Fault::PAGE_LIMIT {
+            let mut slowest = self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
+            *slowest = (*slowest).max(took);
         }
+        Ok(())
     }
 
     /// The verdict's cause is the only finding, and what is held back lies downstream of it or is a symptom.
@@ -372,7 +372,7 @@ impl Cluster {
             "pod -n kube-system -l component=kube-apiserver",
             // Those of an account that is gone would be refused for as long as they are left.
             "pod -n kube-system -l k8s-app=metrics-server",
-            "certificatesigningrequest,clusterrolebinding -l testbed=fault",
+            "certificatesigningrequest,clusterrole,clusterrolebinding -l testbed=fault",
             "apiservice,crd -l testbed=fault",
         ] {
             kubectl.try_words(&format!("delete {leftovers} --ignore-not-found"))?;

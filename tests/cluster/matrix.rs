@@ -219,10 +219,6 @@ pub(crate) const STAND_INS: &[StandIn] = &[
         reason: "the versions whose defects are known exist neither as Go modules nor elsewhere within reach",
     },
     StandIn {
-        cause: "installed/unsupported_version",
-        reason: "metrics-server 0.3 exists neither as Go module nor elsewhere within reach, and only it fails that way",
-    },
-    StandIn {
         cause: "retrieve/metrics_api_failing",
         reason: "a symptom: on a real cluster whatever makes calls fail that the aggregator's own check passes is found upstream of it",
     },

@@ -180,8 +180,7 @@ impl Actor {
             Message::Looked(looked) => self.store.looked = looked,
             Message::Probed(Probed { nodes, pods }) => {
                 self.probed = true;
-                self.store.top_nodes = nodes;
-                self.store.top_pods = pods;
+                self.store.apply_calls(nodes, pods, Timestamp::now());
             }
             Message::Dialled(dialled) => {
                 self.store.kubelet_requests.add(&dialled.kubelet_requests);

@@ -9,6 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    condition_changes::ConditionChanges,
     dial::{self, KubeletRequestTotals},
     entry::Entry,
     events,
@@ -21,7 +22,9 @@ use super::{
 use crate::{
     facts::chain::Chain,
     health::{ObserverHealth, Permission, WatchHealth, WatchState},
-    snapshot::{AccessReview, Collection, Dial, KubernetesVersion, NotSeen, Observed, Retrieval, Scope, Snapshot},
+    snapshot::{
+        AccessReview, Collection, Dial, KubernetesVersion, NotSeen, Observed, Retrieval, Scope, Snapshot, retrieval,
+    },
 };
 
 /// A restart of the API server is over by then; after it every claim from before is taken back.
@@ -42,6 +45,8 @@ pub(super) struct Store {
     pub(super) listening_ports: Observed<BTreeSet<u16>>,
     pub(super) logs: Logs,
     pub(super) events: FoundEvents,
+    condition_changes: ConditionChanges,
+    calls_failing_since: Option<Timestamp>,
     features: Features,
     pub(super) permissions: BTreeMap<Permission, bool>,
     pub(super) first_complete_look: bool,
@@ -75,6 +80,8 @@ impl Store {
             listening_ports: Observed::NotSeen(pending(features.sidecar)),
             logs: Logs::default(),
             events: FoundEvents::default(),
+            condition_changes: ConditionChanges::default(),
+            calls_failing_since: None,
             features,
             permissions: BTreeMap::new(),
             first_complete_look: false,
@@ -94,9 +101,27 @@ impl Store {
 
     /// Something happened to a watch.
     pub(super) fn apply(&mut self, request: &WatchRequest, event: WatchEvent, now: Instant) {
-        if let Some(entry) = self.entries.get_mut(request) {
-            entry.apply(event, now);
+        let Some(entry) = self.entries.get_mut(request) else { return };
+        match &event {
+            WatchEvent::Listed(Ok(Object::ApiService(api_service)))
+            | WatchEvent::Applied(Ok(Object::ApiService(api_service))) => self.condition_changes.see(api_service, now),
+            WatchEvent::Deleted { name, .. } if request.kind == WatchKind::ApiService => {
+                self.condition_changes.forget(name);
+            }
+            _ => {}
         }
+        entry.apply(event, now);
+    }
+
+    /// The metrics API was called.
+    pub(super) fn apply_calls(&mut self, nodes: Observed<Retrieval>, pods: Observed<Retrieval>, at: Timestamp) {
+        let has_failed = |call: &Observed<Retrieval>| {
+            call.seen().is_some_and(|call| matches!(call.outcome, retrieval::Outcome::Failed { .. }))
+        };
+        let fails = has_failed(&nodes) || has_failed(&pods);
+        self.calls_failing_since = fails.then(|| self.calls_failing_since.unwrap_or(at));
+        self.top_nodes = nodes;
+        self.top_pods = pods;
     }
 
     /// Whether all these watches have left [`WatchState::Starting`].
@@ -120,6 +145,8 @@ impl Store {
             snapshot.top_nodes = Observed::NotSeen(NotSeen::Unreachable(trouble.clone()));
             snapshot.top_pods = Observed::NotSeen(NotSeen::Unreachable(trouble));
         }
+        snapshot.calls_failing_since = self.calls_failing_since;
+        snapshot.condition_changes = self.condition_changes.moments(observed_at, now);
         snapshot.access_reviews = self.access_reviews.clone();
         snapshot.listening_ports = self.listening_ports.clone();
         snapshot.dials = self.current_dials(&snapshot);

@@ -46,7 +46,8 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         ))),
         ConditionStatus::False => {
             let Some(complaint) = facts.complaint() else { return Err(NotSeen::Defect) };
-            if let Some(until) = facts.starting_until() {
+            // A proxy's answer has nothing to do with a start.
+            if let Some(until) = facts.starting_until().filter(|_| complaint.class != MessageClass::Proxy) {
                 docket.settle_rest(until, format!("metrics-server is just being started ({})", told.line));
                 return Ok(());
             }

@@ -15,6 +15,7 @@ use crate::{
 pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
     let listing = facts.other_metrics_apis();
     let mut unsettled: Option<String> = None;
+    let mut starts = false;
     for api_service in &listing.objects {
         let name = api_service.name();
         match api_service.available() {
@@ -28,7 +29,10 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
                 let new = made.is_some_and(|made| facts.age(made) < windows::START);
                 match young.filter(|_| new).and_then(|since| windows::after(since, windows::START)) {
                     Some(until) => {
-                        docket.settle(CAUSE, until, format!("APIService {name} has just been made"));
+                        let why = format!("APIService {name} has just been made and is not available yet");
+                        docket.say(format!("{why}."));
+                        docket.settle(CAUSE, until, why);
+                        starts = true;
                     }
                     None => docket.confirm(finding(facts, &other)),
                 }
@@ -36,7 +40,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
             Some(_) | None => unsettled = Some(format!("APIService {name} was not checked yet")),
         }
     }
-    if docket.has_findings() {
+    if docket.has_findings() || starts {
         return Ok(());
     }
     if let Some(why) = unsettled {

@@ -1,5 +1,7 @@
 //! Whether metrics-server's containers stay up, and whether something listens.
 
+use jiff::Timestamp;
+
 use super::replica;
 use crate::{
     catalogue::Cause,
@@ -11,7 +13,7 @@ use crate::{
         ports::{Hop, PortChain},
         windows,
     },
-    snapshot::{DialOutcome, NotSeen, dial::common_outcome},
+    snapshot::{Dial, DialOutcome, NotSeen},
     wording::aggregator::MessageClass,
 };
 
@@ -71,6 +73,8 @@ fn nothing_listens(facts: &Facts<'_>, docket: &mut Docket) {
         });
         if chain.is_available() || other {
             docket.exclude(&[Cause::NothingListens], "the aggregator tells of no connection that is refused");
+        } else if facts.dialled().is_ok_and(|outcome| outcome.is_some_and(DialOutcome::is_connected)) {
+            docket.exclude(&[Cause::NothingListens], "a direct dial on that port is accepted");
         }
         return;
     };
@@ -88,32 +92,54 @@ fn nothing_listens(facts: &Facts<'_>, docket: &mut Docket) {
             return;
         }
     };
-    // metav1.Time has whole seconds.
-    let is_old = |at| complaint.since.is_some_and(|since| at < since);
-    if dials.is_some_and(|dials| !dials.is_empty() && dials.iter().all(|dial| is_old(dial.at))) {
-        let until = windows::after(facts.now(), windows::NEXT_CALL).unwrap_or(facts.now());
-        docket.settle(&[Cause::NothingListens], until, "the endpoints were not dialled since the calls fail");
-        return;
+    let dialled = match dials {
+        Some(dials) => match since_the_calls_fail(facts, dials, complaint.since) {
+            Ok(outcomes) => outcomes,
+            Err(until) => {
+                docket.settle(&[Cause::NothingListens], until, "the endpoints were not dialled since the calls fail");
+                return;
+            }
+        },
+        None => Vec::new(),
+    };
+    if dialled.iter().all(|outcome| *outcome == DialOutcome::Answered) && !dialled.is_empty() {
+        docket.exclude(&[Cause::NothingListens], "metrics-server answers a direct dial on that port");
+    } else if dialled.iter().any(|outcome| *outcome != DialOutcome::Refused) {
+        let reason = "direct dials of the endpoints do not end as the aggregator's calls do";
+        docket.open(&[Cause::NothingListens], &NotSeen::Unclear(reason.to_owned()));
+    } else if facts.is_condition_older_than_pods(complaint.condition) {
+        let until = windows::after(facts.now(), windows::AGGREGATOR_RESYNC).unwrap_or(facts.now());
+        docket.settle(&[Cause::NothingListens], until, "the pods became Ready after the aggregator last looked");
+    } else {
+        let finding = Finding::outage(
+            Cause::NothingListens,
+            chain.workload_object(),
+            "All ports agree and the pods are Ready, but the connection to metrics-server's port is refused.",
+        )
+        .since(complaint.since)
+        .evidence(complaint.line());
+        let dials = facts.snapshot.dials.seen().into_iter().flatten();
+        docket.confirm(dials.fold(finding, |finding, dial| finding.evidence(dial.told())));
     }
-    match dials.and_then(|dials| common_outcome(dials, complaint.since)) {
-        Some(DialOutcome::Answered) => {
-            docket.exclude(&[Cause::NothingListens], "metrics-server answers a direct dial on that port");
-        }
-        _ if facts.is_condition_older_than_pods(complaint.condition) => {
-            let until = windows::after(facts.now(), windows::AGGREGATOR_RESYNC).unwrap_or(facts.now());
-            docket.settle(&[Cause::NothingListens], until, "the pods became Ready after the aggregator last looked");
-        }
-        _ => {
-            let finding = Finding::outage(
-                Cause::NothingListens,
-                chain.workload_object(),
-                "All ports agree and the pods are Ready, but the connection to metrics-server's port is refused.",
-            )
-            .since(complaint.since)
-            .evidence(complaint.line());
-            let dials = facts.snapshot.dials.seen().into_iter().flatten();
-            docket.confirm(dials.fold(finding, |finding, dial| finding.evidence(dial.told())));
-        }
+}
+
+/// How the dials since the calls fail ended, none where none can be expected any more.
+///
+/// # Errors
+///
+/// Until when dials may still follow.
+fn since_the_calls_fail(
+    facts: &Facts<'_>,
+    dials: &[Dial],
+    since: Option<Timestamp>,
+) -> Result<Vec<DialOutcome>, Timestamp> {
+    // metav1.Time has whole seconds.
+    let is_fresh = |dial: &&Dial| since.is_none_or(|since| dial.at >= since);
+    let outcomes: Vec<DialOutcome> = dials.iter().filter(is_fresh).map(|dial| dial.outcome).collect();
+    let expected_until = since.and_then(|since| windows::after(since, windows::NEXT_CALL));
+    match expected_until {
+        Some(until) if outcomes.is_empty() && facts.now() < until => Err(until),
+        _ => Ok(outcomes),
     }
 }
 
@@ -142,12 +168,13 @@ fn out_of_memory(facts: &Facts<'_>, containers: &Containers<'_>, killed: &Replic
 fn container_crashing(facts: &Facts<'_>, containers: &Containers<'_>, crashing: &Replica<'_>) -> Finding {
     let elsewhere = if containers.has_stable() { ", while another replica serves" } else { "" };
     let count = crashing.status.restart_count;
-    let restarts = if count == 1 { "1 restart".to_owned() } else { format!("{count} restarts") };
-    let summary = format!(
-        "Container {} of pod {} is crash-looping ({restarts}){elsewhere}.",
-        crashing.status.name,
-        crashing.name()
-    );
+    let state = match count {
+        0 => "has crashed".to_owned(),
+        1 => "has crashed and was restarted".to_owned(),
+        _ => format!("is crash-looping ({count} restarts)"),
+    };
+    let summary = format!("Container {} of pod {} {state}{elsewhere}.", crashing.status.name, crashing.name());
+
     replica::finding(facts, containers, crashing, Cause::ContainerCrashing, summary)
 }
 

@@ -66,6 +66,10 @@ pub(super) fn fits(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
             docket.exclude(&[cause], format!("{} fits", hop.label()));
         }
     }
+    let slices = &chain.endpoint_slices;
+    if slices.gap.is_none() && slices.objects.iter().all(|slice| slice.endpoints.is_empty()) {
+        docket.exclude(&[Cause::EndpointPortStale], "no address is behind the Service");
+    }
     if confirmed {
         return Ok(());
     }

@@ -69,6 +69,9 @@ fn told<'l>(facts: &Facts<'_>, log: &'l ContainerLog) -> BTreeMap<Cause, &'l Lin
         let Some(cause) = line.read.startup_failure().filter(|cause| counts(facts, *cause, line, end)) else {
             continue;
         };
+        if rights::may_be_refused_for_now(facts, cause, line.read.at(facts.now())).is_some() {
+            continue;
+        }
         if RIGHTS.contains(&cause) {
             rights.insert(cause, line);
         }
@@ -108,6 +111,14 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket, logs: &[&ContainerLog
                     .since(at)
                     .evidence(Evidence::at(format!("log: {}", quoted(&line.text)), at))
             });
+        }
+    }
+    for line in logs.iter().filter(|_| !facts.serves()).flat_map(|log| log.lines()) {
+        let Some(cause) = line.read.startup_failure().filter(|cause| !findings.contains_key(cause)) else { continue };
+        if let Some(until) = rights::may_be_refused_for_now(facts, cause, line.read.at(facts.now())) {
+            let why =
+                "metrics-server was refused once though its bindings are there: the API server may have just started";
+            docket.settle(&[cause], until, why);
         }
     }
     let ended = findings.keys().any(|cause| !matches!(cause, Cause::AuthDelegatorMissing | Cause::FrontProxyUntrusted));

@@ -349,10 +349,15 @@ fn a_flag_that_explains_the_line_is_a_second_witness() {
 
 #[test]
 fn missing_rights_are_told_together() {
-    let reader = "W0101 11:59:50.000000       1 authentication.go:345] Unable to get configmap/extension-apiserver-authentication in kube-system.  Usually fixed by";
-    let nodes = r#"E0101 11:59:51.000000       1 reflector.go:138] Failed to list *v1.Node: nodes is forbidden: User "system:serviceaccount:kube-system:metrics-server" cannot list resource "nodes" in API group "" at the cluster scope"#;
+    let reader = "W0101 11:58:50.000000       1 authentication.go:345] Unable to get configmap/extension-apiserver-authentication in kube-system.  Usually fixed by";
+    let nodes = r#"E0101 11:58:51.000000       1 reflector.go:138] Failed to list *v1.Node: nodes is forbidden: User "system:serviceaccount:kube-system:metrics-server" cannot list resource "nodes" in API group "" at the cluster scope"#;
     let found: Vec<Cause> = causes(&with(&[reader, nodes], false)).into_iter().map(|(cause, _)| cause).collect();
     assert!(found.contains(&Cause::AuthReaderMissing) && found.contains(&Cause::ListPermissionMissing), "{found:?}");
+    // The bindings are there: an API server that has just started refuses everybody for a moment.
+    let fresh = reader.replace("11:58:50", "11:59:50");
+    assert_eq!(causes(&with(&[&fresh], false)), []);
+    let unbound = Snapshot { role_bindings: Collection::complete([]), ..with(&[&fresh], false) };
+    assert!(causes(&unbound).iter().any(|(cause, _)| *cause == Cause::AuthReaderMissing));
 }
 
 #[test]

@@ -214,6 +214,15 @@ impl Failure<'_, '_> {
         {
             return Some((until, "discovery follows the APIService, which has just become available".to_owned()));
         }
+        let failing = facts.snapshot.calls_failing_since;
+        if let Some(until) = failing.and_then(|since| windows::after(since, windows::AGGREGATOR_RESYNC))
+            && until > facts.now()
+        {
+            return Some((
+                until,
+                "the calls have just begun to fail, and the aggregator has not looked since".to_owned(),
+            ));
+        }
         let window = if facts.is_bundle() { windows::START } else { windows::NEXT_CALL };
         if let Some(until) = since(window) {
             return Some((until, "the call may be from before the APIService became available".to_owned()));

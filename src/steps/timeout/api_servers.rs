@@ -16,23 +16,27 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
     }
     match facts.disagreement() {
         // The policy lets in what comes from the pod's own node, and that alone.
-        Disagreement::Seen(evidence) if matches!(facts.ingress(), Ingress::Closed(_)) => {
-            for line in evidence {
+        Disagreement::Seen(signs) if matches!(facts.ingress(), Ingress::Closed(_)) => {
+            for line in signs.evidence {
                 docket.note(line);
             }
             docket.say("A NetworkPolicy shuts out every API server but the one on the pod's node.");
             Err(NotSeen::NotLooked)
         }
-        Disagreement::Seen(evidence) => {
+        Disagreement::Seen(signs) => {
             let node = chain.pods().iter().find(|pod| pod.is_ready()).map_or("", |pod| pod.spec.node_name.as_str());
             let own = if node.is_empty() { String::new() } else { format!(" The pod is on node {node}.") };
             let finding = Finding::outage(
                 Cause::ApiServersDisagree,
                 chain.api_service_object(),
-                "The APIService has just become available once more, nothing behind it has changed, and calls fail: some API servers reach metrics-server and others do not, and each writes the condition in turn.",
+                if signs.flaps {
+                    "The APIService becomes available and unavailable in turn, and nothing behind it changes: some API servers reach metrics-server and others do not, and each writes the condition."
+                } else {
+                    "The APIService has just become available once more, nothing behind it has changed, and calls fail: some API servers reach metrics-server and others do not, and each writes the condition in turn."
+                },
             )
             .advice(format!("Find the API servers that do not reach the pods: `kubectl --server=https://ADDRESS:6443 get --raw /apis/metrics.k8s.io/v1beta1` for each address in `kubectl get endpoints kubernetes`. Repair the path from their hosts to the pod network (routes, overlay, firewall between nodes); often only the API server on the pod's own node gets through.{own}"));
-            docket.confirm(evidence.into_iter().fold(finding, Finding::evidence));
+            docket.confirm(signs.evidence.into_iter().fold(finding, Finding::evidence));
             Ok(())
         }
         Disagreement::Unsettled(until) => {
@@ -97,6 +101,26 @@ mod tests {
         assert_eq!(answer.findings[0].cause, Cause::ApiServersDisagree);
         assert!(answer.evidence.iter().any(|line| line.contains("True for 9 s")), "{answer:?}");
         assert!(judged(&flapping(9, 0)).status == Status::Fail, "a control plane that is not among the nodes");
+    }
+
+    #[test]
+    fn a_condition_that_changes_again_and_again_is_written_by_servers_that_disagree() {
+        let changed = |seconds: &[i64]| {
+            let moments = seconds.iter().filter_map(|seconds| at(*seconds).parse().ok()).collect();
+            Snapshot {
+                condition_changes: [("v1beta1.metrics.k8s.io".to_owned(), moments)].into(),
+                dials: Observed::NotSeen(NotSeen::NotLooked),
+                nodes: flapping(9, 2).nodes,
+                ..healthy()
+            }
+        };
+        let answer = judged(&changed(&[-62, -61, -32, -31]));
+        assert_eq!(answer.findings[0].cause, Cause::ApiServersDisagree, "{answer:?}");
+        assert!(answer.evidence.iter().any(|line| line.contains("changed 4 times in the last 62 s")), "{answer:?}");
+        assert!(judged(&changed(&[-32, -31])).findings.is_empty(), "a restart makes two");
+        assert!(judged(&changed(&[-400, -300, -200, -31])).findings.is_empty(), "over minutes");
+        let one = Snapshot { nodes: flapping(9, 1).nodes, ..changed(&[-62, -61, -32, -31]) };
+        assert!(judged(&one).findings.is_empty(), "there is one API server");
     }
 
     #[test]

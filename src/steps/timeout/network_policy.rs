@@ -25,7 +25,7 @@ pub(super) fn timeout(facts: &Facts<'_>) -> Option<Vec<String>> {
     }
     // What comes from the pod's own node is always let in, so of several API servers one gets through.
     match facts.disagreement() {
-        Disagreement::Seen(evidence) => Some(evidence),
+        Disagreement::Seen(signs) => Some(signs.evidence),
         Disagreement::Unsettled(_) | Disagreement::None => None,
     }
 }

@@ -206,7 +206,8 @@ fn api_server_gone(cluster: &Cluster) {
 /// What a page claims to know of a cluster that nobody can ask.
 fn claims(page: &Page, since: Duration) -> Vec<String> {
     let verdict = page.verdict().unwrap_or_else(|error| error.to_string());
-    let told = since >= Fault::PAGE_LIMIT;
+    // Ten seconds without an answer of any watch, and the doctor's next page.
+    let told = since >= Duration::from_secs(15);
     let mut claims = Vec::new();
     if verdict != "none/undetermined" && (told || verdict != "none/healthy") {
         claims.push(format!("verdict {verdict}"));

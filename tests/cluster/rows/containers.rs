@@ -413,8 +413,8 @@ pub(crate) const PODS: &[Row] = &[
     },
     Row {
         name: "version skew",
-        injection: "the image's tag is v0.3.7, which Kubernetes 1.22 and later do not support; the program is the nearest that can be built, and works: told as a number",
-        kind: Kind::Quiet(|cluster| {
+        injection: "the image's tag is v0.3.7, which Kubernetes 1.22 and later do not support; the program is the nearest that can be built, and works: told as a latent finding and a number",
+        kind: Kind::Named("installed/unsupported_version", |cluster| {
             let args = r#"["--cert-dir=/tmp","--secure-port=10250","--kubelet-preferred-address-types=InternalIP","--metric-resolution=15s"]"#;
             let args = format!(r#"{{"op":"replace","path":"ARGS","value":{args}}}"#);
             // Up to 0.5 the right to statistics of nodes is the one that is needed.
@@ -422,7 +422,7 @@ pub(crate) const PODS: &[Row] = &[
             cluster.kubectl().patch("clusterrole system:metrics-server", "json", rule);
             let image = r#"{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"registry.k8s.io/metrics-server/metrics-server:v0.3.7"}"#;
             set_args(cluster, &[&args, image]);
-            cluster.expect_healthy().unwrap_or_else(|error| panic!("{error:#}"));
+            cluster.await_verdict("installed/unsupported_version", Fault::LOOK_LIMIT);
             let page = cluster.doctor().page();
             assert_eq!(
                 page.value("metrics_server_doctor_deployment_version_supported", &[]),

@@ -2,6 +2,8 @@
 
 use std::{thread, time::Duration};
 
+use testbed::doctor::ACCOUNT;
+
 use super::autoscalers::{CPU, autoscaler};
 use crate::{
     cluster::Cluster,
@@ -59,8 +61,10 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "custom target with a selector of nobody",
         injection: "an HPA on an object of a CustomResourceDefinition with subresources.scale, whose status.selector selects no pod",
-        kind: Kind::Fault(
-            Fault::new(
+        kind: Kind::Fault(Fault {
+            // Pods of a new target may be without samples for so long.
+            within: Duration::from_mins(4),
+            ..Fault::new(
                 |cluster| {
                     let object = "spec: {replicas: 2}\nstatus: {replicas: 2, selector: 'app=nobody'}";
                     put_target(cluster, "Gadget", "gadgets", SCALE, object);
@@ -75,14 +79,15 @@ pub(crate) const ROWS: &[Row] = &[
                 },
                 |cluster| remove_target(cluster, "gadget", "gadgets"),
             )
-            .looked_for(),
-        ),
+        }),
     },
     Row {
         name: "external metrics API unavailable",
         injection: "APIService v1beta1.external.metrics.k8s.io of a Service that is not there",
-        kind: Kind::Fault(
-            Fault::new(
+        kind: Kind::Fault(Fault {
+            // A new registration may be ahead of its server for so long.
+            within: Duration::from_mins(3),
+            ..Fault::new(
                 |cluster| {
                     cluster.kubectl().apply(EXTERNAL_METRICS);
                     let words = "get apiservice v1beta1.external.metrics.k8s.io \
@@ -93,8 +98,7 @@ pub(crate) const ROWS: &[Row] = &[
                 Expected { verdict: "hpa/other_metrics_api_unavailable", ..HEALTHY },
                 |cluster| drop(cluster.kubectl().words("delete apiservice v1beta1.external.metrics.k8s.io")),
             )
-            .looked_for(),
-        ),
+        }),
     },
 ];
 
@@ -134,6 +138,22 @@ spec:
       subresources: {{{scale}}}
 "
     ));
+    // As `rbac.extraRules` of the chart does for kinds that are not built in.
+    cluster.kubectl().apply(&format!(
+        "apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: {plural}-scale, labels: {{testbed: fault}}}}
+rules:
+  - {{apiGroups: [shop.example], resources: [{plural}/scale], verbs: [get]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: {plural}-scale, labels: {{testbed: fault}}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {plural}-scale}}
+subjects:
+  - {{kind: ServiceAccount, name: {ACCOUNT}, namespace: {ACCOUNT}}}
+"
+    ));
     cluster.kubectl().words(&format!("wait --for=condition=Established crd/{plural}.shop.example --timeout=30s"));
     cluster.kubectl().apply(&format!(
         "apiVersion: {API}\nkind: {kind}\nmetadata: {{name: {singular}, namespace: shop}}\n{object}\n"
@@ -145,6 +165,7 @@ spec:
 fn remove_target(cluster: &Cluster, name: &str, plural: &str) {
     cluster.kubectl().words(&format!("delete hpa {name} -n shop"));
     cluster.kubectl().words(&format!("delete crd {plural}.shop.example"));
+    cluster.kubectl().words(&format!("delete clusterrole,clusterrolebinding {plural}-scale"));
 }
 
 fn autoscaler_on(api_version: &str, kind: &str, name: &str) -> String {
