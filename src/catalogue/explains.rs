@@ -66,8 +66,9 @@ pub(super) fn explains(cause: Cause) -> &'static [Cause] {
         NetworkPolicyBlocks => no_answer![ControlPlanePathClosed, PodNetworkClosed, ApiServersDisagree],
         ControlPlanePathClosed | NoRoute => no_answer![ApiServersDisagree],
         ProxyInterferes => no_answer![ControlPlanePathClosed, FrontProxyUntrusted, AnotherServerAnswers],
+        // Its probes are not answered either.
+        ServerUnresponsive => no_answer![PodsNotReady, EndpointsNotPublished],
         PodNetworkClosed
-        | ServerUnresponsive
         | NameResolution
         | NothingListens
         | ApiServersDisagree

@@ -233,6 +233,18 @@ impl<'f, 's> Looks<'f, 's> {
         (slept && looked_before).then(|| self.early(Some(oldest), windows::AUTOSCALER_START)).flatten()
     }
 
+    /// Whether the selector of a custom target was seen to select no pod: what a built-in workload selects are its own pods.
+    fn selects_nobody(&self, autoscaler: &HorizontalPodAutoscaler, selector: Option<&LabelSelector>) -> bool {
+        let snapshot = self.facts.snapshot;
+        let target = &autoscaler.spec.scale_target_ref;
+        let workload = snapshot.workloads.get_of_kind(Some(&target.kind), autoscaler.namespace(), &target.name);
+        let plain = selector.filter(|selector| selector.match_expressions.is_empty() && !selector.is_empty());
+        workload.seen().is_none()
+            && plain.is_some_and(|selector| {
+                snapshot.pods.selected(autoscaler.namespace(), &selector.match_labels).is_certainly_empty()
+            })
+    }
+
     /// The API returned nothing for the selector.
     fn no_metrics(
         &self,
@@ -240,7 +252,8 @@ impl<'f, 's> Looks<'f, 's> {
         selector: Option<&LabelSelector>,
         seen: &[&'s Pod],
     ) -> Blind<'s> {
-        if seen.is_empty() && self.pods.sampled(autoscaler.namespace()).is_some() {
+        let sampled = self.pods.sampled(autoscaler.namespace()).is_some();
+        if seen.is_empty() && (sampled || self.selects_nobody(autoscaler, selector)) {
             return Blind::SelectorOfNobody(selector.map(pods::shown));
         }
         let running: Vec<&Pod> = seen.iter().copied().filter(|pod| !pod.is_finished()).collect();

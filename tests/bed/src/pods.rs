@@ -334,8 +334,14 @@ impl PodRunner {
             ],
             "containerStatuses": container_statuses,
         }});
-        self.api(pod).patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
-        Ok(())
+        // Like a kubelet it goes on while nobody answers.
+        loop {
+            match self.api(pod).patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_gone(&error) => return Err(error.into()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+            }
+        }
     }
 }
 
@@ -344,13 +350,15 @@ fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Whether the pod is no longer there, or another.
+fn is_gone(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code))
+}
+
 fn report(result: Result<()>, pod: &Pod) {
     if let Err(error) = result {
         // A pod that was deleted meanwhile is no trouble.
-        let gone = error
-            .downcast_ref::<kube::Error>()
-            .is_some_and(|error| matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code)));
-        if !gone {
+        if !error.downcast_ref::<kube::Error>().is_some_and(is_gone) {
             eprintln!("testbed: pod {}: {error:#}", pod.name_any());
         }
     }
