@@ -94,7 +94,10 @@ pub fn probe_kill(facts: &Facts<'_>, replica: &Replica<'_>) -> Option<ProbeKill>
     }
     let proved = killed
         || was_asked_to_end(ended.exit_code) && failed
-        || matches!(ended.exit_code, 137 | 143) && log == Told::NoError && probe.is_some();
+        || matches!(ended.exit_code, 137 | 143)
+            && log == Told::NoError
+            && probe.is_some()
+            && may_be_untold(facts, replica);
     proved.then(|| {
         let settings = probe.map(Probe::told);
         let mut evidence: Vec<String> = settings
@@ -110,6 +113,11 @@ pub fn probe_kill(facts: &Facts<'_>, replica: &Replica<'_>) -> Option<ProbeKill>
         }
         ProbeKill { settings, evidence }
     })
+}
+
+/// Whether a probe may kill it though no Event says so: none were looked at, and it has ended more than once in the same way.
+fn may_be_untold(facts: &Facts<'_>, replica: &Replica<'_>) -> bool {
+    replica.status.restart_count >= 2 && facts.snapshot.events.in_namespace(replica.pod.namespace()).gap.is_some()
 }
 
 /// The Events of the pod that speak of its probes, of the last hour.
