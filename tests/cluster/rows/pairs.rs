@@ -28,7 +28,8 @@ pub(crate) const ON_THE_WAY: &[Row] = &[
 
 /// Of which none closes the way to metrics-server.
 pub(crate) const BESIDE_THE_WAY: &[Row] = &[
-    pair("aws-auth and a missing request", "aws-auth without username", "HPA on pods with a sidecar without request"),
+    // Nobody was seen to be refused for aws-auth, while an autoscaler stands still.
+    pair("aws-auth and a missing request", "HPA on pods with a sidecar without request", "aws-auth without username"),
     pair("auth-delegator and a missing target", "auth-delegator missing", "HPA target missing"),
     pair(
         "a slow kubelet and a forbidden caller",
