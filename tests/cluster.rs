@@ -3,7 +3,7 @@
 //!
 //! `cargo test --test cluster [WORD…]` tries only the rows and beds whose name has one of the words in it;
 //! `TESTBED_PARALLEL` says how many clusters run side by side (one more than twice the processors). `-- --table` checks the table
-//! without any cluster.
+//! without any cluster, and `-- --night` tries what takes long too.
 
 // A file with its own `main` has its modules beside it.
 #[path = "cluster/audit.rs"]
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["--bed", name, "--rows", numbers] => run::inside(name, numbers),
         ["--table"] => table::check(),
+        [run::NIGHT] => run::all(&[run::NIGHT]),
         words if words.contains(&"--list") => {
             for row in beds::BEDS.iter().flat_map(beds::Bed::rows) {
                 println!("{}: test", row.name);

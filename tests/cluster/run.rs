@@ -16,8 +16,11 @@ use crate::{
     audit,
     beds::{self, BEDS, Bed},
     cluster::Cluster,
-    matrix::{AWAITING_RULES, Kind, Row},
+    matrix::{AT_NIGHT, Kind, Row},
 };
+
+/// The argument by which every row is tried.
+pub(crate) const NIGHT: &str = "--night";
 
 /// How many times a bed is started anew for the rows that it has not tried yet.
 const STARTS: usize = 3;
@@ -39,11 +42,13 @@ struct Tried {
     again: bool,
 }
 
-/// Tries every row, or those with one of the words in their name or their bed's.
+/// Tries every row, or those with one of the words in their name or their bed's; what takes long only where it is asked for,
+/// by name or by [`NIGHT`].
 pub(crate) fn all(words: &[&str]) -> ExitCode {
     let begin = Instant::now();
     let wanted = |bed: &Bed, row: &Row| {
-        words.is_empty() && !AWAITING_RULES.contains(&row.name)
+        words == [NIGHT]
+            || words.is_empty() && !AT_NIGHT.contains(&row.name)
             || words.iter().any(|word| row.name.contains(word) || bed.name == *word)
     };
     let jobs: Vec<(&Bed, Vec<usize>)> = BEDS
@@ -55,8 +60,8 @@ pub(crate) fn all(words: &[&str]) -> ExitCode {
         .collect();
     let count: usize = jobs.iter().map(|(_, rows)| rows.len()).sum();
     println!("{count} rows on {} clusters, {} side by side", jobs.len(), parallel());
-    if words.is_empty() && !AWAITING_RULES.is_empty() {
-        println!("left out until their rules are there: {}", AWAITING_RULES.join("; "));
+    if words.is_empty() {
+        println!("left to the night: {}", AT_NIGHT.join("; "));
     }
     let (mut tried, mut slowest) = (Vec::new(), Duration::ZERO);
     for (outcomes, slowest_of_bed) in each(jobs, parallel(), |(bed, rows)| run_bed(bed, rows)) {
@@ -122,10 +127,7 @@ const SECOND_TRIES: usize = 2;
 
 /// Tries rows that failed once more, on a fresh cluster: what never succeeds fails, and that it took another try is told.
 fn try_again(bed: &'static Bed, all: &mut [Tried], slowest: &mut Duration) {
-    // What waits for its rules fails for a reason that is known.
-    let has_failed = |row: &Row| {
-        !AWAITING_RULES.contains(&row.name) && all.iter().any(|one| one.row == row.name && one.error.is_some())
-    };
+    let has_failed = |row: &Row| all.iter().any(|one| one.row == row.name && one.error.is_some());
     let failed: Vec<usize> =
         bed.rows().enumerate().filter(|(_, row)| has_failed(row)).map(|(number, _)| number).collect();
     if failed.is_empty() {

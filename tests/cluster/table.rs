@@ -15,7 +15,7 @@ use metrics_server_doctor::catalogue;
 
 use crate::{
     beds::{self, BEDS, Bed},
-    matrix::{AWAITING_RULES, Expected, Kind, Row, STAND_INS, Shown},
+    matrix::{AT_NIGHT, Expected, Kind, Row, STAND_INS, Shown},
 };
 
 fn root() -> PathBuf {
@@ -72,8 +72,8 @@ fn without_row() -> Vec<String> {
     let pairs = rows().filter_map(|row| if let Kind::Pair(pair) = &row.kind { Some(pair) } else { None });
     let parts = pairs.flat_map(|pair| [pair.upstream, pair.other]).filter(|name| beds::fault(name).is_none());
     let mut wrong: Vec<_> = parts.map(|name| format!("a pair names {name:?}, which is no row of a fault")).collect();
-    let left = AWAITING_RULES.iter().filter(|name| !rows().any(|row| row.name == **name));
-    wrong.extend(left.map(|name| format!("{name:?} awaits its rules and is no row")));
+    let left = AT_NIGHT.iter().filter(|name| !rows().any(|row| row.name == **name));
+    wrong.extend(left.map(|name| format!("{name:?} is left to the night and is no row")));
     wrong
 }
 
@@ -131,9 +131,9 @@ fn cases() -> BTreeMap<String, Vec<String>> {
 
 fn page() -> String {
     let mut text = String::from(HEAD);
-    if !AWAITING_RULES.is_empty() {
-        text.push_str("\nTried only where they are asked for by name, until the rules that they expect are there:\n\n");
-        text.extend(AWAITING_RULES.iter().map(|name| format!("- {name}\n")));
+    if !AT_NIGHT.is_empty() {
+        text.push_str("\nTried by `make nightly` and by name, since they take long and rarely break:\n\n");
+        text.extend(AT_NIGHT.iter().map(|name| format!("- {name}\n")));
     }
     // Writing into a text does not fail.
     for bed in BEDS {

@@ -13,7 +13,7 @@ const fn pair(name: &'static str, upstream: &'static str, other: &'static str) -
 /// With one that closes the way to metrics-server.
 pub(crate) const ON_THE_WAY: &[Row] = &[
     pair("Service port and kubelet certificates", "wrong Service port", "kubelet certificate without the address"),
-    pair("targetPort and a node without sample", "wrong targetPort, a number", "a node's own values missing"),
+    pair("targetPort and a missing target", "wrong targetPort, a number", "HPA target missing"),
     pair(
         "dropped packets and a refusing kubelet",
         "packets of the control plane dropped",
