@@ -12,6 +12,8 @@ const fn pair(name: &'static str, upstream: &'static str, other: &'static str) -
 
 /// With one that closes the way to metrics-server.
 pub(crate) const ON_THE_WAY: &[Row] = &[
+    // Before those of kubelets: what a log tells of them stands for a while where no samples can be asked for.
+    pair("selector and aws-auth", "selector matches nothing", "aws-auth role mapped twice"),
     pair("Service port and kubelet certificates", "wrong Service port", "kubelet certificate without the address"),
     pair("targetPort and a missing target", "wrong targetPort, a number", "HPA target missing"),
     pair(
@@ -19,7 +21,6 @@ pub(crate) const ON_THE_WAY: &[Row] = &[
         "packets of the control plane dropped",
         "kubelet 403 on one node of two",
     ),
-    pair("selector and aws-auth", "selector matches nothing", "aws-auth role mapped twice"),
     pair("no replicas and a missing request", "replicas 0", "HPA on pods with a sidecar without request"),
     pair("NetworkPolicy and two HPAs", "NetworkPolicy", "two HPAs on one selector"),
     pair("CA bundle and a slow kubelet", "CA bundle missing", "kubelet slow on one node of two"),
