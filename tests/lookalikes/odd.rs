@@ -206,9 +206,10 @@ fn a_file_that_is_too_large_is_named_and_a_log_of_any_size_is_read() {
     fs::write(&log, "I0301 11:59:00.000000 1 secure_serving.go:1] Serving securely on [::]:10250\n").expect("a file");
     // Behind its first line the log is one line of zeros, as after a crash of its host.
     fs::OpenOptions::new().write(true).open(&log).and_then(|file| file.set_len(70 << 20)).expect("a size");
-    let report = report(folder.path());
+    let report = Report::new(&bundle::read_up_to(folder.path(), 64 << 20).expect("a bundle"));
     assert_eq!(report.judgement.verdict.name(), VerdictName::Healthy, "{}", shown(&report));
-    assert_eq!(report.notices, ["events.yaml: skipped, larger than 64 MiB"]);
+    let notice = "events.yaml: skipped, 65 MiB, larger than 64 MiB: raise --largest-file to read it";
+    assert_eq!(report.notices, [notice]);
 }
 
 #[test]
