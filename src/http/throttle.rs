@@ -79,7 +79,7 @@ mod tests {
         let admitted = (0..1_000).filter(|_| throttle.admits(greedy)).count();
         assert_eq!(admitted, 10);
         assert!(throttle.admits(scraper));
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!((0..1_000).filter(|_| throttle.admits(greedy)).count(), 10);
     }
 

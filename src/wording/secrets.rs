@@ -17,10 +17,8 @@ pub fn masked(text: &str) -> Option<String> {
         let gap = behind.len() - behind.trim_start_matches(is_end).len();
         let secret = if after_scheme && word.len() >= SHORTEST_TOKEN {
             Some(0)
-        } else if let Some(begin) = word.find("eyJ").filter(|begin| word.len() - begin >= SHORTEST_TOKEN) {
-            Some(begin)
         } else {
-            None
+            word.find("eyJ").filter(|begin| word.len() - begin >= SHORTEST_TOKEN)
         };
         let user_info = word.find("://").map(|scheme| scheme + 3).and_then(|begin| {
             let host = word[begin..].split('/').next().unwrap_or("");

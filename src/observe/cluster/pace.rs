@@ -14,7 +14,7 @@ const CALM: Duration = Duration::from_secs(10);
 const PAGES_IN_A_ROW: u32 = 400;
 const PAGE_EACH: Duration = Duration::from_secs(2);
 /// The longest time for which an API server's `Retry-After` is honoured.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// What one watch has asked so far, over all of its streams.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ mod tests {
     fn in_a_minute(pace: &mut Pace, is_watch: bool, begin: Instant) -> usize {
         let mut now = begin;
         let mut count = 0;
-        while now < begin + Duration::from_secs(60) {
+        while now < begin + Duration::from_mins(1) {
             now = pace.next(is_watch, now);
             count += 1;
         }
@@ -105,6 +105,6 @@ mod tests {
         pace.retry_after(20, now);
         assert_eq!(pace.next(false, now), now + Duration::from_secs(20));
         pace.retry_after(3_600, now);
-        assert_eq!(pace.next(true, now), now + Duration::from_secs(60));
+        assert_eq!(pace.next(true, now), now + Duration::from_mins(1));
     }
 }
