@@ -2,20 +2,28 @@
 
 #[path = "alerts/cases.rs"]
 mod cases;
+#[path = "alerts/crash_loop.rs"]
+mod crash_loop;
 #[path = "alerts/doctor.rs"]
 mod doctor;
 #[path = "alerts/document.rs"]
 mod document;
 #[path = "alerting/told.rs"]
 mod ends;
+#[path = "alerts/hpa.rs"]
+mod hpa;
 #[path = "alerts/mutations.rs"]
 mod mutations;
 #[path = "alerts/pipeline.rs"]
 mod pipeline;
 #[path = "alerts/recording.rs"]
 mod recording;
+#[path = "alerts/remedies.rs"]
+mod remedies;
 #[path = "alerts/rules.rs"]
 mod rules;
+#[path = "alerts/said.rs"]
+mod said;
 #[path = "alerts/scenes.rs"]
 mod scenes;
 #[path = "alerts/shipped.rs"]
@@ -90,6 +98,16 @@ fn every_cause_of_the_catalogue_leads_to_exactly_one_alert() {
 fn one_root_cause_is_named_however_many_symptoms_burn() {
     hold(&whole::of_demo());
     hold(&whole::of_symptoms());
+}
+
+#[test]
+fn a_crash_loop_is_one_page() {
+    hold(&crash_loop::of_loops());
+}
+
+#[test]
+fn an_outage_that_does_not_stand_still_is_one_page() {
+    hold(&crash_loop::of_changes());
 }
 
 #[test]

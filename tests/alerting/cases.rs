@@ -106,8 +106,13 @@ pub(crate) fn doctor_killed(stack: &Stack) {
 /// The shipped inhibition alone: alerts that the expressions hold back are raised by hand, in a cluster of their own.
 pub(crate) fn inhibition(stack: &Stack) {
     let alert = |name: &str, severity: &str, step: &str, cause: &str| json!({"alertname": name, "severity": severity, "step": step, "cause": cause, "cluster": "c"});
+    let of_workload = |name: &str, label: &str, object: &str| json!({"alertname": name, "severity": "warning", "namespace": "kube-system", label: object, "cluster": "c"});
+    let mut outage = alert("MetricsServerTimeout", "critical", "timeout", "control_plane_path_closed");
+    outage["namespace"] = json!("kube-system");
     let active = [
-        alert("MetricsServerTimeout", "critical", "timeout", "control_plane_path_closed"),
+        outage,
+        of_workload("KubePodCrashLooping", "pod", "coredns-7f9c-abc"),
+        of_workload("KubeDeploymentReplicasMismatch", "deployment", "metrics-server-doctor"),
         alert("HPATargetsUnknown", "warning", "hpa", "missing_request"),
         alert("MetricsServerForbidden", "warning", "forbidden", "aws_auth_username_missing"),
         alert("MetricsServerDoctorBlind", "info", "none", "permission_missing"),
@@ -122,6 +127,8 @@ pub(crate) fn inhibition(stack: &Stack) {
         alert("HPATargetsUnknown", "warning", "hpa", "no_samples_yet"),
         alert("MetricsServerKnownIssue", "info", "known_issues", "kubelet_timeout"),
         json!({"alertname": "KubeAggregatedAPIDown", "severity": "warning", "name": "v1beta1.metrics.k8s.io", "cluster": "c"}),
+        of_workload("KubePodCrashLooping", "pod", "metrics-server-5d8f-x2x"),
+        of_workload("KubeDeploymentReplicasMismatch", "deployment", "metrics-server"),
     ];
     let all: Vec<_> = active.iter().chain([&another_cluster]).chain(&suppressed).cloned().collect();
     stack.alertmanager.raise(&all).expect("alerts");

@@ -245,12 +245,13 @@ fn label_name(labels: &Value) -> String {
     text
 }
 
-/// The shipped configuration, with the webhook as both receivers and seconds instead of minutes.
+/// The shipped configuration, with the webhook as every receiver and seconds instead of minutes.
 fn alertmanager_configuration(webhook: &Webhook) -> Result<String> {
     let shipped = fs::read_to_string(components::project_root().join("alerts/alertmanager/alertmanager.yaml"))?;
     let mut changed = shipped;
     for (from, to) in [
-        ("http://team.example/", webhook.url.as_str()),
+        ("http://platform.example/", webhook.url.as_str()),
+        ("http://team-shop.example/", webhook.url.as_str()),
         ("http://pager.example/", webhook.url.as_str()),
         ("group_wait: 30s", "group_wait: 1s"),
         ("group_interval: 5m", "group_interval: 1s"),

@@ -7,9 +7,10 @@ use metrics_server_doctor::{
 };
 
 use crate::{
-    doctor, pipeline, recording,
+    doctor, hpa, pipeline, recording,
     rules::{self, Labels, Rule},
-    scenes::{METRICS_API, Series, found, healthy},
+    said,
+    scenes::{METRICS_API, SERVICE, Series, found, healthy},
     timeline::{CLUSTER, Case, Firing, STEP, Scrape, Timeline},
 };
 
@@ -47,18 +48,6 @@ pub(crate) fn alert(rule: &Rule, cluster: &str, pairs: &[(&str, &str)]) -> Firin
     all.extend(rule.labels.clone());
     all.insert("alertname".to_owned(), rule.name.clone());
     all
-}
-
-/// The annotations with labels and value filled in.
-pub(crate) fn told(rule: &Rule, series: &[(&str, &str)], value: &str) -> Labels {
-    let fill = |text: &String| {
-        let filled = series.iter().fold(text.replace("{{ $value }}", value), |text, (label, value)| {
-            text.replace(&format!("{{{{ $labels.{label} }}}}"), value)
-        });
-        assert!(!filled.contains("{{"), "{}: {filled}", rule.name);
-        filled
-    };
-    rule.annotations.iter().map(|(name, text)| (name.clone(), fill(text))).collect()
 }
 
 /// A fault that begins, lasts longer than the rule waits, and is healed; nothing else fires.
@@ -121,32 +110,35 @@ pub(crate) fn tried() -> Vec<&'static str> {
     causes.chain(["healthy", "undetermined"]).collect()
 }
 
+/// The alert of a section about a cause, with the Service that the sample's `APIService` names.
+pub(crate) fn section_alert(rule: &Rule, cluster: &str, entry: &Entry) -> Firing {
+    let series = [("step", entry.step.id()), ("cause", entry.id), ("namespace", "kube-system")];
+    alert(rule, cluster, &[&series[..], &[("service", "metrics-server")]].concat())
+}
+
+/// A page on which two autoscalers are blind, one of each namespace.
+pub(crate) fn with_two_blind(series: Series) -> Series {
+    [("shop", "web"), ("office", "web")].into_iter().fold(series, |series, (namespace, name)| {
+        let labels = [("namespace", namespace), ("horizontalpodautoscaler", name)];
+        series.with("metrics_server_doctor_hpa_blind_since_timestamp_seconds", &labels, 60.0)
+    })
+}
+
 /// A cause of the catalogue that stands, with the impact that it has.
 pub(crate) fn of_cause(entry: &Entry, impact: Impact) -> Case {
     let severity = if impact == Impact::Outage { "critical" } else { "warning" };
     let rule = rules::alert(alert_of(entry.step), severity, None);
-    let mut series = vec![("step", entry.step.id()), ("cause", entry.id)];
-    if entry.step == Step::Hpa && impact == Impact::Partial {
-        series.extend([("namespace", "shop"), ("horizontalpodautoscaler", "web")]);
-    }
-    let alert = alert(&rule, CLUSTER, &series);
-    let fault = [page(&found(entry, impact))];
-    let mut case = fires(&format!("{} {severity}", entry.id), &rule, &alert, &fault, &[well()]);
-    case.alone = true;
-    let told = if entry.step == Step::Hpa && impact == Impact::Partial {
-        let mut told = told(
-            &Rule {
-                annotations: rule.annotations.clone().into_iter().filter(|(name, _)| name != "description").collect(),
-                ..rule.clone()
-            },
-            &series,
-            "1",
-        );
-        told.insert("description".to_owned(), format!("HorizontalPodAutoscaler shop/web does not scale: {}. kubectl describe hpa tells the controller's words, the doctor's report (/api/v1/report) what repairs it.", entry.id));
-        told
+    let fault = page(&with_two_blind(found(entry, impact)));
+    let (alert, told) = if entry.step == Step::Hpa && impact == Impact::Partial {
+        let labels = [("cause", entry.id), ("namespace", "shop"), ("horizontalpodautoscaler", "web")];
+        (alert(&rule, CLUSTER, &labels), said::of_autoscaler(&rule, entry, Some("shop/web")))
     } else {
-        told(&rule, &series, "1")
+        (section_alert(&rule, CLUSTER, entry), said::of_section(&rule, entry, true, 2))
     };
+    // Two replicas count no autoscaler twice.
+    let fault = [fault.clone(), fault];
+    let mut case = fires(&format!("{} {severity}", entry.id), &rule, &alert, &fault, &[well(), well()]);
+    case.alone = true;
     case.annotations.push((BEGIN + rule.hold, alert, told));
     case
 }
@@ -156,11 +148,10 @@ fn of_section(step: Step) -> Vec<Case> {
     let entry = first(step);
     let (outage, partial) = (page(&found(entry, Impact::Outage)), page(&found(entry, Impact::Partial)));
     let name = |what: &str| format!("{step}: {what}");
-    let series = [("step", step.id()), ("cause", entry.id)];
     let critical = rules::alert(alert_of(step), "critical", None);
-    let page_once = alert(&critical, CLUSTER, &series);
+    let page_once = section_alert(&critical, CLUSTER, entry);
     let warning = rules::alert(alert_of(step), "warning", None);
-    let warn_once = alert(&warning, CLUSTER, &series);
+    let warn_once = section_alert(&warning, CLUSTER, entry);
     let (outages, partials) = ([outage.clone(), outage.clone()], [partial.clone(), partial.clone()]);
 
     let mut short = Case::new(
@@ -193,7 +184,7 @@ fn of_section(step: Step) -> Vec<Case> {
             .then_in(BEFORE, &[(CLUSTER, &[well()]), ("b", &[well()])])
             .then_in(20, &[(CLUSTER, std::slice::from_ref(&outage)), ("b", std::slice::from_ref(&partial))]),
     );
-    let elsewhere = alert(&warning, "b", &series);
+    let elsewhere = section_alert(&warning, "b", entry);
     clusters.firing = vec![(BEGIN + 600, vec![page_once.clone()]), (BEGIN + 1_170, vec![page_once.clone(), elsewhere])];
 
     let other = if step == Step::Timeout { Step::Logs } else { Step::Timeout };
@@ -205,14 +196,55 @@ fn of_section(step: Step) -> Vec<Case> {
             .then(20, &[page(&found(of_other, Impact::Outage))])
             .then(40, &[page(&found(of_other, Impact::Partial))]),
     );
-    let theirs = |severity: &str| {
-        let series = [("step", other.id()), ("cause", of_other.id)];
-        alert(&rules::alert(alert_of(other), severity, None), CLUSTER, &series)
-    };
+    let theirs = |severity: &str| section_alert(&rules::alert(alert_of(other), severity, None), CLUSTER, of_other);
     another.firing = vec![(1_170, vec![theirs("critical")]), (3_570, vec![theirs("warning")])];
+
+    // Where no Service is seen there is none to name, and one cluster's says nothing about another's.
+    let nameless = |impact: Impact| page(&found(entry, impact).without(SERVICE));
+    let mut unknown_service = Case::new(
+        &name("no Service is seen"),
+        step.id(),
+        Timeline::default().then_in(
+            40,
+            &[
+                (CLUSTER, &[nameless(Impact::Outage)]),
+                ("b", std::slice::from_ref(&outage)),
+                ("c", &[nameless(Impact::Partial)]),
+                ("d", std::slice::from_ref(&partial)),
+            ],
+        ),
+    );
+    let series = [("step", step.id()), ("cause", entry.id)];
+    let unnamed = alert(&critical, CLUSTER, &series);
+    let mut says_no_service = Case::new(
+        &name("what is said without a Service"),
+        step.id(),
+        Timeline::default().then(40, &[nameless(Impact::Outage)]),
+    );
+    says_no_service.firing = vec![(2_370, vec![unnamed.clone()])];
+    says_no_service.annotations.push((2_370, unnamed.clone(), said::of_section(&critical, entry, false, 0)));
+    unknown_service.firing = vec![(
+        2_370,
+        vec![
+            unnamed,
+            section_alert(&critical, "b", entry),
+            alert(&warning, "c", &series),
+            section_alert(&warning, "d", entry),
+        ],
+    )];
+    let mut exported = Case::new(
+        &name("without honor_labels"),
+        step.id(),
+        Timeline::default().then_in(40, &[(CLUSTER, &outages), ("b", &partials)]),
+    );
+    exported.honored = false;
+    exported.firing = vec![(2_370, vec![page_once.clone(), section_alert(&warning, "b", entry)])];
 
     vec![
         another,
+        unknown_service,
+        says_no_service,
+        exported,
         fires(&name("an outage, seen by two replicas"), &critical, &page_once, &outages, &[well(), well()]),
         fires(
             &name("an outage that one of two replicas sees"),
@@ -243,13 +275,13 @@ fn of_installed() -> Vec<Case> {
     unsupported.annotations.push((
         BEGIN + rule.hold,
         alert(&rule, CLUSTER, &deployment),
-        told(&rule, &deployment, "0"),
+        said::told(&rule, &deployment, "0"),
     ));
     let twice = healthy().with("metrics_server_doctor_deployment_metrics_servers", &[], 2.0);
     let rule = rules::alert("MetricsServerInstalledTwice", "info", None);
     let mut double =
         fires("twice", &rule, &alert(&rule, CLUSTER, &[]), &[page(&twice), page(&twice)], &[well(), well()]);
-    double.annotations.push((BEGIN + rule.hold, alert(&rule, CLUSTER, &[]), told(&rule, &[], "2")));
+    double.annotations.push((BEGIN + rule.hold, alert(&rule, CLUSTER, &[]), said::told(&rule, &[], "2")));
     let unseen = healthy()
         .without("metrics_server_doctor_deployment_version_supported")
         .without("metrics_server_doctor_deployment_metrics_servers");
@@ -267,7 +299,7 @@ fn of_apiservice() -> Vec<Case> {
     let renewed = expires(fortnight * 10.0);
     let firing = alert(&rule, CLUSTER, &labels);
     let mut case = fires("expiry", &rule, &firing, &[page(&soon), page(&renewed)], &[page(&renewed), page(&renewed)]);
-    let mut told = labels_of(&rule);
+    let mut told = said::told(&rule, &[], "");
     told.insert(
         "description".to_owned(),
         format!("The first certificate in spec.caBundle of APIService {METRICS_API} is valid for 13d 22h 59m 59s. Once all have expired the API server refuses metrics-server's certificate."),
@@ -281,7 +313,7 @@ fn of_apiservice() -> Vec<Case> {
     );
     let mut known = Case::new("expired already", "apiservice", Timeline::default().then(120, &[page(&over)]));
     let critical = rules::alert("MetricsServerAPIServiceUnavailable", "critical", None);
-    known.firing = vec![(7_000, vec![alert(&critical, CLUSTER, &[("step", "apiservice"), ("cause", ended.id)])])];
+    known.firing = vec![(7_000, vec![section_alert(&critical, CLUSTER, ended)])];
     let other = healthy().with(
         "metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds",
         &[("apiservice", "v1beta1.custom.metrics.k8s.io")],
@@ -296,7 +328,7 @@ fn of_apiservice() -> Vec<Case> {
         fortnight,
     );
     let mut both = Case::new("expiry beside a fault", "apiservice", Timeline::default().then(120, &[page(&beside)]));
-    let fault = alert(&critical, CLUSTER, &[("step", "apiservice"), ("cause", first(Step::Apiservice).id)]);
+    let fault = section_alert(&critical, CLUSTER, first(Step::Apiservice));
     both.firing = vec![(7_000, vec![fault, alert(&rule, CLUSTER, &labels)])];
     // Ids are unique within a step only.
     let namesake = expires(fortnight).with(
@@ -315,187 +347,41 @@ fn of_apiservice() -> Vec<Case> {
         "apiservice",
         Timeline::default().then_in(120, &[(CLUSTER, &[page(&expires(fortnight))]), ("b", &[page(&over)])]),
     );
-    let of_b = alert(&critical, "b", &[("step", "apiservice"), ("cause", ended.id)]);
+    let of_b = section_alert(&critical, "b", ended);
     elsewhere.firing = vec![(7_000, vec![alert(&rule, CLUSTER, &labels), of_b])];
-    vec![case, known, foreign, both, beside_namesake, elsewhere]
+    let mut cases = vec![case, known, foreign, both, beside_namesake, elsewhere];
+    cases.extend(of_flapping());
+    cases
 }
 
-pub(crate) fn labels_of(rule: &Rule) -> Labels {
-    rule.annotations.clone()
-}
-
-/// The labels of what is said about an autoscaler of namespace `shop`.
-fn of_shop<'l>(hpa: &'l str, cause: &'l str) -> [(&'static str, &'l str); 3] {
-    [("namespace", "shop"), ("horizontalpodautoscaler", hpa), ("cause", cause)]
-}
-
-fn of_hpa() -> Vec<Case> {
-    let entry = |cause: Cause| cause.entry();
-    let warning = rules::alert("HPATargetsUnknown", "warning", None);
-    let critical = rules::alert("HPATargetsUnknown", "critical", None);
-    let unknown = |hpa: &str, cause: &str, series: Series| {
-        series.with("metrics_server_doctor_hpa_unknown_cause", &of_shop(hpa, cause), 1.0)
+/// A condition that changes every few minutes, and one that a rollout changed twice.
+fn of_flapping() -> Vec<Case> {
+    const TRANSITIONS: &str = "metrics_server_doctor_apiservice_condition_transitions_total";
+    let rule = rules::alert("MetricsServerAPIServiceFlapping", "warning", None);
+    let changed = |api: &str, times: u64| {
+        page(&healthy().with(TRANSITIONS, &[("apiservice", api)], f64::from(u32::try_from(times).expect("few"))))
     };
-    let missing = found(entry(Cause::MissingRequest), Impact::Partial);
-    let two = unknown("api", "missing_request", missing.clone());
-    let blind = |hpa: &str| alert(&warning, CLUSTER, &of_shop(hpa, "missing_request"));
-    let mut each = Case::new(
-        "hpa: two autoscalers, two replicas",
-        "hpa",
-        Timeline::default().then(BEFORE, &[well(), well()]).then(20, &[page(&two), page(&two)]),
+    // One change every five minutes, twelve an hour.
+    let flaps =
+        |api: &str| (0..14).fold(Timeline::default(), |timeline, times| timeline.then(5, &[changed(api, times)]));
+    let mut flapping = Case::new("a condition that flaps", "apiservice", flaps(METRICS_API));
+    let firing = alert(&rule, CLUSTER, &[("apiservice", METRICS_API)]);
+    flapping.firing = vec![(1_500, vec![]), (4_140, vec![firing.clone()])];
+    let mut two = Case::new(
+        "a condition that flaps in one cluster of two, seen by one of two replicas",
+        "apiservice",
+        (0..14).fold(Timeline::default(), |timeline, times| {
+            let steady = changed(METRICS_API, 0);
+            timeline.then_in(5, &[(CLUSTER, &[steady.clone(), changed(METRICS_API, times)]), ("b", &[steady])])
+        }),
     );
-    each.firing = vec![(BEGIN + 870, vec![]), (BEGIN + 900, vec![blind("api"), blind("web")])];
-
-    // The symptom of an outage upstream is told by the step that fails.
-    let outage = unknown("web", "metrics_api_down", found(first(Step::Timeout), Impact::Outage));
-    let mut held_back =
-        Case::new("hpa: blind for an outage upstream", "hpa", Timeline::default().then(40, &[page(&outage)]));
-    let upstream = rules::alert("MetricsServerTimeout", "critical", None);
-    held_back.firing =
-        vec![(2_370, vec![alert(&upstream, CLUSTER, &[("step", "timeout"), ("cause", first(Step::Timeout).id)])])];
-
-    // A known autoscaler whose target went: no target reads <unknown>, and still it is a finding.
-    let gone = found(entry(Cause::TargetNotFound), Impact::Partial).without("metrics_server_doctor_hpa_unknown_cause");
-    let aggregated = alert(&warning, CLUSTER, &[("cause", "target_not_found")]);
-    let mut without = fires(
-        "hpa: a finding without unknown targets",
-        &warning,
-        &aggregated,
-        &[page(&gone), page(&gone)],
-        &[well(), well()],
-    );
-    let mut told = labels_of(&warning);
-    told.insert("description".to_owned(), "1 HorizontalPodAutoscalers do not scale: target_not_found. kubectl describe hpa tells the controller's words, the doctor's report (/api/v1/report) what repairs it.".to_owned());
-    told.insert("runbook_url".to_owned(), "docs/runbooks/hpa.md#target_not_found".to_owned());
-    without.annotations.push((BEGIN + warning.hold, aggregated, told));
-
-    let down = found(entry(Cause::MetricsApiDown), Impact::Outage);
-    let all_blind = alert(&critical, CLUSTER, &[("step", "hpa"), ("cause", "metrics_api_down")]);
-    // A cluster in which it hurts some says nothing about one in which it hurts all.
-    let partly = found(entry(Cause::MetricsApiDown), Impact::Partial);
-    let mut clusters = Case::new(
-        "hpa: one cluster of two",
-        "hpa",
-        Timeline::default().then_in(40, &[(CLUSTER, &[page(&down)]), ("b", &[page(&partly)])]),
-    );
-    let elsewhere = alert(&warning, "b", &of_shop("web", "metrics_api_down"));
-    clusters.firing = vec![(2_370, vec![all_blind.clone(), elsewhere])];
-    let mut gone_elsewhere = Case::new(
-        "hpa: unknown in one cluster, found in another",
-        "hpa",
-        Timeline::default().then_in(
-            40,
-            &[
-                (CLUSTER, &[page(&unknown("web", "missing_request", healthy()))]),
-                ("b", &[page(&missing.clone().without("metrics_server_doctor_hpa_unknown_cause"))]),
-            ],
-        ),
-    );
-    gone_elsewhere.firing = vec![(2_370, vec![alert(&warning, "b", &[("cause", "missing_request")])])];
-    let mut mixed = Case::new(
-        "hpa: an outage beside an autoscaler's own fault",
-        "hpa",
-        Timeline::default().then(
-            40,
-            &[page(&{
-                let mut series = down.clone();
-                series.0.extend(
-                    missing
-                        .0
-                        .iter()
-                        .filter(|((name, labels), _)| {
-                            name == "metrics_server_doctor_hpa_unknown_cause"
-                                || labels.get("cause").is_some_and(|cause| cause == "missing_request")
-                        })
-                        .map(|(key, value)| (key.clone(), *value)),
-                );
-                series
-            })],
-        ),
-    );
-    mixed.firing = vec![(2_370, vec![all_blind.clone(), blind("web")])];
-    vec![
-        foreign(),
-        without_a_value(),
-        two_causes(),
-        namesake(false),
-        namesake(true),
-        each,
-        held_back,
-        without,
-        clusters,
-        gone_elsewhere,
-        mixed,
-        fires("hpa: all blind", &critical, &all_blind, &[page(&down), page(&down)], &[well(), well()]),
-        fires("hpa: one blind", &warning, &blind("web"), &[page(&missing), page(&missing)], &[well(), well()]),
-        silent("hpa: an unknown target that is no fault", "hpa", &[page(&unknown("web", "scaled_to_zero", healthy()))]),
-    ]
-}
-
-/// The alert of an autoscaler, or of all that have no unknown target.
-fn blind_alert(hpa: Option<&str>, cause: Cause) -> Firing {
-    let mut labels = vec![("cause", cause.id())];
-    labels.extend(hpa.into_iter().flat_map(|hpa| [("namespace", "shop"), ("horizontalpodautoscaler", hpa)]));
-    alert(&rules::alert("HPATargetsUnknown", "warning", None), CLUSTER, &labels)
-}
-
-/// A finding without an unknown target, while another exporter has autoscalers that are blind through the same cause.
-fn foreign() -> Case {
-    let series =
-        found(Cause::MissingRequest.entry(), Impact::Partial).without("metrics_server_doctor_hpa_unknown_cause");
-    let mut case =
-        Case::new("hpa: another exporter's blind autoscalers", "hpa", Timeline::default().then(40, &[page(&series)]));
-    case.firing = vec![(2_370, vec![blind_alert(None, Cause::MissingRequest)])];
-    case
-}
-
-/// One autoscaler is blind through a fault, and another is only scaled to zero.
-fn without_a_value() -> Case {
-    let series = found(Cause::MissingRequest.entry(), Impact::Partial).with(
-        "metrics_server_doctor_hpa_unknown_cause",
-        &[("namespace", "shop"), ("horizontalpodautoscaler", "night"), ("cause", "scaled_to_zero")],
-        1.0,
-    );
-    let mut case =
-        Case::new("hpa: one blind, one scaled to zero", "hpa", Timeline::default().then(40, &[page(&series)]));
-    case.firing = vec![(2_370, vec![blind_alert(Some("web"), Cause::MissingRequest)])];
-    case
-}
-
-/// One autoscaler is blind, and another has a fault of its own without an unknown target.
-fn two_causes() -> Case {
-    let labels = [("step", "hpa"), ("cause", Cause::TargetNotFound.id())];
-    let series =
-        found(Cause::MissingRequest.entry(), Impact::Partial).with("metrics_server_doctor_findings", &labels, 1.0);
-    let mut case = Case::new("hpa: two causes", "hpa", Timeline::default().then(40, &[page(&series)]));
-    case.firing =
-        vec![(2_370, vec![blind_alert(Some("web"), Cause::MissingRequest), blind_alert(None, Cause::TargetNotFound)])];
-    case
-}
-
-/// The cause `pods_not_ready` is one of two steps: of metrics-server's pods, through which all autoscalers are blind, and
-/// of an autoscaler's own pods, which is told beside the other where it is found.
-fn namesake(own_found: bool) -> Case {
-    let (server, own) = (Cause::PodsNotReady.entry(), Cause::HpaPodsNotReady);
-    assert_eq!(server.id, own.id());
-    let labels = [("step", own.entry().step.id()), ("cause", own.id())];
-    let series = found(server, Impact::Outage)
-        .with(
-            "metrics_server_doctor_hpa_unknown_cause",
-            &[("namespace", "shop"), ("horizontalpodautoscaler", "web"), ("cause", own.id())],
-            1.0,
-        )
-        .with("metrics_server_doctor_findings", &labels, f64::from(own_found));
-    let mut case = Case::new(
-        if own_found { "hpa: pods not ready, two causes" } else { "hpa: pods not ready, metrics-server's" },
-        "hpa",
-        Timeline::default().then(40, &[page(&series)]),
-    );
-    let critical = rules::alert(alert_of(server.step), "critical", None);
-    let mut firing = vec![alert(&critical, CLUSTER, &[("step", server.step.id()), ("cause", server.id)])];
-    firing.extend(own_found.then(|| blind_alert(Some("web"), own)));
-    case.firing = vec![(2_370, firing)];
-    case
+    two.firing = vec![(4_140, vec![firing])];
+    let mut foreign = Case::new("another API's condition flaps", "apiservice", flaps("v1beta1.custom.metrics.k8s.io"));
+    foreign.firing = vec![(4_140, vec![])];
+    let rollouts = (0..5).fold(Timeline::default(), |timeline, times| timeline.then(5, &[changed(METRICS_API, times)]));
+    let mut few = Case::new("two restarts within an hour", "apiservice", rollouts.then(50, &[changed(METRICS_API, 4)]));
+    few.firing = (1..75).step_by(3).map(|minute| (minute * 60, vec![])).collect();
+    vec![flapping, two, foreign, few]
 }
 
 fn of_known_issues() -> Vec<Case> {
@@ -508,7 +394,7 @@ fn of_known_issues() -> Vec<Case> {
         1.0,
     );
     let upstream = rules::alert("MetricsServerTimeout", "critical", None);
-    let firing = alert(&upstream, CLUSTER, &[("step", "timeout"), ("cause", first(Step::Timeout).id)]);
+    let firing = section_alert(&upstream, CLUSTER, first(Step::Timeout));
     let mut explained = Case::new(
         "known issue that the verdict explains",
         "known_issues",
@@ -524,7 +410,7 @@ fn of_known_issues() -> Vec<Case> {
         (BEGIN + 1_200 + 60, vec![firing]),
         (BEGIN + 1_200 + 570, vec![]),
     ];
-    let mut told = told(&rule, &labels, "0");
+    let mut told = said::told(&rule, &labels, "0");
     told.insert("runbook_url".to_owned(), "docs/runbooks/logs.md#kubelet_timeout".to_owned());
     explained.annotations.push((BEGIN + 900, info.clone(), told));
     let own = found(Cause::KubeletTimeout.entry(), Impact::Partial).with(
@@ -535,7 +421,7 @@ fn of_known_issues() -> Vec<Case> {
     let mut alone =
         Case::new("known issue with an alert of its own", "known_issues", Timeline::default().then(40, &[page(&own)]));
     let warning = rules::alert("MetricsServerLogsErrors", "warning", None);
-    alone.firing = vec![(2_370, vec![alert(&warning, CLUSTER, &labels[..2])])];
+    alone.firing = vec![(2_370, vec![section_alert(&warning, CLUSTER, Cause::KubeletTimeout.entry())])];
     let mut clusters = Case::new(
         "known issue in one cluster of two",
         "known_issues",
@@ -570,7 +456,7 @@ pub(crate) fn of_rules() -> Vec<Case> {
         [
             of_installed(),
             of_apiservice(),
-            of_hpa(),
+            hpa::cases(),
             of_known_issues(),
             doctor::cases(),
             pipeline::cases(),

@@ -8,14 +8,15 @@ use metrics_server_doctor::{
 };
 
 use crate::{
-    cases::{BEFORE, BEGIN, alert, fires, labels_of, page, silent, told, well},
+    cases::{BEFORE, BEGIN, alert, fires, page, silent, well},
     rules::{self, Rule},
+    said,
     scenes::{METRICS_API, OBSERVED, Series, healthy, judged},
     timeline::{CLUSTER, Case, Scrape, Timeline},
 };
 
 /// A page whose verdict is open.
-fn undetermined() -> Series {
+pub(crate) fn undetermined() -> Series {
     let finding = Finding::outage(Cause::ApiServiceUnavailable, ObjectReference::default(), "open")
         .candidates([Cause::NothingListens, Cause::PodsNotReady]);
     judged(Judgement {
@@ -30,7 +31,8 @@ fn undetermined() -> Series {
     })
 }
 
-fn unavailable(series: Series) -> Series {
+/// The same with an unavailable `APIService`.
+pub(crate) fn unavailable(series: Series) -> Series {
     series.with("apiservice_available", &[("apiservice", METRICS_API)], 0.0)
 }
 
@@ -61,7 +63,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let firing = alert(&rule, CLUSTER, &[]);
         let mut case = fires(name, &rule, &firing, &[page(fault), page(fault)], &[well(), well()]);
         if let Some(value) = value {
-            case.annotations.push((BEGIN + rule.hold, firing, told(&rule, &[], value)));
+            case.annotations.push((BEGIN + rule.hold, firing, said::told(&rule, &[], value)));
         }
         case
     };
@@ -142,7 +144,7 @@ fn stale() -> Case {
         (1_740, vec![firing.clone()]),
         (1_800, vec![]),
     ];
-    let mut told = labels_of(&rule);
+    let mut told = said::told(&rule, &[], "");
     told.insert("description".to_owned(), "The newest look is 8m 0s old: all other series of the doctor tell of the past. Either it hangs, or its clock and that of Prometheus differ.".to_owned());
     stale.annotations.push((600 + 480, firing, told));
     stale
@@ -182,7 +184,7 @@ fn of_absence() -> Vec<Case> {
     let gone = rules::alert("MetricsServerDoctorDown", "warning", Some("absent"));
     let down = rules::alert("MetricsServerDoctorDown", "warning", Some("unreachable"));
     let told = |rule: &Rule, description: &str| {
-        let mut told = labels_of(rule);
+        let mut told = said::told(rule, &[], "");
         told.insert("description".to_owned(), description.to_owned());
         told
     };
@@ -192,7 +194,13 @@ fn of_absence() -> Vec<Case> {
     let mut never = Case::new("never a target", "doctor", Timeline::default().then(40, &[]));
     let nowhere = alert(&gone, "", &[]);
     never.firing = vec![(870, vec![]), (900, vec![nowhere.clone()]), (2_370, vec![nowhere.clone()])];
-    never.annotations.push((900, nowhere, told(&gone, "no ServiceMonitor, PodMonitor or scrape configuration leads to the doctor, or it was removed. Nobody watches metrics-server.")));
+    let mut of_nowhere = told(
+        &gone,
+        "no ServiceMonitor, PodMonitor or scrape configuration leads to the doctor, or it was removed. Nobody watches metrics-server.",
+    );
+    let dashboard = of_nowhere.get_mut("dashboard_url").expect("a link");
+    *dashboard = dashboard.replace("var-cluster=a", "var-cluster=");
+    never.annotations.push((900, nowhere, of_nowhere));
     let mut one = Case::new(
         "no longer a target in one cluster of two",
         "doctor",

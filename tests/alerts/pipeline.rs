@@ -6,8 +6,9 @@ use metrics_server_doctor::{
 };
 
 use crate::{
-    cases::{BEFORE, BEGIN, alert, page, silent, told, well},
+    cases::{BEFORE, BEGIN, alert, page, silent, well, with_two_blind},
     rules::{self, Rule},
+    said,
     scenes::{Series, found},
     timeline::{CLUSTER, Case, STEP, Timeline},
 };
@@ -17,7 +18,8 @@ pub(crate) fn rule() -> Rule {
     rules::alert("MetricsPipelineDown", "critical", None)
 }
 
-fn outage(cause: Cause) -> Series {
+/// What the page says while a cause takes metrics away from everybody.
+pub(crate) fn outage(cause: Cause) -> Series {
     let entry = catalogue::all().iter().find(|entry| entry.cause == cause).expect("a row");
     found(entry, Impact::Outage)
 }
@@ -29,7 +31,7 @@ const WINDOW: u64 = 300;
 pub(crate) fn cases() -> Vec<Case> {
     let rule = rule();
     let firing = alert(&rule, CLUSTER, &[]);
-    let down = page(&outage(Cause::ContainerCrashing));
+    let down = page(&with_two_blind(outage(Cause::ContainerCrashing)));
 
     let mut plain = Case::new(
         "an outage",
@@ -44,7 +46,9 @@ pub(crate) fn cases() -> Vec<Case> {
         (healed + WINDOW - STEP - STEP, vec![firing.clone()]),
         (healed + WINDOW + STEP, vec![]),
     ];
-    plain.annotations.push((BEGIN + rule.hold, firing.clone(), told(&rule, &[], "1")));
+    let mut told = said::told(&rule, &[], "1");
+    told.insert("description".to_owned(), "Cluster a: kubectl top and autoscalers on CPU and memory have not worked for ten minutes, or work for moments only. HorizontalPodAutoscalers that are blind: 2. The report (/api/v1/report) names the cause and what was read.".to_owned());
+    plain.annotations.push((BEGIN + rule.hold, firing.clone(), told));
 
     // A container that runs for a minute between back-offs of up to five: the cause alternates, and for moments all is well.
     let mut timeline = Timeline::default().then(BEFORE, &[well()]);

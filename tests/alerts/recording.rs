@@ -42,7 +42,49 @@ fn sum(series: &Series, name: &str) -> f64 {
 
 /// The cases of the recorded series.
 pub(crate) fn cases() -> Vec<Case> {
-    vec![two_clusters(), shares(), federated()]
+    vec![two_clusters(), shares(true), shares(false), federated(), objective(true), objective(false)]
+}
+
+/// The service level: in one cluster all autoscalers of one namespace are blind and those of another never, in the next none is.
+fn objective(honored: bool) -> Case {
+    const BLIND_SECONDS: &str = "metrics_server_doctor_hpa_blind_seconds_total";
+    const WATCHED_SECONDS: &str = "metrics_server_doctor_hpa_watched_seconds_total";
+    // A counter that is NaN here goes up by one each second.
+    let counting = |counters: &[(&str, &str, f64)]| {
+        let set = |page: Series, (name, namespace, value): &(&str, &str, f64)| {
+            page.with(name, &[("namespace", namespace)], *value)
+        };
+        page(&counters.iter().fold(healthy(), set))
+    };
+    let half_blind = counting(&[
+        (WATCHED_SECONDS, "shop", f64::NAN),
+        (BLIND_SECONDS, "shop", f64::NAN),
+        (WATCHED_SECONDS, "office", f64::NAN),
+        (BLIND_SECONDS, "office", 0.0),
+    ]);
+    let sees_nothing = counting(&[(WATCHED_SECONDS, "shop", 0.0), (BLIND_SECONDS, "shop", 0.0)]);
+    let seeing = counting(&[(WATCHED_SECONDS, "shop", f64::NAN), (BLIND_SECONDS, "shop", 0.0)]);
+    let mut case = Case::new(
+        if honored { "service level" } else { "service level, without honor_labels" },
+        "recording",
+        Timeline::default().then_in(180, &[(CLUSTER, &[half_blind, sees_nothing]), ("b", &[seeing])]),
+    );
+    case.honored = honored;
+    let each = |name: &str, values: [f64; 3]| {
+        let places = [("a", "shop"), ("a", "office"), ("b", "shop")];
+        let series = places.into_iter().zip(values).map(|((cluster, namespace), value)| {
+            (format!(r#"{name}{{cluster="{cluster}",namespace="{namespace}"}}"#), value)
+        });
+        (179 * 60, name.to_owned(), series.collect())
+    };
+    let ratio = "cluster:metrics_server_doctor_hpa_with_metrics:ratio30d";
+    case.values = vec![
+        each("cluster_namespace:metrics_server_doctor_hpa_watched_seconds:increase1h", [3_600.0; 3]),
+        each("cluster_namespace:metrics_server_doctor_hpa_blind_seconds:increase1h", [3_600.0, 0.0, 0.0]),
+        each("cluster_namespace:metrics_server_doctor_hpa_with_metrics:ratio30d", [0.0, 1.0, 1.0]),
+        (179 * 60, ratio.to_owned(), vec![of(ratio, "a", 0.5), of(ratio, "b", 1.0)]),
+    ];
+    case
 }
 
 /// What a Prometheus over a fleet has: recorded series alone, each twice, from the two servers of each cluster.
@@ -121,11 +163,11 @@ fn two_clusters() -> Case {
     case
 }
 
-fn shares() -> Case {
+fn shares(honored: bool) -> Case {
     let healthy = healthy();
     let at = 570;
     let mut hurt = Case::new(
-        "recorded shares",
+        if honored { "recorded shares" } else { "recorded shares, without honor_labels" },
         "recording",
         Timeline::default().then(
             BEFORE,
@@ -152,6 +194,7 @@ fn shares() -> Case {
     let mut other_namespaces = healthy.clone();
     other_namespaces.0.retain(|(_, labels), _| labels.get("namespace").is_none_or(|namespace| namespace != "shop"));
     let all = sum(&other_namespaces, NAMESPACE_TARGETS) + 11.0;
+    hurt.honored = honored;
     let passing = |page: &Series| {
         let counts = checks(page, CLUSTER);
         counts.into_iter().map(|(labels, count)| {

@@ -9,7 +9,7 @@ use metrics_server_doctor::{
     observe::demo::{self, Scene},
     render::{
         View,
-        metrics::{Kind, Page, families, to_classic},
+        metrics::{Family, Kind, Page, families, to_classic},
     },
     report::Report,
     snapshot::{ObjectReference, Snapshot},
@@ -24,6 +24,9 @@ pub(crate) const OBSERVED: &str = "metrics_server_doctor_observed_timestamp_seco
 /// The series of one page by name and labels.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Series(pub(crate) BTreeMap<(String, Labels), f64>);
+
+/// Whose labels name the Service that the `APIService` names.
+pub(crate) const SERVICE: &str = "metrics_server_doctor_service_exists";
 
 impl Series {
     /// What a report looks like on the page.
@@ -50,7 +53,10 @@ impl Series {
 
     /// Sets a series, whose family and labels must be those that the renderer declares.
     pub(crate) fn set(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let family = families().find(|family| family.name == name).unwrap_or_else(|| panic!("no family {name}"));
+        let of_counter =
+            |family: &Family| matches!(family.kind, Kind::Counter) && name.strip_suffix("_total") == Some(family.name);
+        let family = families().find(|family| family.name == name || of_counter(family));
+        let family = family.unwrap_or_else(|| panic!("no family {name}"));
         let mut given: Vec<_> = labels.iter().map(|(label, _)| *label).collect();
         let mut declared = family.labels.to_vec();
         given.sort_unstable();
@@ -102,7 +108,20 @@ impl Series {
             );
         }
         series.set("metrics_server_doctor_namespace_hpa_targets", &[("namespace", "shop")], 14.0);
+        for counter in
+            ["metrics_server_doctor_hpa_blind_seconds_total", "metrics_server_doctor_hpa_watched_seconds_total"]
+        {
+            series.set(counter, &[("namespace", "another")], f64::NAN);
+        }
+        series = series.without(SERVICE);
+        series.set(SERVICE, &[("namespace", "another"), ("service", "another")], 1.0);
         series
+    }
+
+    /// Namespace and name of the Service that the `APIService` names, where one is seen.
+    pub(crate) fn service(&self) -> Option<[(&'static str, &str); 2]> {
+        let ((_, labels), _) = self.0.iter().find(|((name, _), _)| name == SERVICE)?;
+        Some(["namespace", "service"].map(|label| (label, labels[label].as_str())))
     }
 }
 

@@ -44,7 +44,11 @@ fn every_alert_has_the_labels_and_annotations_of_the_house() {
         let text =
             |annotation: &str| rule.annotations.get(annotation).unwrap_or_else(|| panic!("{name}: {annotation}"));
         assert!(!text("summary").contains("{{"), "{name}: the summary is constant");
-        assert!(!text("description").is_empty());
+        assert!(!text("description").is_empty() && !text("remedy").is_empty(), "{name}");
+        let dashboard = text("dashboard_url").strip_prefix("d/").unwrap_or_else(|| panic!("{name}: dashboard_url"));
+        let (uid, query) = dashboard.split_once('?').expect("a query");
+        assert!(root().join(format!("dashboards/{uid}.json")).exists(), "{name}: no dashboard {uid}");
+        assert!(query.starts_with("var-cluster={{ $labels.cluster | urlquery }}"), "{name}: {query}");
         assert!(text("runbook_url").starts_with(&format!("{DEFAULT_RUNBOOK_URL}/")), "{name}");
     }
 }
@@ -233,11 +237,37 @@ fn alertmanager_takes_the_shipped_configuration_and_routes_every_alert() {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
     for rule in rules::alerts() {
-        let receiver = if rule.severity() == "critical" { "pager" } else { "team" };
+        let receiver = if rule.severity() == "critical" { "pager" } else { "platform" };
         let labels = [format!("alertname={}", rule.name), format!("severity={}", rule.severity())];
         assert_eq!(routed(&labels), receiver, "{} {}", rule.name, rule.severity());
     }
     assert_eq!(routed(&["alertname=KubePodCrashLooping".to_owned(), "severity=critical".to_owned()]), "default");
+    // An autoscaler goes to its team, an outage to the pager wherever metrics-server is.
+    for (alert, severity, namespace, receiver) in [
+        ("HPATargetsUnknown", "warning", "shop", "team-shop"),
+        ("HPATargetsUnknown", "warning", "shop-eu", "team-shop"),
+        ("HPATargetsUnknown", "warning", "shopping", "platform"),
+        ("HPATargetsUnknown", "warning", "preview-7", "nobody"),
+        ("HPATargetsUnknown", "critical", "shop", "pager"),
+        ("MetricsServerTimeout", "critical", "preview-7", "pager"),
+        ("MetricsServerTimeout", "warning", "shop", "platform"),
+    ] {
+        let labels = [("alertname", alert), ("severity", severity), ("namespace", namespace)]
+            .map(|(name, value)| format!("{name}={value}"));
+        assert_eq!(routed(&labels), receiver, "{alert} {severity} {namespace}");
+    }
+}
+
+#[test]
+fn all_that_is_critical_in_a_cluster_is_one_page() {
+    let configuration = rules::read(&alertmanager());
+    let routes = configuration["route"]["routes"][0]["routes"].as_array().expect("routes");
+    let pager = routes.iter().find(|route| route["receiver"] == "pager").expect("a route");
+    assert_eq!(pager["group_by"], serde_json::json!(["cluster"]));
+    for rule in configuration["inhibit_rules"].as_array().expect("rules") {
+        let equal = rule["equal"].as_array().expect("labels");
+        assert!(equal.iter().any(|label| label == "cluster"), "one cluster silences others: {rule}");
+    }
 }
 
 #[test]

@@ -106,8 +106,8 @@ impl Timeline {
 
     /// The series as promtool takes them; `wanted` tells which families are read. Causes that nothing sets and checks
     /// that no rule asks for and that were looked at are left out, since promtool reads its input slowly. Unless it is to be alone, another
-    /// exporter has the same families.
-    fn input(&self, wanted: &dyn Fn(&str) -> bool, alone: bool) -> Vec<Value> {
+    /// exporter has the same families. Where labels of the page are not honored they arrive as `exported_…`.
+    fn input(&self, wanted: &dyn Fn(&str) -> bool, alone: bool, honored: bool) -> Vec<Value> {
         let (tried, unknown) = (crate::cases::tried(), self.unknown_checks());
         let (causes, issues) = (self.values_set("cause"), self.values_set("issue"));
         // A known issue is named by step and cause.
@@ -126,14 +126,12 @@ impl Timeline {
         };
         let mut put_page = |page: &Series, target: &Labels, steps: &Range<usize>| {
             for ((name, labels), value) in page.0.iter().filter(|((name, labels), _)| wanted(name) && kept(labels)) {
-                let mut labels = labels.clone();
-                labels.extend(target.clone());
-                put(name, labels, steps.clone(), *value);
+                put(name, scraped(labels, target, honored), steps.clone(), *value);
             }
         };
         let up = |value: f64| Series([(("up".to_owned(), Labels::new()), value)].into());
         for ((cluster, number), scrapes) in &self.replicas {
-            let target = target("metrics-server-doctor", cluster, *number);
+            let target = target("metrics-server-doctor", cluster, *number, honored);
             let mut begin = 0;
             for run in scrapes.chunk_by(Scrape::is_the_same) {
                 let steps = begin..begin + run.len();
@@ -151,7 +149,7 @@ impl Timeline {
         // Somebody else has the same names, in this cluster and in another one.
         let opposite = crate::scenes::healthy().opposite();
         for cluster in [CLUSTER, "other"].into_iter().filter(|_| !alone) {
-            let target = target("another-exporter", cluster, 9);
+            let target = target("another-exporter", cluster, 9, honored);
             put_page(&up(0.0), &target, &(0..self.steps));
             put_page(&opposite, &target, &(0..self.steps));
         }
@@ -165,7 +163,22 @@ fn time(step: usize) -> f64 {
     f64::from(u32::try_from(step as u64 * STEP).expect("a short test"))
 }
 
-fn target(job: &str, cluster: &str, number: usize) -> Labels {
+/// Labels of a sample of the page, beside those of its target: a label of both is the page's where these are honored, else
+/// the target's, and the page's comes under another name (prometheus/prometheus `scrape/scrape.go`,
+/// `resolveConflictingExposedLabels`, 3.16).
+fn scraped(labels: &Labels, target: &Labels, honored: bool) -> Labels {
+    let named = |(label, value): (&String, &String)| {
+        let renamed = !honored && target.contains_key(label);
+        (if renamed { format!("exported_{label}") } else { label.clone() }, value.clone())
+    };
+    target.clone().into_iter().chain(labels.iter().map(named)).collect()
+}
+
+/// Labels that a target has: those of its own namespace and Service only where labels of the page are not honored, since these
+/// win otherwise.
+fn target(job: &str, cluster: &str, number: usize, honored: bool) -> Labels {
+    let own = [("namespace", "monitoring"), ("service", "metrics-server-doctor")];
+    let own = own.into_iter().filter(|_| !honored).map(|(label, value)| (label.to_owned(), value.to_owned()));
     let labels = [
         ("job", job.to_owned()),
         ("cluster", cluster.to_owned()),
@@ -173,7 +186,7 @@ fn target(job: &str, cluster: &str, number: usize) -> Labels {
         ("pod", format!("{job}-{number}")),
         ("container", job.to_owned()),
     ];
-    labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    labels.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(own).collect()
 }
 
 /// `name{label="value"}`
@@ -226,6 +239,8 @@ pub(crate) struct Case {
     pub(crate) firing: Vec<(u64, Vec<Firing>)>,
     /// Whether no other exporter has the same names.
     pub(crate) alone: bool,
+    /// Whether Prometheus scrapes with `honor_labels`.
+    pub(crate) honored: bool,
     /// What an alert says at a moment.
     pub(crate) annotations: Vec<(u64, Firing, Labels)>,
     /// Values of other expressions at a moment.
@@ -242,6 +257,7 @@ impl Case {
             timeline,
             firing: Vec::new(),
             alone: false,
+            honored: true,
             annotations: Vec::new(),
             values: Vec::new(),
             federated: Vec::new(),
@@ -288,7 +304,7 @@ impl Case {
     pub(crate) fn input_for(&self, expressions: &str) -> Vec<Value> {
         let read: BTreeSet<&str> =
             expressions.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect();
-        let mut input = self.timeline.input(&|name| name == "up" || read.contains(name), self.alone);
+        let mut input = self.timeline.input(&|name| name == "up" || read.contains(name), self.alone, self.honored);
         input.extend(self.federated.iter().map(
             |(series, value)| json!({"series": series, "values": notation(&vec![Some(*value); self.timeline.steps])}),
         ));

@@ -4,7 +4,8 @@ use metrics_server_doctor::{catalogue, guide::Step, steps::known_issues::issue_i
 
 use crate::{
     cases::{BEFORE, BEGIN, alert, alert_of, page, silent, well},
-    pipeline, rules,
+    pipeline,
+    rules::{self, Rule},
     scenes::{self, Series},
     timeline::{CLUSTER, Case, Firing, Scrape, Timeline},
 };
@@ -52,6 +53,14 @@ change:
     all.into_iter().map(|case| Case { alone: true, ..case }).collect()
 }
 
+/// The alert of a verdict `step/cause`, with the Service that is seen on the page.
+fn blamed(rule: &Rule, verdict: &str, series: &Series) -> Firing {
+    let (step, cause) = verdict.split_once('/').expect("step/cause");
+    let mut labels = vec![("step", step), ("cause", cause)];
+    labels.extend(series.service().into_iter().flatten());
+    alert(rule, CLUSTER, &labels)
+}
+
 /// An outage with everything that is seen of it downstream: an unavailable `APIService`, calls that fail, forty blind
 /// autoscalers.
 pub(crate) fn of_symptoms() -> Vec<Case> {
@@ -76,10 +85,9 @@ pub(crate) fn of_symptoms() -> Vec<Case> {
     assert!(symptoms > 42, "{symptoms} symptoms");
     let mut case =
         Case::new("forty-three symptoms", "all", Timeline::default().then(40, &[page(&series), page(&series)]));
-    let (step, blamed) = scene.verdict.split_once('/').expect("step/cause");
     let rule = rules::alert("MetricsServerTimeout", "critical", None);
     // The catch-all fires beside it; Alertmanager holds it back.
-    let named = alert(&rule, CLUSTER, &[("step", step), ("cause", blamed)]);
+    let named = blamed(&rule, &scene.verdict, &series);
     case.firing = vec![(2_370, vec![named, alert(&pipeline::rule(), CLUSTER, &[])])];
     vec![Case { alone: true, ..case }]
 }
@@ -95,19 +103,17 @@ pub(crate) fn of_demo() -> Vec<Case> {
                 Timeline::default().then(BEFORE, &[well(), well()]).then(30, &[page(&series), page(&series)]),
             );
             case.alone = true;
-            let (step, blamed) = scene.verdict.split_once('/').expect("step/cause");
+            let (step, cause) = scene.verdict.split_once('/').expect("step/cause");
             let mut expected = match Step::ALL.into_iter().find(|known| known.id() == step) {
                 None => vec![],
                 Some(Step::Hpa) => vec![alert(
                     &rules::alert("HPATargetsUnknown", "warning", None),
                     CLUSTER,
-                    &[("namespace", "shop"), ("horizontalpodautoscaler", "web"), ("cause", blamed)],
+                    &[("namespace", "shop"), ("horizontalpodautoscaler", "web"), ("cause", cause)],
                 )],
-                Some(step) => vec![alert(
-                    &rules::alert(alert_of(step), "critical", None),
-                    CLUSTER,
-                    &[("step", step.id()), ("cause", blamed)],
-                )],
+                Some(step) => {
+                    vec![blamed(&rules::alert(alert_of(step), "critical", None), &scene.verdict, &series)]
+                }
             };
             if expected.iter().any(|firing| firing["severity"] == "critical") {
                 // Held back by Alertmanager while the alert with a cause fires.

@@ -16,6 +16,13 @@ const UNKNOWN_TARGETS: Family = Family::gauge(
 )
 .absent_where("HorizontalPodAutoscalers were not seen")
 .series(1, &["namespace", "horizontalpodautoscaler"]);
+const ALERTS_OFF: Family = Family::gauge(
+    "metrics_server_doctor_hpa_alerts_off",
+    &["namespace", "horizontalpodautoscaler"],
+    "1 for a HorizontalPodAutoscaler with unknown targets whose annotation metrics-server-doctor/alerts is \"off\": no alert is raised about it",
+)
+.absent_where("the HorizontalPodAutoscaler knows its targets, or has no such annotation")
+.series(1, &["namespace", "horizontalpodautoscaler"]);
 const TARGETS: Family = Family::gauge(
     "metrics_server_doctor_hpa_targets",
     &["namespace", "horizontalpodautoscaler"],
@@ -99,12 +106,16 @@ pub(super) const FAMILIES: &[Family] = &[
     WATCHED_SECONDS,
     INFO,
     BLIND_SINCE,
+    ALERTS_OFF,
     TARGETS,
     UNKNOWN_CAUSE,
     CONDITION,
     TRANSITION,
     WITHOUT_REQUEST,
 ];
+
+/// The annotation with which those who own an autoscaler say that they want no alerts about it: `off`.
+const ALERTS_ANNOTATION: &str = "metrics-server-doctor/alerts";
 
 /// Reasons that the controller writes (kubernetes/kubernetes `pkg/controller/podautoscaler/horizontal.go`).
 const REASONS: [&str; 27] = [
@@ -153,6 +164,9 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
         if autoscaler.unknown_targets > 0 {
             let [namespace, name] = labels(object);
             page.set(&UNKNOWN_CAUSE, [namespace, name, cause.to_owned()], true);
+            if wants_no_alerts(object) {
+                page.set(&ALERTS_OFF, labels(object), true);
+            }
         }
         if autoscaler.unknown_targets > 0 || view.hpa_series == HpaSeries::All {
             write_details(object, cause, page);
@@ -173,6 +187,10 @@ pub(super) fn write(view: &View<'_>, page: &mut Page) {
         page.set(&BLIND_SECONDS, [namespace.to_owned()], seconds.blind);
         page.set(&WATCHED_SECONDS, [namespace.to_owned()], seconds.watched);
     }
+}
+
+fn wants_no_alerts(autoscaler: &HorizontalPodAutoscaler) -> bool {
+    autoscaler.metadata.annotations.get(ALERTS_ANNOTATION).is_some_and(|value| value == "off")
 }
 
 fn labels(autoscaler: &HorizontalPodAutoscaler) -> [String; 2] {

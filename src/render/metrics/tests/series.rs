@@ -129,6 +129,24 @@ fn only_those_with_unknown_targets_have_details_unless_all_are_asked_for() {
 }
 
 #[test]
+fn a_blind_autoscaler_whose_owners_want_no_alerts_is_named() {
+    let with = |mut object: HorizontalPodAutoscaler, value: &str| {
+        object.metadata.annotations.insert("metrics-server-doctor/alerts".to_owned(), value.to_owned());
+        object
+    };
+    let autoscalers = [
+        with(autoscaler("shop", "web", true), "off"),
+        with(autoscaler("shop", "api", true), "on"),
+        with(autoscaler("shop", "seeing", false), "off"),
+        autoscaler("shop", "other", true),
+    ];
+    let snapshot = Snapshot { autoscalers: Collection::complete(autoscalers), ..healthy() };
+    let page = page_of(&snapshot, HpaSeries::All);
+    assert_eq!(page.get("metrics_server_doctor_hpa_alerts_off", &["shop", "web"]), Some(1.0));
+    assert_eq!(page.len_of("metrics_server_doctor_hpa_alerts_off"), 1);
+}
+
+#[test]
 fn what_the_history_knows_is_on_the_page() {
     let mut snapshot = Snapshot {
         autoscalers: Collection::complete([autoscaler("shop", "web", true), autoscaler("shop", "api", false)]),
