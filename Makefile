@@ -37,7 +37,7 @@ test-fast: kubernetes-validate ## Tests that need no cluster (the few real progr
 	cargo test --locked --quiet --test cluster -- --table
 
 test-alerts: ## Alert rules, as promtool, amtool and vmalert read them, each broken in many small ways too
-	@$(COMPONENTS) promtool amtool vmalert
+	@$(COMPONENTS) promtool amtool vmalert jsonnet
 	cargo test --locked --test alerts
 
 test-cluster: components ## Tests on a real control plane

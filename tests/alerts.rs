@@ -12,6 +12,8 @@ mod document;
 mod ends;
 #[path = "alerts/hpa.rs"]
 mod hpa;
+#[path = "alerts/mixin.rs"]
+mod mixin;
 #[path = "alerts/mutations.rs"]
 mod mutations;
 #[path = "alerts/pipeline.rs"]

@@ -11,6 +11,7 @@ const HELM: &str = "helm-4.3.1";
 const ACTIONLINT: &str = "actionlint-1.7.12";
 const BUILDKIT: &str = "buildkit-0.34.2";
 const KREW: &str = "krew-0.4.3";
+const JSONNET: &str = "jsonnet-0.22.0";
 pub(crate) const ALERTMANAGER: &str = "alertmanager-0.35.0";
 const KUBERNETES_VERSIONS: &[&str] = &[
     "k8s.io/component-base/version.gitVersion=v1.37.2",
@@ -79,6 +80,12 @@ pub const ALL: &[Component] = &[
         program: "validate-krew-manifest",
         folder: KREW,
         package: "sigs.k8s.io/krew/cmd/validate-krew-manifest",
+        versions: &[],
+    },
+    Component {
+        program: "jsonnet",
+        folder: JSONNET,
+        package: "github.com/google/go-jsonnet/cmd/jsonnet",
         versions: &[],
     },
     Component { program: "etcd", folder: "etcd-3.7.3", package: "go.etcd.io/etcd/server/v3", versions: &[] },
