@@ -177,12 +177,17 @@ fn of_section(step: Step) -> Vec<Case> {
     );
     restart.firing = (BEFORE + 5..BEFORE + 21).map(|minute| (minute * 60, vec![page_once.clone()])).collect();
 
+    // The Service of one cluster is not that of another, whichever would be chosen of all.
+    let preferred = |impact: Impact| {
+        let service = [("namespace", "kube-system"), ("service", "metrics-server")];
+        page(&found(entry, impact).with(SERVICE, &service, 9.0))
+    };
     let mut clusters = Case::new(
         &name("one cluster of two"),
         step.id(),
         Timeline::default()
             .then_in(BEFORE, &[(CLUSTER, &[well()]), ("b", &[well()])])
-            .then_in(20, &[(CLUSTER, std::slice::from_ref(&outage)), ("b", std::slice::from_ref(&partial))]),
+            .then_in(20, &[(CLUSTER, &[preferred(Impact::Outage)]), ("b", std::slice::from_ref(&partial))]),
     );
     let elsewhere = section_alert(&warning, "b", entry);
     clusters.firing = vec![(BEGIN + 600, vec![page_once.clone()]), (BEGIN + 1_170, vec![page_once.clone(), elsewhere])];
@@ -210,7 +215,7 @@ fn of_section(step: Step) -> Vec<Case> {
                 (CLUSTER, &[nameless(Impact::Outage)]),
                 ("b", std::slice::from_ref(&outage)),
                 ("c", &[nameless(Impact::Partial)]),
-                ("d", std::slice::from_ref(&partial)),
+                ("d", &[preferred(Impact::Partial)]),
             ],
         ),
     );
@@ -285,7 +290,12 @@ fn of_installed() -> Vec<Case> {
     let unseen = healthy()
         .without("metrics_server_doctor_deployment_version_supported")
         .without("metrics_server_doctor_deployment_metrics_servers");
-    vec![unsupported, double, silent_for(70, "version and number not seen", "installed", &[page(&unseen)])]
+    let mut exported =
+        Case::new("version, without honor_labels", "installed", Timeline::default().then(70, &[page(&old)]));
+    exported.honored = false;
+    let rule = rules::alert("MetricsServerVersionUnsupported", "warning", None);
+    exported.firing = vec![(4_140, vec![alert(&rule, CLUSTER, &deployment)])];
+    vec![unsupported, double, exported, silent_for(70, "version and number not seen", "installed", &[page(&unseen)])]
 }
 
 fn of_apiservice() -> Vec<Case> {
@@ -366,7 +376,12 @@ fn of_flapping() -> Vec<Case> {
         |api: &str| (0..14).fold(Timeline::default(), |timeline, times| timeline.then(5, &[changed(api, times)]));
     let mut flapping = Case::new("a condition that flaps", "apiservice", flaps(METRICS_API));
     let firing = alert(&rule, CLUSTER, &[("apiservice", METRICS_API)]);
-    flapping.firing = vec![(1_500, vec![]), (4_140, vec![firing.clone()])];
+    // The sixth change is seen after half an hour.
+    flapping.firing = vec![
+        (1_800 + rule.hold - STEP, vec![]),
+        (1_800 + rule.hold, vec![firing.clone()]),
+        (4_140, vec![firing.clone()]),
+    ];
     let mut two = Case::new(
         "a condition that flaps in one cluster of two, seen by one of two replicas",
         "apiservice",

@@ -245,10 +245,18 @@ fn without_honor_labels() -> Case {
 /// All autoscalers are blind, and no Service is seen behind the API in one cluster of two.
 fn nameless() -> Case {
     let down = found(Cause::MetricsApiDown.entry(), Impact::Outage);
+    let service = [("namespace", "kube-system"), ("service", "metrics-server")];
     let mut case = Case::new(
         "hpa: no Service is seen",
         "hpa",
-        Timeline::default().then_in(40, &[(CLUSTER, &[page(&down.clone().without(SERVICE))]), ("b", &[page(&down)])]),
+        Timeline::default().then_in(
+            40,
+            &[
+                (CLUSTER, &[page(&down.clone().without(SERVICE))]),
+                ("b", &[page(&down)]),
+                ("c", &[page(&healthy().with(SERVICE, &service, 9.0))]),
+            ],
+        ),
     );
     let critical = rules::alert("HPATargetsUnknown", "critical", None);
     let unnamed = alert(&critical, CLUSTER, &[("step", "hpa"), ("cause", "metrics_api_down")]);

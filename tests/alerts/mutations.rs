@@ -21,7 +21,7 @@ use crate::{
 /// Mutants that mean the same as the rule: a rule (or any but the catch-all), what is changed in it, and the reason.
 const EQUIVALENT: &[(&str, &str, &str)] = &[(
     "",
-    r#"without job="metrics-server-doctor" after `(metrics_server_doctor_pipeline_down`"#,
+    r#"without job="metrics-server-doctor" after `metrics_server_doctor_pipeline_down`"#,
     "stands for a cluster in which no Service is seen, whoever says that there is such a cluster",
 )];
 

@@ -113,8 +113,12 @@ impl Series {
         {
             series.set(counter, &[("namespace", "another")], f64::NAN);
         }
+        let api = [("apiservice", METRICS_API)];
+        series.set("metrics_server_doctor_apiservice_condition_transitions_total", &api, f64::NAN);
+        let quiet = [("namespace", "shop"), ("horizontalpodautoscaler", "api")];
+        series.set("metrics_server_doctor_hpa_alerts_off", &quiet, 1.0);
         series = series.without(SERVICE);
-        series.set(SERVICE, &[("namespace", "another"), ("service", "another")], 1.0);
+        series.set(SERVICE, &[("namespace", "another"), ("service", "another")], 9.0);
         series
     }
 
