@@ -27,10 +27,13 @@ const NEEDS_A_CLUSTER: [&str; 12] = [
     "metrics_server_doctor_tls_certificate",
     "metrics_server_doctor_watch_objects",
     "metrics_server_doctor_watch_state",
+    // No rules are loaded there.
+    ":ratio30d",
 ];
 /// What has no series while all is well.
-const NEEDS_A_FAULT: [&str; 9] = [
+const NEEDS_A_FAULT: [&str; 10] = [
     "ALERTS",
+    "metrics_server_doctor_hpa_alerts_off",
     "metrics_server_doctor_hpa_containers_without_request",
     "metrics_server_doctor_hpa_blind_since_timestamp_seconds",
     "metrics_server_doctor_hpa_condition",

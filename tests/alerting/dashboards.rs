@@ -28,6 +28,8 @@ const WITHOUT_METRICS: &[State] = &[ServicePortWrong];
 /// Parts of queries that find nothing (`…` stands for the chosen cluster, job and namespace), the states in which they do not, and why. In every other state, and without a row
 /// here, a query has to find something.
 const NOTHING: &[(&str, &[State], &str)] = &[
+    ("metrics_server_doctor_hpa_alerts_off{", ALWAYS, "nobody wants no alerts"),
+    (":ratio30d", ALWAYS, "the service level is recorded from samples an hour apart"),
     ("ALERTS{", &[Well], "no alert fires"),
     ("metrics_server_doctor_findings{…}) > 0", &[Well], "nothing is wrong, and the panel shows what is more than 0"),
     ("metrics_server_doctor_candidate{…} == 1", ALWAYS, "the verdict is clear"),

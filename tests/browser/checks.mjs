@@ -6,6 +6,7 @@ import { drawn } from './fonts.mjs';
 
 const PASS = '#009E73';
 const FAIL = '#D55E00';
+const PARTIAL = '#E69F00';
 const UNKNOWN = '#F0E442';
 const NO_DATA = '#6E6E6E';
 const WIDTH = 1600;
@@ -132,7 +133,7 @@ export async function check({ browser, address, clusters, pictures, aside, began
     const page = await context.newPage();
     const errors = [];
     page.on('pageerror', (error) => errors.push(error.message));
-    const parameters = new URLSearchParams({ dashboard, from: `now-${Math.ceil((Date.now() - began) / 1000)}s`, runbook_url: 'https://example.org/runbooks', ...(cluster ? { cluster } : {}), ...more });
+    const parameters = new URLSearchParams({ dashboard, doctor_url: 'https://doctor.example.org', from: `now-${Math.ceil((Date.now() - began) / 1000)}s`, runbook_url: 'https://example.org/runbooks', ...(cluster ? { cluster } : {}), ...more });
     await page.goto(`${address}/?${parameters}`);
     await page.waitForFunction(() => document.body.dataset.height);
     const height = more.viewPanel ? 900 : Number(await page.evaluate(() => document.body.dataset.height));
@@ -168,7 +169,7 @@ export async function check({ browser, address, clusters, pictures, aside, began
   hold('healthy: no step fails', view.panel(strip).states.every(({ colour }) => colour !== FAIL));
   hold('the strip has ten steps', view.panel(strip).states.length === 10);
   view.empty('Firing alerts', 'No alert of the shipped rules fires, or they are not loaded');
-  view.sound(['Findings', 'It may be', 'Firing alerts']);
+  view.sound(['Findings', 'Candidates', 'Firing alerts', 'Time with metrics, 30 days']);
   await stripLeads(view, open, 'eu-central');
   await picture(view, 'overview-healthy.png', 1100);
   await view.page.close();
@@ -177,6 +178,7 @@ export async function check({ browser, address, clusters, pictures, aside, began
   view = await open(overview, 'eu-west');
   view.stat('Verdict', 'target_port_mismatch', FAIL);
   view.stat(strip, 'Fail', FAIL);
+  hold('the way of metrics is broken at one hop', view.panel('The way of metrics').states.map(({ text }) => text).join() === 'No fault found,Broken,No fault found,No fault found,No fault found', JSON.stringify(view.panel('The way of metrics').states));
   view.words('What it means', 'not the port that metrics-server listens on');
   view.words('What to do', 'kubectl edit service');
   view.words('Findings', 'target_port_mismatch');
@@ -184,7 +186,7 @@ export async function check({ browser, address, clusters, pictures, aside, began
   hold('runbook of the cause', view.panel('What to do').anchors.includes('https://example.org/runbooks/connection_refused.md#target_port_mismatch'), view.panel('What to do').anchors.join(' '));
   hold('one step names the cause and its symptoms fail too', view.panel(strip).states.filter(({ colour }) => colour === FAIL).length >= 2);
   firing(view, 'MetricsServerConnectionRefused', 'critical', 'connection_refused', 'target_port_mismatch', 'connection_refused.md#target_port_mismatch');
-  view.sound(['It may be']);
+  view.sound(['Candidates', 'Time with metrics, 30 days']);
   await picture(view, 'overview-fault.png');
   await view.page.close();
 
@@ -202,21 +204,23 @@ export async function check({ browser, address, clusters, pictures, aside, began
   view = await open(overview, 'staging');
   view.stat('Verdict', 'not_installed', FAIL);
   firing(view, 'MetricsServerInstallationBroken', 'critical', 'installed', 'not_installed', 'installed.md#not_installed');
-  view.sound(['It may be']);
+  view.sound(['Candidates', 'Time with metrics, 30 days']);
   await picture(view, 'overview-not-installed.png', 1100);
   await view.page.close();
 
   view = await open(hpa, 'ap-south');
-  view.stat('Blind through a fault', '1', FAIL);
+  view.stat('Blind through a fault', '1', PARTIAL);
   view.words('Which, why, since when', 'missing_request', 'web', 'minutes ago');
   view.words('What the causes mean and what to do', 'no request for the resource', 'resources.requests');
   view.words('Containers without a request', 'sidecar', 'cpu');
+  view.words('Namespaces', 'shop');
   view.sound([]);
   await picture(view, 'autoscalers-fault.png');
   await view.page.close();
 
   view = await open(overview, 'ap-south');
-  view.stat('Verdict', 'missing_request', FAIL);
+  view.stat('Verdict', 'missing_request', PARTIAL);
+  view.stat('The way of metrics', 'Hurts some', PARTIAL);
   firing(view, 'HPATargetsUnknown', 'warning', 'hpa', 'missing_request', 'hpa.md#missing_request');
   await picture(view, 'overview-missing-request.png', 1100);
   await view.page.close();
@@ -263,14 +267,16 @@ export async function check({ browser, address, clusters, pictures, aside, began
 
   view = await open(fleet);
   const row = (cluster) => view.panel('Clusters').cells.findIndex(({ text }) => text === cluster);
-  for (const [cluster, state, colour] of [['eu-central', 'Healthy', PASS], ['eu-west', 'Fault', FAIL], ['ap-south', 'Fault', FAIL], ['staging', 'Fault', FAIL], ['us-east', 'Could not tell', UNKNOWN], ['us-west', 'No data', NO_DATA]]) {
+  for (const [cluster, state, colour] of [['eu-central', 'Healthy', PASS], ['eu-west', 'Outage', FAIL], ['ap-south', 'Hurts some', PARTIAL], ['staging', 'Outage', FAIL], ['us-east', 'Could not tell', UNKNOWN], ['us-west', 'No data', NO_DATA]]) {
     const cells = view.panel('Clusters').cells;
     const cell = cells[row(cluster) + 1];
     hold(`fleet: ${cluster} is ${state}`, row(cluster) >= 0 && cell?.text === state && cell.colour === colour, JSON.stringify(cell));
     hold(`fleet: ${cluster} links to its overview`, view.panel('Clusters').anchors.some((href) => href.startsWith(`/d/${overview}?`) && href.includes(`var-cluster=${cluster}`)), view.panel('Clusters').anchors.join(' '));
   }
+  const order = view.panel('Clusters').cells.map(({ text }) => text).filter((text) => ['Outage', 'No data', 'Could not tell', 'Hurts some', 'Healthy'].includes(text));
+  hold('fleet: the worst comes first', order.join() === 'Outage,Outage,No data,Could not tell,Hurts some,Healthy', order.join());
   view.stat('All clusters', '6');
-  for (const [title, count, colour] of [['Healthy', '1', PASS], ['With a fault', '3', FAIL], ['Could not tell', '1', UNKNOWN], ['Not seen', '1', NO_DATA]]) {
+  for (const [title, count, colour] of [['Healthy', '1', PASS], ['Outage', '2', FAIL], ['Hurts some', '1', PARTIAL], ['Could not tell', '1', UNKNOWN], ['Not seen', '1', NO_DATA]]) {
     view.stat(title, count, colour);
   }
   view.sound([]);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     model::{Dashboard, Panel, RUNBOOKS, Section, query_variable},
     overview::width,
-    palette::{self, FAIL, NEUTRAL, SKIPPED, mapping, two},
+    palette::{self, NEUTRAL, PARTIAL, SKIPPED, mapping, two},
 };
 
 pub(crate) const UID: &str = "metrics-server-doctor-hpa";
@@ -37,12 +37,13 @@ pub(crate) fn dashboard() -> Dashboard {
                     unknown_targets(),
                     which(),
                     containers(),
+                    namespaces(),
                     what_to_do(),
                     conditions(),
                 ],
             },
             Section {
-                title: Some("How it came to be".to_owned()),
+                title: Some("History".to_owned()),
                 first_id: 100,
                 panels: vec![history(), causes(), objective()],
             },
@@ -76,7 +77,7 @@ fn blind() -> Panel {
     )
     .now("blind", of_causes("!~"))
     .unit("short")
-    .none_is_well()
+    .none_is_better()
     .without_data("No autoscaler seen")
 }
 
@@ -115,6 +116,7 @@ fn which() -> Panel {
     .rows(format!("{} and on (cluster, namespace, horizontalpodautoscaler) ({blind})", each("metrics_server_doctor_hpa_targets")))
     .rows(info)
     .rows(since)
+    .rows(each("metrics_server_doctor_hpa_alerts_off"))
     .columns(&[
         ("cluster", "Cluster"),
         ("namespace", "Namespace"),
@@ -125,17 +127,46 @@ fn which() -> Panel {
         ("target_name", "Target"),
         ("cause", "Cause"),
         ("Value #D", "Since"),
+        ("Value #E", "Alerts"),
     ])
+    .field("Alerts", json!([
+        {"id": "custom.width", "value": 65},
+        {"id": "mappings", "value": mapping([("1".to_owned(), "off".to_owned(), None)])},
+    ]))
     .field("Cluster", width(120))
     .field("Namespace", width(140))
     .field("Unknown", width(85))
     .field("Targets", width(75))
+    .paged()
     .field("Kind", width(100))
     .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}, {"id": "custom.width", "value": 145}]))
     .field("Cause", json!([
         {"id": "custom.width", "value": 170},
         {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/hpa.md#${{__data.fields.Cause}}"), "targetBlank": true}]},
     ]))
+    .without_data("No autoscaler is seen to be blind")
+}
+
+fn namespaces() -> Panel {
+    let blind = format!(
+        r#"count by (cluster, namespace) (max by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}, cause!~"{NO_FAULT}"}}))"#
+    );
+    Panel::table(
+        "Namespaces",
+        "Those with the most blind autoscalers come first; with the share of their autoscalers' time with metrics over 30 days.",
+        (24, 6),
+    )
+    .rows(format!("topk(50, {blind})"))
+    .rows(format!(
+        r#"{}{{cluster=~"$cluster", namespace=~"$namespace"}} and on (cluster, namespace) {blind}"#,
+        super::shared::NAMESPACE_OBJECTIVE
+    ))
+    .columns(&[("cluster", "Cluster"), ("namespace", "Namespace"), ("Value #A", "Blind"), ("Value #B", "Time with metrics, 30 days")])
+    .sorted_by("Blind")
+    .paged()
+    .field("Blind", width(90))
+    .field("Time with metrics, 30 days", json!([{"id": "unit", "value": "percentunit"}, {"id": "decimals", "value": 2}]))
+    .unit("short")
     .without_data("No autoscaler is seen to be blind")
 }
 
@@ -180,6 +211,7 @@ fn containers() -> Panel {
         ("resource", "Lacks"),
         ("Value", "Pods"),
     ])
+    .paged()
     .field("Lacks", width(90))
     .field("Pods", width(65))
     .unit("short")
@@ -207,22 +239,37 @@ fn conditions() -> Panel {
         "State",
         json!([
             {"id": "custom.width", "value": 80},
-            {"id": "mappings", "value": two(("False", FAIL), ("True", palette::PASS))},
+            {"id": "mappings", "value": two(("False", PARTIAL), ("True", palette::PASS))},
             {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
         ]),
     )
+    .paged()
     .field("Condition", width(120))
     .without_data("No autoscaler is seen to be blind")
 }
 
+/// The most autoscalers of which bands are drawn.
+const BANDS: u32 = 30;
+
 fn history() -> Panel {
-    Panel::timeline("Blind over time", "One band an autoscaler, for as long as it does not know a target.", (12, 9))
-        .over_time("{{namespace}}/{{horizontalpodautoscaler}}", format!("{} > bool 0", each("hpa_unknown_targets")))
-        .mappings(mapping([
-            ("0".to_owned(), "knows its targets".to_owned(), Some(palette::PASS)),
-            ("1".to_owned(), "unknown".to_owned(), Some(FAIL)),
-        ]))
-        .without_data("No autoscaler seen")
+    let same = "on (cluster, namespace, horizontalpodautoscaler)";
+    let blind_once = format!(
+        "topk({BANDS}, max by (cluster, namespace, horizontalpodautoscaler) (max_over_time(hpa_unknown_targets{{{SELECTOR}}}[$__range] @ end())) > 0)"
+    );
+    Panel::timeline(
+        "Blind over time",
+        "One band an autoscaler that did not know a target in the time that is shown, 30 at the most.",
+        (12, 9),
+    )
+    .over_time(
+        "{{namespace}}/{{horizontalpodautoscaler}}",
+        format!("({} > bool 0) and {same} {blind_once}", each("hpa_unknown_targets")),
+    )
+    .mappings(mapping([
+        ("0".to_owned(), "knows its targets".to_owned(), Some(palette::PASS)),
+        ("1".to_owned(), "unknown".to_owned(), Some(PARTIAL)),
+    ]))
+    .without_data("No autoscaler was blind")
 }
 
 fn causes() -> Panel {

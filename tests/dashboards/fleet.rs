@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     model::{Dashboard, Panel, RUNBOOKS, SELECTOR, Section},
     overview,
-    palette::{self, FAIL, NEUTRAL, NO_DATA, NO_DATA_TEXT, PASS, UNKNOWN, mapping},
+    palette::{self, FAIL, NEUTRAL, NO_DATA, NO_DATA_TEXT, PARTIAL, PASS, UNKNOWN, mapping},
 };
 
 pub(crate) const UID: &str = "metrics-server-doctor-fleet";
@@ -24,13 +24,20 @@ pub(crate) fn dashboard() -> Dashboard {
                 count("All clusters", "Clusters with a doctor, seen or not.", "", NEUTRAL),
                 count("Healthy", "Clusters whose metrics pipeline is healthy.", " == 1", NEUTRAL)
                     .thresholds(NEUTRAL, &[(1.0, PASS)]),
-                count("With a fault", "Clusters whose verdict names a cause.", " == 3", PASS).none_is_well(),
-                count("Could not tell", "Clusters whose verdict is undetermined.", " == 2", NEUTRAL)
+                count("Outage", "Clusters in which metrics are gone for everybody.", " == 5", PASS).none_is_well(),
+                count(
+                    "Hurts some",
+                    "Clusters with a fault that hurts some nodes, callers or autoscalers.",
+                    " == 2",
+                    PASS,
+                )
+                .none_is_better(),
+                count("Could not tell", "Clusters whose verdict is undetermined.", " == 3", NEUTRAL)
                     .thresholds(NEUTRAL, &[(1.0, UNKNOWN)]),
                 count(
                     "Not seen",
                     "Clusters whose doctor does not answer Prometheus: nothing is known of them.",
-                    " == -1",
+                    " == 4",
                     NEUTRAL,
                 )
                 .thresholds(NEUTRAL, &[(1.0, NO_DATA)]),
@@ -41,11 +48,12 @@ pub(crate) fn dashboard() -> Dashboard {
     }
 }
 
-/// The verdict of each cluster as a number: 1 healthy, 2 undetermined, 3 a cause, -1 where the doctor does not answer.
+/// The verdict of each cluster as a number, the worst the greatest: 1 healthy, 2 a cause that hurts some, 3 undetermined, 4 where
+/// the doctor does not answer, 5 an outage.
 fn state() -> String {
     let family = |matcher: &str| format!("metrics_server_doctor_verdict{{{SELECTOR}, {matcher}}}");
     format!(
-        "max by (cluster) (3 * {} or 2 * {} or {}) or (max by (cluster) (up{{{SELECTOR}}}) == 0) - 1",
+        "max by (cluster) (5 * metrics_server_doctor_pipeline_down{{{SELECTOR}}} or 2 * {} or 3 * {} or {}) or (max by (cluster) (up{{{SELECTOR}}}) == 0) + 4",
         family(r#"step!="none""#),
         family(r#"cause="undetermined""#),
         family(r#"cause="healthy""#),
@@ -54,13 +62,19 @@ fn state() -> String {
 
 fn states() -> serde_json::Value {
     mapping(
-        [(1, "Healthy", PASS), (2, "Could not tell", UNKNOWN), (3, "Fault", FAIL), (-1, NO_DATA_TEXT, NO_DATA)]
-            .map(|(code, text, colour)| (code.to_string(), text.to_owned(), Some(colour))),
+        [
+            (1, "Healthy", PASS),
+            (2, "Hurts some", PARTIAL),
+            (3, "Could not tell", UNKNOWN),
+            (4, NO_DATA_TEXT, NO_DATA),
+            (5, "Outage", FAIL),
+        ]
+        .map(|(code, text, colour)| (code.to_string(), text.to_owned(), Some(colour))),
     )
 }
 
 fn count(title: &str, description: &str, condition: &str, colour: &str) -> Panel {
-    Panel::stat(title, description, (if title == "All clusters" { 4 } else { 5 }, 4))
+    Panel::stat(title, description, (4, 3))
         .now("clusters", format!("count(({}){condition}) or 0 * count({})", state(), state()))
         .unit("short")
         .colour(colour)
@@ -77,7 +91,7 @@ fn of_checks(status: Status) -> String {
 fn clusters() -> Panel {
     Panel::table(
         "Clusters",
-        "One row a cluster, with the number of its checks that fail or could not look. A cluster that is not seen is not healthy: look at its doctor and at Prometheus' target first.",
+        "One row a cluster, the worst first, with the number of its checks that fail or could not run. A cluster that is not seen is not healthy: look at its doctor and at Prometheus' target first.",
         (24, 10),
     )
     .rows(state())
@@ -89,15 +103,18 @@ fn clusters() -> Panel {
         r#"count by (cluster) (max by (cluster, namespace, horizontalpodautoscaler) (metrics_server_doctor_hpa_unknown_cause{{{SELECTOR}, cause!~"scaled_to_zero|too_young"}})) or 0 * count by (cluster) (hpa_unknown_targets{{{SELECTOR}}})"#
     ))
     .rows(format!("time() - max by (cluster) (metrics_server_doctor_observed_timestamp_seconds{{{SELECTOR}}})"))
-    .rows(format!("max by (cluster, version) (metrics_server_doctor_build_info{{{SELECTOR}}})"))
+    .rows(format!(r#"max by (cluster, doctor) (label_replace(metrics_server_doctor_build_info{{{SELECTOR}}}, "doctor", "$1", "version", "(.*)"))"#))
+    .rows(format!(r#"max by (cluster, server) (label_replace(metrics_server_doctor_deployment_info{{{SELECTOR}}}, "server", "$1", "version", "(.*)"))"#))
     .columns(&[
         ("cluster", "Cluster"), ("Value #A", "State"), ("cause", "Cause"), ("runbook", "Runbook"), ("Value #C", "Since"),
-        ("Value #D", "Failing"), ("Value #E", "Not looked"), ("Value #F", "Blind HPAs"), ("Value #G", "Last look"),
-        ("version", "Doctor"),
+        ("Value #D", "Failing"), ("Value #E", "Unknown checks"), ("Value #F", "Blind HPAs"), ("Value #G", "Last look"),
+        ("server", "metrics-server"), ("doctor", "Doctor"),
     ])
+    .sorted_by("State")
+    .paged()
     .field("Cluster", json!([{"id": "links", "value": [{
         "title": "Overview",
-        "url": format!("/d/{}?${{datasource:queryparam}}&var-cluster=${{__data.fields.Cluster}}&${{job:queryparam}}&${{runbook_url:queryparam}}&${{__url_time_range}}", overview::UID),
+        "url": format!("/d/{}?${{datasource:queryparam}}&var-cluster=${{__data.fields.Cluster}}&${{job:queryparam}}&${{runbook_url:queryparam}}&${{doctor_url:queryparam}}&${{__url_time_range}}", overview::UID),
         "targetBlank": false,
     }]}]))
     .field("State", json!([
@@ -107,14 +124,14 @@ fn clusters() -> Panel {
     ]))
     .field("Cause", overview::width(200))
     .field("Runbook", json!([
-        {"id": "custom.width", "value": 350}, {"id": "noValue", "value": "-"},
+        {"id": "custom.width", "value": 350},
         {"id": "links", "value": [{"title": "Runbook", "url": format!("{RUNBOOKS}/${{__data.fields.Runbook}}"), "targetBlank": true}]},
     ]))
     .field("Since", json!([{"id": "unit", "value": "dateTimeFromNow"}]))
     .field("Last look", json!([{"id": "unit", "value": "s"}, {"id": "decimals", "value": 0}]))
     .field("Doctor", overview::width(90))
     .field("Failing", overview::width(80))
-    .field("Not looked", overview::width(100))
+    .field("Unknown checks", overview::width(125))
     .field("Blind HPAs", overview::width(100))
     .unit("short")
     .without_data(palette::NO_DATA_TEXT)

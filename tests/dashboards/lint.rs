@@ -17,15 +17,19 @@ use promql_parser::{
 };
 use serde_json::Value;
 
-use super::{all, detail, model::COLUMNS, overview};
+use super::{all, detail, model::COLUMNS, overview, shared};
 
 /// What is Prometheus' own and not the doctor's.
-const FOREIGN: [(&str, &[&str]); 2] =
-    [("up", &[]), ("ALERTS", &["alertname", "alertstate", "cluster", "severity", "step", "cause", "issue"])];
+const FOREIGN: [(&str, &[&str]); 4] = [
+    ("up", &[]),
+    ("ALERTS", &["alertname", "alertstate", "cluster", "severity", "step", "cause", "issue"]),
+    (shared::OBJECTIVE, &["cluster"]),
+    (shared::NAMESPACE_OBJECTIVE, &["cluster", "namespace"]),
+];
 /// Labels that Prometheus adds to every series.
 const TARGET_LABELS: [&str; 3] = ["cluster", "job", "instance"];
 /// Labels that queries make themselves.
-const MADE: [&str; 6] = ["verdict", "meaning", "remedy", "runbook", "question", "why"];
+const MADE: [&str; 8] = ["verdict", "meaning", "remedy", "runbook", "question", "why", "doctor", "server"];
 
 fn dashboards() -> Vec<(String, Value)> {
     all().iter().map(|dashboard| (dashboard.uid.to_owned(), dashboard.to_json())).collect()
@@ -90,7 +94,7 @@ fn variable_selectors() -> Vec<(String, String, String)> {
 }
 
 fn parse(place: &str, expression: &str) -> Expr {
-    let plain = expression.replace("$__rate_interval", "5m");
+    let plain = expression.replace("$__rate_interval", "5m").replace("$__range", "3h");
     parser::parse(&plain).unwrap_or_else(|error| panic!("{place}: {error}: {expression}"))
 }
 
@@ -205,10 +209,15 @@ fn every_selector_keeps_to_the_chosen_cluster_and_job() {
             if selector.name.as_deref() == Some("ALERTS") {
                 continue;
             }
+            // What is recorded has no job.
+            let recorded = selector.name.as_deref().is_some_and(|name| name.contains(':'));
             for (label, value) in [("cluster", "$cluster"), ("job", "$job")] {
                 let matched =
                     selector.matchers.matchers.iter().any(|matcher| matcher.name == label && matcher.value == value);
-                assert!(matched, "{place}: no matcher {label}=~\"{value}\" in {expression}");
+                assert!(
+                    matched || recorded && label == "job",
+                    "{place}: no matcher {label}=~\"{value}\" in {expression}"
+                );
             }
         }
     }
@@ -358,11 +367,14 @@ fn links_lead_somewhere() {
                 let page = page.split('#').next().unwrap_or("");
                 // A page that the row names is one of the steps by the closed set of the label.
                 assert!(
-                    page == "${__data.fields.Step}.md" || page == "${__data.fields.Runbook}" || runbooks.contains(page),
+                    page == "README.md"
+                        || page == "${__data.fields.Step}.md"
+                        || page == "${__data.fields.Runbook}"
+                        || runbooks.contains(page),
                     "{uid}: no runbook {page}"
                 );
             } else {
-                assert!(url.starts_with("/alerting/list?"), "{uid}: {url}");
+                assert!(url.starts_with("/alerting/list?") || url == "${doctor_url}/api/v1/report", "{uid}: {url}");
             }
         }
     }
@@ -414,4 +426,26 @@ fn firing_alerts_about_the_doctor_link_to_the_anchors_of_their_rules() {
     let of_panel = overview::OF_THE_DOCTOR
         .map(|(alert, anchor)| (alert.to_owned(), format!("{}/doctor.md#{anchor}", super::RUNBOOK_ADDRESS)));
     assert_eq!(of_rules, BTreeSet::from(of_panel));
+}
+
+#[test]
+fn every_panel_leads_to_runbooks_and_report() {
+    for (place, panel) in panels() {
+        let links: Vec<&str> = list(&panel, "links").iter().map(|link| text(link, "url")).collect();
+        assert!(links.iter().any(|url| url.starts_with("${runbook_url}/")), "{place}: {links:?}");
+        assert!(links.contains(&"${doctor_url}/api/v1/report"), "{place}: {links:?}");
+    }
+}
+
+#[test]
+fn long_tables_have_pages_and_the_worst_cluster_comes_first() {
+    let all = panels();
+    for title in
+        ["Clusters", "Findings", "Which, why, since when", "Containers without a request", "Conditions", "Namespaces"]
+    {
+        let (place, panel) = all.iter().find(|(_, panel)| panel["title"] == title).unwrap_or_else(|| panic!("{title}"));
+        assert_eq!(panel["options"]["footer"]["enablePagination"], true, "{place}");
+    }
+    let (_, clusters) = all.iter().find(|(_, panel)| panel["title"] == "Clusters").expect("the table");
+    assert_eq!(clusters["options"]["sortBy"], serde_json::json!([{"displayName": "State", "desc": true}]));
 }

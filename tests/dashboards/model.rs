@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::palette::{FAIL, LINES, NEUTRAL, NO_DATA_TEXT, PASS};
+use super::palette::{FAIL, LINES, NEUTRAL, NO_DATA_TEXT, PARTIAL, PASS};
 
 /// The schema version that `@grafana/schema` 13.2.2 writes; Grafana 11 reads it too.
 const SCHEMA_VERSION: u32 = 42;
@@ -94,7 +94,7 @@ impl Panel {
     pub(crate) fn stat(title: &str, description: &str, size: (u32, u32)) -> Self {
         let options = json!({
             "colorMode": "background_solid", "graphMode": "none", "justifyMode": "center", "orientation": "auto", "wideLayout": true,
-            "textMode": "auto", "showPercentChange": false, "percentChangeColorMode": "standard",
+            "text": {"valueSize": 28, "titleSize": 14}, "textMode": "auto", "showPercentChange": false, "percentChangeColorMode": "standard",
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
         });
         let mut panel = Self::new("stat", title, description, size, options);
@@ -203,6 +203,24 @@ impl Panel {
         self.thresholds(PASS, &[(1.0, FAIL)])
     }
 
+    /// Nothing of it is well, anything of it hurts some.
+    pub(crate) fn none_is_better(self) -> Self {
+        self.thresholds(PASS, &[(1.0, PARTIAL)])
+    }
+
+    /// More rows than fit come on pages; Grafana 13 moved the option from the footer to the table.
+    pub(crate) fn paged(mut self) -> Self {
+        self.options["enablePagination"] = json!(true);
+        self.options["footer"] =
+            json!({"show": false, "reducer": [], "countRows": false, "fields": "", "enablePagination": true});
+        self
+    }
+
+    /// The rows with the greatest values of a column come first.
+    pub(crate) fn sorted_by(self, column: &str) -> Self {
+        self.option("/sortBy", json!([{"displayName": column, "desc": true}]))
+    }
+
     /// Texts and colours of values.
     pub(crate) fn mappings(mut self, mappings: Value) -> Self {
         self.defaults["mappings"] = mappings;
@@ -285,6 +303,12 @@ impl Panel {
     fn to_json(&self, id: u32, x: u32, y: u32) -> Value {
         let targets: Vec<Value> =
             self.targets.iter().enumerate().map(|(index, target)| target.to_json(index)).collect();
+        // Every panel leads on: to the runbooks, and to the names and numbers of this case.
+        let mut links = self.links.clone();
+        if !links.iter().any(|link| link["url"].as_str().is_some_and(|url| url.starts_with(RUNBOOKS))) {
+            links.push(json!({"title": "Runbooks", "url": format!("{RUNBOOKS}/README.md"), "targetBlank": true}));
+        }
+        links.push(json!({"title": "Report", "url": format!("{DOCTOR}/api/v1/report"), "targetBlank": true}));
         json!({
             "id": id,
             "type": self.kind,
@@ -296,7 +320,7 @@ impl Panel {
             "fieldConfig": {"defaults": self.defaults, "overrides": self.overrides},
             "transformations": self.transformations,
             "options": self.options,
-            "links": self.links,
+            "links": links,
         })
     }
 }
@@ -378,13 +402,15 @@ fn source() -> Value {
 fn alerts() -> Value {
     json!({
         "name": "Firing alerts", "enable": true, "hide": false, "iconColor": FAIL, "datasource": source(),
-        "expr": r#"max by (alertname, step, cause) (ALERTS{alertstate="firing", alertname=~"MetricsServer.*|HPATargetsUnknown", cluster=~"$cluster"})"#,
+        "expr": r#"max by (alertname, step, cause) (ALERTS{alertstate="firing", alertname=~"MetricsServer.*|MetricsPipelineDown|HPATargetsUnknown", cluster=~"$cluster"})"#,
         "titleFormat": "{{alertname}}", "textFormat": "{{step}} {{cause}}", "step": "60s",
     })
 }
 
 /// Where the runbooks are, as long as nobody names another place.
 pub(crate) const RUNBOOKS: &str = "${runbook_url}";
+/// Where people reach the doctor, as long as nobody names another place.
+const DOCTOR: &str = "${doctor_url}";
 
 fn general_variables() -> Vec<Value> {
     vec![
@@ -405,6 +431,13 @@ fn general_variables() -> Vec<Value> {
             "query": super::RUNBOOK_ADDRESS,
             "current": {"text": super::RUNBOOK_ADDRESS, "value": super::RUNBOOK_ADDRESS},
             "options": [{"text": super::RUNBOOK_ADDRESS, "value": super::RUNBOOK_ADDRESS, "selected": true}],
+        }),
+        json!({
+            "name": "doctor_url", "label": "Doctor", "type": "textbox", "hide": 0,
+            "description": "Address at which people reach the doctor, whose report has the names and numbers of a case.",
+            "query": super::DOCTOR_ADDRESS,
+            "current": {"text": super::DOCTOR_ADDRESS, "value": super::DOCTOR_ADDRESS},
+            "options": [{"text": super::DOCTOR_ADDRESS, "value": super::DOCTOR_ADDRESS, "selected": true}],
         }),
     ]
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     detail,
     model::{Dashboard, Panel, RUNBOOKS, SELECTOR, Section},
-    palette::{self, FAIL, NEUTRAL, NO_DATA, PASS, UNKNOWN},
+    palette::{self, FAIL, NEUTRAL, NO_DATA, PARTIAL, PASS, UNKNOWN},
 };
 
 pub(crate) const UID: &str = "metrics-server-doctor-overview";
@@ -65,10 +65,20 @@ pub(crate) fn dashboard() -> Dashboard {
             Section {
                 title: None,
                 first_id: 0,
-                panels: vec![verdict_panel(), since(), blind(), last_look(), meaning(), remedy(), strip()],
+                panels: vec![
+                    verdict_panel(),
+                    since(),
+                    blind(),
+                    objective(),
+                    last_look(),
+                    meaning(),
+                    remedy(),
+                    super::chain::panel(),
+                    strip(),
+                ],
             },
             Section {
-                title: Some("How it came to be".to_owned()),
+                title: Some("History".to_owned()),
                 first_id: 100,
                 panels: vec![verdict_history(), step_history()],
             },
@@ -85,7 +95,7 @@ fn verdict_panel() -> Panel {
     Panel::stat(
         "Verdict",
         "The one cause that explains most of what the checks see; what lies downstream of it is its symptom. Grey means that the doctor itself is not seen: then nothing is known.",
-        (10, 5),
+        (8, 3),
     )
     .rows(verdict(""))
     .texts_of("verdict")
@@ -96,7 +106,7 @@ fn verdict_panel() -> Panel {
 }
 
 fn since() -> Panel {
-    Panel::stat("Since", "Since when the verdict holds, or since when the doctor has watched if that is later.", (5, 5))
+    Panel::stat("Since", "Since when the verdict holds, or since when the doctor has watched if that is later.", (4, 3))
         .now(
             "{{cluster}}",
             format!("min by (cluster) (metrics_server_doctor_verdict_since_timestamp_seconds{{{SELECTOR}}}) * 1000"),
@@ -108,20 +118,32 @@ fn blind() -> Panel {
     Panel::stat(
         "Blind autoscalers",
         "HorizontalPodAutoscalers with a target that kubectl prints as <unknown>, through a fault; those that just started or are scaled to zero are not counted.",
-        (5, 5),
+        (4, 3),
     )
     .now("blind", BLIND)
     .unit("short")
-    .none_is_well()
+    .none_is_better()
     .without_data("No autoscaler seen")
     .link("Autoscalers", &sibling(super::autoscalers::UID, ""))
+}
+
+fn objective() -> Panel {
+    Panel::stat(
+        "Time with metrics, 30 days",
+        "Share of the time of all autoscalers in which they had their metrics, over 30 days, by the shipped recording rules.",
+        (4, 3),
+    )
+    .now("{{cluster}}", format!("{}{{cluster=~\"$cluster\"}}", super::shared::OBJECTIVE))
+    .unit("percentunit")
+    .decimals(2)
+    .without_data("Not recorded yet")
 }
 
 fn last_look() -> Panel {
     Panel::stat(
         "Age of the last look",
         "How old the newest look is that the page tells of. What is older than two minutes may not be true any more.",
-        (4, 5),
+        (4, 3),
     )
     .now(
         "{{cluster}}",
@@ -161,10 +183,10 @@ fn remedy() -> Panel {
         .without_data("Look at the doctor first: is its pod running, and does Prometheus scrape it?")
 }
 
-/// Adds a column with page and anchor of the verdict's runbook; empty where the verdict is no cause.
+/// Adds a column with page and anchor of the verdict's runbook, the overview's where all is well.
 pub(crate) fn with_runbook(verdict: &str) -> String {
     format!(
-        r#"label_replace(label_join({verdict}, "runbook", ".md#", "step", "cause"), "runbook", "", "step", "none")"#
+        r#"label_replace(label_replace(label_join({verdict}, "runbook", ".md#", "step", "cause"), "runbook", "README.md", "step", "none"), "runbook", "doctor.md#undetermined", "cause", "undetermined")"#
     )
 }
 
@@ -172,7 +194,7 @@ fn strip() -> Panel {
     let panel = Panel::stat(
         "The guide, step by step",
         "The ten sections of the guide in its order; each opens its row of the detail dashboard. A step that fails may be a symptom: the verdict names the cause.",
-        (24, 4),
+        (24, 3),
     )
     .mappings(palette::states())
     .colour(NO_DATA)
@@ -231,9 +253,11 @@ fn findings() -> Panel {
         ("Value #A", "Objects"),
         ("Value #B", "Hurts"),
     ])
+    .paged()
     .field("Hurts", json!([
         {"id": "custom.width", "value": 90},
-        {"id": "mappings", "value": palette::two(("some", FAIL), ("everybody", FAIL))},
+        {"id": "mappings", "value": palette::two(("some", PARTIAL), ("everybody", FAIL))},
+        {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
     ]))
     .field("Cluster", width(90))
     .field("Step", width(165))
@@ -244,7 +268,7 @@ fn findings() -> Panel {
 }
 
 fn candidates() -> Panel {
-    Panel::table("It may be", "While the verdict is undetermined: every cause that fits the evidence.", (10, 8))
+    Panel::table("Candidates", "While the verdict is undetermined: every cause that fits the evidence.", (10, 8))
         .rows(format!("max by (step, cause) (metrics_server_doctor_candidate{{{SELECTOR}}} == 1)"))
         .columns(&[("step", "Step"), ("cause", "Cause")])
         .field("Cause", runbook_of_row())
@@ -317,6 +341,6 @@ pub(crate) fn width(pixels: u32) -> Value {
 /// The address of another of these dashboards, for the same cluster and time.
 pub(crate) fn sibling(uid: &str, more: &str) -> String {
     format!(
-        "/d/{uid}?${{datasource:queryparam}}&${{cluster:queryparam}}&${{job:queryparam}}&${{runbook_url:queryparam}}&${{__url_time_range}}{more}"
+        "/d/{uid}?${{datasource:queryparam}}&${{cluster:queryparam}}&${{job:queryparam}}&${{runbook_url:queryparam}}&${{doctor_url:queryparam}}&${{__url_time_range}}{more}"
     )
 }

@@ -1,7 +1,7 @@
 //! What states look like, everywhere alike: a colour of the Okabe-Ito palette, and always a word beside it.
 
 use metrics_server_doctor::{
-    catalogue::{self, Cause},
+    catalogue::{self, Cause, Scope},
     check::Status,
     facts::autoscalers::{NONE, SCALED_TO_ZERO, TOO_YOUNG, labels},
     guide::Step,
@@ -12,6 +12,8 @@ use serde_json::{Map, Value, json};
 pub(crate) const PASS: &str = "#009E73";
 /// Vermillion: looked, and something is broken.
 pub(crate) const FAIL: &str = "#D55E00";
+/// Orange: something is broken, and hurts some.
+pub(crate) const PARTIAL: &str = "#E69F00";
 /// Yellow: could not look.
 pub(crate) const UNKNOWN: &str = "#F0E442";
 /// Sky blue: does not apply.
@@ -60,7 +62,10 @@ pub(crate) fn two(zero: (&str, &str), one: (&str, &str)) -> Value {
 
 /// Every verdict by its name `step/cause`.
 pub(crate) fn verdicts() -> Value {
-    let causes = catalogue::all().iter().map(|entry| (verdict_key(entry.cause), entry.id.to_owned(), Some(FAIL)));
+    // A cause that is nobody's but some nodes', callers' or autoscalers' is no outage.
+    let colour = |cause: Cause| if cause.scope() == Scope::Pipeline { FAIL } else { PARTIAL };
+    let causes =
+        catalogue::all().iter().map(|entry| (verdict_key(entry.cause), entry.id.to_owned(), Some(colour(entry.cause))));
     mapping(causes.chain([
         ("none/healthy".to_owned(), "Healthy".to_owned(), Some(PASS)),
         ("none/undetermined".to_owned(), "Could not tell".to_owned(), Some(UNKNOWN)),
@@ -109,8 +114,8 @@ pub(crate) fn autoscaler_causes() -> Value {
         let (text, colour) = match (label, in_catalogue(label)) {
             (SCALED_TO_ZERO, _) => ("Scaled to zero: no fault.", SKIPPED),
             (TOO_YOUNG, _) => ("Just started: no fault, values come with the next rounds.", SKIPPED),
-            (_, Some(cause)) => (cause.entry().title, FAIL),
-            (_, None) => (label, FAIL),
+            (_, Some(cause)) => (cause.entry().title, PARTIAL),
+            (_, None) => (label, PARTIAL),
         };
         (label.to_owned(), text.to_owned(), Some(colour))
     }))
@@ -183,8 +188,14 @@ mod tests {
 
     #[test]
     fn states_stay_apart_for_every_kind_of_colour_blindness() {
-        let colours =
-            [("pass", PASS), ("fail", FAIL), ("unknown", UNKNOWN), ("skipped", SKIPPED), ("no data", NO_DATA)];
+        let colours = [
+            ("pass", PASS),
+            ("fail", FAIL),
+            ("partial", PARTIAL),
+            ("unknown", UNKNOWN),
+            ("skipped", SKIPPED),
+            ("no data", NO_DATA),
+        ];
         for sight in SIGHTS.into_iter().chain([PLAIN]) {
             for (index, (one, first)) in colours.iter().enumerate() {
                 for (other, second) in &colours[..index] {

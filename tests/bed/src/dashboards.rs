@@ -65,7 +65,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 fn fill(expression: &str) -> String {
-    [("$cluster", ".*"), ("$job", ".+"), ("$namespace", ".*"), ("$__rate_interval", "10s")]
+    [("$cluster", ".*"), ("$job", ".+"), ("$namespace", ".*"), ("$__rate_interval", "10s"), ("$__range", "10m")]
         .into_iter()
         .fold(expression.to_owned(), |text, (variable, value)| text.replace(variable, value))
 }

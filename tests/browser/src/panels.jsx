@@ -23,7 +23,7 @@ function Stat({ data, options, fieldConfig, width, height, replaceVariables, tim
       <div data-state={value.display.text} data-colour={value.display.color} data-name={value.display.title} data-links={(value.getLinks?.({}) ?? []).map((link) => link.href).join(' ')}>
         <BigValue
           value={value.display} count={count} width={width} height={height} alignmentFactors={alignmentFactors} theme={theme}
-          colorMode={options.colorMode} graphMode="none" justifyMode={options.justifyMode} textMode={options.textMode} wideLayout={options.wideLayout}
+          text={options.text} colorMode={options.colorMode} graphMode="none" justifyMode={options.justifyMode} textMode={options.textMode} wideLayout={options.wideLayout}
           onClick={menu?.openMenu} className={menu?.targetClassName} disableWideLayout={!options.wideLayout}
         />
       </div>
@@ -46,6 +46,7 @@ function Table({ data, options, fieldConfig, width, height }) {
   return (
     <TableNG
       data={data.series[0]} width={width} height={height} fieldConfig={fieldConfig} noHeader={!options.showHeader} cellHeight={options.cellHeight}
+      initialSortBy={options.sortBy} enablePagination={options.footer?.enablePagination ?? false}
       noValue={fieldConfig.defaults.noValue} enableVirtualization={false} structureRev={data.structureRev} resizable
     />
   );
