@@ -79,9 +79,9 @@ fn objective(honored: bool) -> Case {
     };
     let ratio = "cluster:metrics_server_doctor_hpa_with_metrics:ratio30d";
     case.values = vec![
-        each("cluster_namespace:metrics_server_doctor_hpa_watched_seconds:increase1h", [3_600.0; 3]),
-        each("cluster_namespace:metrics_server_doctor_hpa_blind_seconds:increase1h", [3_600.0, 0.0, 0.0]),
-        each("cluster_namespace:metrics_server_doctor_hpa_with_metrics:ratio30d", [0.0, 1.0, 1.0]),
+        each("namespace:metrics_server_doctor_hpa_watched_seconds:increase1h", [3_600.0; 3]),
+        each("namespace:metrics_server_doctor_hpa_blind_seconds:increase1h", [3_600.0, 0.0, 0.0]),
+        each("namespace:metrics_server_doctor_hpa_with_metrics:ratio30d", [0.0, 1.0, 1.0]),
         (179 * 60, ratio.to_owned(), vec![of(ratio, "a", 0.5), of(ratio, "b", 1.0)]),
     ];
     case
