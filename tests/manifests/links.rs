@@ -49,6 +49,7 @@ fn every_link_begins_where_people_reach_the_doctor() {
         let dashboards = dashboards(set);
         assert!(dashboards.matches(&format!("{base}/runbooks")).count() >= 4, "{set}: dashboards lead elsewhere");
         assert!(!dashboards.contains("docs/runbooks"), "{set}: a link of the dashboards leads nowhere");
+        assert_eq!(dashboards.matches(&format!("\"query\": \"{base}\"")).count(), 4, "{set}: where reports are");
         let flags = arguments(&rendered(&["--set", set]));
         let wanted = set.contains("externalUrl").then(|| format!("--external-url={base}"));
         let given: Option<String> = flags.iter().find(|flag| flag.starts_with("--external-url")).cloned();
