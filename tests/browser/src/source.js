@@ -83,7 +83,7 @@ export class Prometheus extends DataSourceApi {
     const tables = request.targets.filter((target) => target.format === 'table').length;
     const answers = await Promise.all(
       request.targets.map(async (target) => {
-        const query = fill(scene, target.expr.replaceAll('$__rate_interval', '10s'), request.scopedVars);
+        const query = fill(scene, target.expr.replaceAll('$__rate_interval', '10s').replaceAll('$__range', `${end - begin}s`), request.scopedVars);
         if (target.range) {
           const { result } = await ask('query_range', { query, start, end, step });
           return result.map((one) => series(target, one, start, step));
