@@ -234,7 +234,7 @@ export async function check({ browser, address, clusters, pictures, aside, began
   view = await open(detail, 'eu-central');
   view.stat('APIService', 'Available', PASS);
   view.stat('Hops of the chain', 'fits', PASS);
-  view.sound(['Class of the error', 'Containers that wait', 'Containers that ended before', 'Lines that tell of a cause', 'Last seen', 'Nodes that are not scraped', 'Which', 'Why', 'Looks that the API server refuses', 'Entries of aws-auth', 'Malformed entries', "The doctor's own dials", 'Time that the dials take', 'Requests to kubelets', "The doctor's own certificate", 'Watches', 'Objects held', 'Requests to the API server']);
+  view.sound(['Class of the error', 'Containers that wait', 'Containers that ended before', 'Lines that tell of a cause', 'Last seen', 'Nodes that are not scraped', 'Which', 'Why', 'Looks that the API server refuses', 'Entries of aws-auth', 'Malformed entries', "The doctor's own dials", 'Time that the dials take', 'Requests to kubelets', 'Which nodes have no sample', "The doctor's own certificate", 'Watches', 'Objects held', 'Requests to the API server']);
   hold('healthy: nothing on the detail dashboard fails', view.panels.every(({ states, cells }) => [...states, ...cells].every(({ colour }) => colour !== FAIL)));
   await picture(view, 'detail-healthy.png', 1560);
   await view.page.close();

@@ -94,13 +94,13 @@ async function clusters() {
   return all;
 }
 
-/** The shipped rules, which fire at once here. */
+/** The shipped rules, which fire at once here; but not the one about a condition that flaps: every look at the demo has a new time. */
 function rules() {
   const folder = path.join(state, 'rules');
   mkdirSync(folder);
   for (const file of readdirSync(path.join(root, 'alerts')).filter((name) => name.endsWith('.yaml'))) {
     const text = readFileSync(path.join(root, 'alerts', file), 'utf8');
-    writeFileSync(path.join(folder, file), text.replace(/^( +for): \w+$/gm, '$1: 1s'));
+    writeFileSync(path.join(folder, file), text.replace(/^( +for): \w+$/gm, '$1: 1s').replace(') > 5\n', ') > 1e9\n'));
   }
   return folder;
 }

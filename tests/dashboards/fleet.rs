@@ -94,7 +94,8 @@ fn clusters() -> Panel {
         "One row a cluster, the worst first, with the number of its checks that fail or could not run. A cluster that is not seen is not healthy: look at its doctor and at Prometheus' target first.",
         (24, 10),
     )
-    .rows(state())
+    // Rows keep the order of the first query.
+    .rows(format!("sort_desc({})", state()))
     .rows(overview::with_runbook(&format!("max by (cluster, step, cause) (metrics_server_doctor_verdict{{{SELECTOR}}} == 1)")))
     .rows(format!("min by (cluster) (metrics_server_doctor_verdict_since_timestamp_seconds{{{SELECTOR}}}) * 1000"))
     .rows(of_checks(Status::Fail))

@@ -194,7 +194,7 @@ fn strip() -> Panel {
     let panel = Panel::stat(
         "The guide, step by step",
         "The ten sections of the guide in its order; each opens its row of the detail dashboard. A step that fails may be a symptom: the verdict names the cause.",
-        (24, 3),
+        (24, 4),
     )
     .mappings(palette::states())
     .colour(NO_DATA)
