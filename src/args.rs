@@ -2,19 +2,22 @@
 
 #![allow(clippy::doc_markdown, reason = "these texts are what --help prints, where backticks only disturb")]
 
+mod values;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use self::values::{Autoscaler, Page};
+use self::values::{autoscaler, duration, external_url, runbook, scene, seconds, step};
 use crate::{
     check::Impact,
     guide::Step,
     http::CertificateFiles,
-    observe::{bundle, cluster::Features, demo},
+    observe::{bundle, cluster::Features},
     render::HpaSeries,
     report::{Gate, Links},
-    runbooks::{self, INDEX},
     version,
 };
 
@@ -92,6 +95,18 @@ pub struct Check {
     /// Form of the report
     #[arg(long, short, value_enum, default_value_t, env = "METRICS_SERVER_DOCTOR_OUTPUT")]
     pub output: Output,
+    /// List every check, all evidence and all names
+    #[arg(long, short, env = "METRICS_SERVER_DOCTOR_VERBOSE")]
+    pub verbose: bool,
+    /// Whether the report is coloured; `auto`: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", env = "METRICS_SERVER_DOCTOR_COLOR")]
+    pub color: Color,
+    /// Explain one HorizontalPodAutoscaler: target, selector, pods, requests, samples and what the controller says
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = autoscaler, env = "METRICS_SERVER_DOCTOR_HPA")]
+    pub hpa: Option<Autoscaler>,
+    /// Look again and again until the exit code would be 0, at most for this time, such as 90s or 2m
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "from", env = "METRICS_SERVER_DOCTOR_WAIT_HEALTHY")]
+    pub wait_healthy: Option<Duration>,
     /// What makes the exit code other than 0, separated by commas: faults of that impact and worse, and what could not be told
     #[arg(
         long,
@@ -358,13 +373,6 @@ impl Runbooks {
     }
 }
 
-/// What `runbook` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
-    /// The page or its section.
-    pub text: &'static str,
-}
-
 /// What is on the page of metrics.
 #[derive(Debug, Clone, Args)]
 pub struct MetricsPage {
@@ -379,8 +387,26 @@ pub enum Output {
     /// For people
     #[default]
     Text,
-    /// For programs
+    /// For people in a hurry: verdict, command, counts
+    Brief,
+    /// For programs; docs/report.schema.json describes it
     Json,
+    /// For a ticket or a chat
+    Markdown,
+    /// For pipelines: a test case a check
+    Junit,
+}
+
+/// Whether the report is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// In any case
+    Always,
+    /// Not at all
+    Never,
 }
 
 /// Form of the log.
@@ -391,71 +417,6 @@ pub enum LogFormat {
     Text,
     /// A JSON object an event
     Json,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number = text.strip_suffix('s').unwrap_or(text);
-    match number.parse::<f64>() {
-        Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("expected a number of seconds between 0.1 and 86400".to_owned()),
-    }
-}
-
-/// An address without the slash at its end.
-fn external_url(text: &str) -> Result<String, String> {
-    let wrong = |what: &str| {
-        format!(
-            "{what}: expected http:// or https:// with a host and, where there is one, port and path, such as https://doctor.example.org/east or http://[fd00::1]:19102"
-        )
-    };
-    let address: hyper::Uri = text.parse().map_err(|error| wrong(&format!("{error}")))?;
-    if !matches!(address.scheme_str(), Some("http" | "https")) {
-        return Err(wrong("no http:// or https://"));
-    }
-    let authority = address.authority().map(hyper::http::uri::Authority::as_str).unwrap_or_default();
-    if authority.contains('@') {
-        return Err(wrong("credentials do not belong into links"));
-    }
-    let host = address.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("no host"))?;
-    // The port of a Uri is read late: any text may stand behind the colon.
-    let port = authority.strip_prefix(host).unwrap_or_default();
-    if !port.is_empty() && port.strip_prefix(':').is_none_or(|port| port.parse::<u16>().is_err()) {
-        return Err(wrong("no port"));
-    }
-    if text.contains(['?', '#']) {
-        return Err(wrong("links have a path and an anchor of their own"));
-    }
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
-/// A page by the id of its step, or its section; what links and reports name is understood too.
-fn runbook(text: &str) -> Result<Page, String> {
-    let named = text.strip_prefix("runbooks/").unwrap_or(text);
-    let (step, cause) = named.split_once(['/', '#']).map_or((named, None), |(step, cause)| (step, Some(cause)));
-    let page = runbooks::page(step)
-        .filter(|page| !page.id.starts_with(INDEX))
-        .ok_or_else(|| format!("there are {}", runbooks::all().map(|page| page.id).collect::<Vec<_>>().join(", ")))?;
-    let Some(cause) = cause else { return Ok(Page { text: page.markdown }) };
-    let section = page.section(cause).ok_or_else(|| match page.anchors().collect::<Vec<_>>() {
-        causes if causes.is_empty() => format!("{step} has no causes of its own"),
-        causes => format!("{step} has the causes {}", causes.join(", ")),
-    })?;
-    Ok(Page { text: section })
-}
-
-fn step(text: &str) -> Result<Step, String> {
-    let known = Step::ALL.into_iter().find(|step| step.id() == text);
-    known.ok_or_else(|| format!("there are {}", Step::ALL.map(Step::id).join(", ")))
-}
-
-fn scene(text: &str) -> Result<String, String> {
-    let mut known: Vec<String> = demo::scenes().into_iter().map(|scene| scene.verdict).collect();
-    if known.iter().any(|verdict| verdict == text) {
-        return Ok(text.to_owned());
-    }
-    known.sort();
-    known.dedup();
-    Err(format!("there are {}", known.join(", ")))
 }
 
 #[cfg(test)]
@@ -488,50 +449,6 @@ mod tests {
     fn serve_is_the_default_and_takes_its_flags_without_being_named() {
         let arguments = Arguments::try_parse_from(["doctor", "--from", "bundle"]).expect("arguments");
         assert!(arguments.command.is_none() && arguments.serve.source.from.is_some());
-    }
-
-    #[test]
-    fn the_external_address_may_have_a_path_a_slash_and_an_ipv6_host() {
-        for (given, kept) in [
-            ("https://doctor.example.org", "https://doctor.example.org"),
-            ("https://doctor.example.org/", "https://doctor.example.org"),
-            ("https://doctor.example.org/fleet/east/", "https://doctor.example.org/fleet/east"),
-            ("http://[fd00::1]:19102", "http://[fd00::1]:19102"),
-            ("http://[::1]/a", "http://[::1]/a"),
-            ("http://localhost:19102", "http://localhost:19102"),
-        ] {
-            assert_eq!(external_url(given).as_deref(), Ok(kept));
-        }
-        for wrong in [
-            "",
-            "doctor.example.org",
-            "/runbooks",
-            "ftp://doctor.example.org",
-            "https://",
-            "https:///path",
-            "https://doctor.example.org:port",
-            "https://doctor.example.org:",
-            "http://fd00::1:19102",
-            "https://user:secret@doctor.example.org",
-            "https://doctor.example.org/?a=b",
-            "https://doctor.example.org/#a",
-            "https://doctor example.org",
-        ] {
-            let error = external_url(wrong).expect_err(wrong);
-            assert!(error.contains("https://doctor.example.org/east"), "{wrong}: {error}");
-            assert!(!error.contains("secret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_runbook_is_found_as_reports_and_links_name_it() {
-        for name in ["timeout/no_route", "timeout#no_route", "runbooks/timeout#no_route"] {
-            assert!(runbook(name).is_ok_and(|page| page.text.starts_with("### `no_route`")), "{name}");
-        }
-        assert!(runbook("timeout").is_ok_and(|page| page.text.starts_with("# Timeout")));
-        assert!(runbook("weather").is_err_and(|error| error.contains("there are") && error.contains("timeout")));
-        assert!(runbook("timeout/rain").is_err_and(|error| error.contains("no_route")));
-        assert!(runbook("README").is_err());
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! Renderers: pure functions from a [`View`] to what people and Prometheus read.
 
+mod grouped;
 pub mod html;
+pub mod junit;
+pub mod markdown;
 pub mod metrics;
+mod remedy;
 pub mod runbook;
 pub mod text;
+pub mod visible;
 
 use std::time::Duration;
 

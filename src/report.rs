@@ -1,14 +1,18 @@
 //! The report: all answers, the judgement, and where to read on. Its JSON form is a contract.
 
+mod autoscalers;
 mod gate;
 mod json;
 mod links;
+mod path;
 mod plain;
 
 pub use self::{
+    autoscalers::{AUTOSCALERS_LISTED, AutoscalerCounts, BlindAutoscaler},
     gate::{Gate, Passage},
     json::JsonReport,
     links::Links,
+    path::{Break, Hop, HopName},
 };
 
 use jiff::Timestamp;
@@ -16,7 +20,7 @@ use jiff::Timestamp;
 use crate::{
     catalogue::Cause,
     check::{Answer, Check, Finding, Status},
-    facts::Facts,
+    facts::{Facts, metrics_server},
     guide::Step,
     snapshot::{NotSeen, Snapshot, Source},
     steps,
@@ -37,6 +41,12 @@ pub struct Report {
     pub answers: Vec<Answer>,
     /// The verdict and the findings.
     pub judgement: Judgement,
+    /// The way that metrics take, hop by hop; empty where nothing at all was seen.
+    pub path: Vec<Hop>,
+    /// The autoscalers in numbers.
+    pub autoscalers: AutoscalerCounts,
+    /// metrics-server's version, by the tag of its image.
+    pub metrics_server_version: Option<String>,
     /// What could not be read.
     pub notices: Vec<String>,
     /// Since when the verdict holds, as whoever looks again and again knows it.
@@ -55,7 +65,15 @@ impl Report {
 
     /// Runs every check on facts that whoever renders goes on to read.
     pub fn of(facts: &Facts<'_>) -> Self {
-        Self::answered(facts.snapshot, steps::all().map(|check| check.run(facts)).collect())
+        let report = Self::answered(facts.snapshot, steps::all().map(|check| check.run(facts)).collect());
+        let derive = || {
+            let image = facts.chain.container().map(|container| container.image.as_str());
+            let version = image.and_then(metrics_server::version).map(|version| version.to_string());
+            (path::of(facts, &report.judgement), AutoscalerCounts::of(facts), version)
+        };
+        let derived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(derive));
+        let (path, autoscalers, metrics_server_version) = derived.unwrap_or_default();
+        Self { path, autoscalers, metrics_server_version, ..report }
     }
 
     fn answered(snapshot: &Snapshot, mut answers: Vec<Answer>) -> Self {
@@ -68,6 +86,9 @@ impl Report {
             source: snapshot.source,
             answers,
             judgement,
+            path: Vec::new(),
+            autoscalers: AutoscalerCounts::default(),
+            metrics_server_version: None,
             notices,
             held_since: None,
         }
@@ -98,7 +119,7 @@ impl Report {
             Verdict::Healthy(proof) => match proof.unseen() {
                 0 => "The metrics pipeline is healthy.".to_owned(),
                 unseen => {
-                    format!("The metrics pipeline is healthy; {unseen} of {} checks could not look.", proof.checks())
+                    format!("The metrics pipeline is healthy ({unseen} of {} checks could not look).", proof.checks())
                 }
             },
             Verdict::Undetermined(undetermined) => self.undetermined(undetermined),

@@ -9,9 +9,15 @@ mod runbook;
 mod serve;
 mod serving;
 mod stderr;
+mod terminal;
 mod usage;
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{self, IsTerminal as _, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use tracing_subscriber::EnvFilter;
 
@@ -20,8 +26,14 @@ use crate::{
     args::{Arguments, Command, Log, LogFormat},
     http::CertificateError,
     observe::{bundle::BundleError, cluster::ConnectError},
+    render::visible::{visible, visible_json},
+    snapshot::NotSeen,
 };
 
+/// It could not be told, as `check` ends where the cluster did not show enough.
+const UNKNOWN: u8 = 2;
+/// Ended by Ctrl-C, as shells tell it.
+const INTERRUPTED: u8 = 130;
 /// Wrong usage, as in BSD's `sysexits.h`.
 const USAGE: u8 = 64;
 /// Input that cannot be read.
@@ -44,6 +56,17 @@ enum Failure {
     NoCredentials(Duration),
     #[error("--kubeconfig {} does not exist", .0.display())]
     NoKubeconfig(PathBuf),
+    #[error("--hpa {wanted}: there is no such HorizontalPodAutoscaler{}", match nearest {
+        Some(nearest) => format!("; did you mean {nearest}?"),
+        None => ", and no other one either".to_owned(),
+    })]
+    NoSuchAutoscaler { wanted: String, nearest: Option<String> },
+    #[error("--hpa {wanted}: the HorizontalPodAutoscalers were not seen: {reason}")]
+    NoAutoscalers { wanted: String, reason: NotSeen },
+    #[error("--hpa explains as text: leave --output out")]
+    HpaIsText,
+    #[error("interrupted")]
+    Interrupted,
     #[error("cannot listen on {address}: {source}; name another with --listen-address")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error(transparent)]
@@ -67,9 +90,12 @@ impl Failure {
             | Self::Connect(_)
             | Self::NoCredentials(_)
             | Self::NoKubeconfig(_)
-            | Self::Certificate(_) => NO_INPUT,
+            | Self::Certificate(_)
+            | Self::NoSuchAutoscaler { .. } => NO_INPUT,
+            Self::NoAutoscalers { .. } => UNKNOWN,
+            Self::Interrupted => INTERRUPTED,
             Self::Listen { .. } => UNAVAILABLE,
-            Self::LogLevel { .. } | Self::NobodyToAsk => USAGE,
+            Self::LogLevel { .. } | Self::NobodyToAsk | Self::HpaIsText => USAGE,
             Self::Unwritable { .. } => CANNOT_CREATE,
             Self::Start(_) | Self::Defect(_) => SOFTWARE,
         }
@@ -93,7 +119,8 @@ pub fn main() -> ExitCode {
     match run(command.unwrap_or(Command::Serve(serve))) {
         Ok(code) => code,
         Err(failure) => {
-            stderr::say(&format!("metrics-server-doctor: {failure}"));
+            // Names in it come from files and clusters.
+            stderr::say(&format!("metrics-server-doctor: {}", visible(&failure.to_string())));
             ExitCode::from(failure.exit_code())
         }
     }
@@ -127,6 +154,20 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     code
 }
 
+/// Lines of the JSON log, in whose values nothing acts that came from a cluster; those of text escape it themselves.
+struct JsonLines(Lines);
+
+impl Write for JsonLines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_all(visible_json(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn log_to_stderr(log: &Log) -> Result<Lines, Failure> {
     // kube logs whole bodies that it cannot parse, and every answer above 499 as an error; both are told by the observer.
     let filters = format!("{},kube_client=off,kube_runtime=error", log.log_level);
@@ -137,11 +178,10 @@ fn log_to_stderr(log: &Log) -> Result<Lines, Failure> {
     let subscriber = tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(move || writer.clone());
+        .with_ansi(std::io::stderr().is_terminal());
     match log.log_format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
+        LogFormat::Text => subscriber.with_writer(move || writer.clone()).init(),
+        LogFormat::Json => subscriber.json().with_writer(move || JsonLines(writer.clone())).init(),
     }
     for variable in usage::unknown_variables() {
         tracing::warn!(variable, "this environment variable sets no flag; --help lists those that do");

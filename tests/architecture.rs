@@ -48,7 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("check", &["catalogue", "facts", "guide", "snapshot"]),
     ("steps", &["catalogue", "check", "facts", "guide", "snapshot", "wording"]),
     ("verdict", &["catalogue", "check", "guide", "snapshot"]),
-    ("report", &["catalogue", "check", "facts", "guide", "snapshot", "steps", "verdict", "wording"]),
+    ("report", &["catalogue", "check", "facts", "guide", "snapshot", "steps", "verdict", "version", "wording"]),
     ("history", &["facts", "snapshot"]),
     (
         "render",

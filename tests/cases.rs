@@ -15,11 +15,12 @@ use metrics_server_doctor::{
     catalogue::{self, Cause},
     check::Finding,
     observe::bundle,
-    render::text::text,
+    render::text::full,
     report::{Links, Report},
     verdict::{Consequence, VerdictName},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What a case must lead to. Causes are written `STEP/CAUSE`, as in reports.
 #[derive(Debug, Deserialize)]
@@ -130,7 +131,7 @@ fn differences(case: &Case, report: &Report) -> String {
             let _ = writeln!(told, "  {blamed} is blamed and must not be");
         }
     }
-    let shown = text(report, &Links::Own);
+    let shown = full(report);
     for words in &expected.told {
         if !shown.contains(words.as_str()) {
             let _ = writeln!(told, "  the report does not say {words:?}");
@@ -159,6 +160,40 @@ fn every_case_leads_to_its_verdict() {
         }
     }
     assert!(failed == 0, "{failed} of {} cases differ\n\n{told}", cases.len());
+}
+
+/// Every field is in the schema, and everything that the schema promises is there.
+#[test]
+fn every_report_fits_its_schema() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.schema.json");
+    let text = fs::read_to_string(path).expect("the schema");
+    let mut schema: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(jsonschema::meta::is_valid(&schema), "the schema itself");
+    close(&mut schema);
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let mut wrong = String::new();
+    for case in cases() {
+        let Ok(snapshot) = bundle::read(&case.bundle) else { continue };
+        let report = serde_json::to_value(Report::new(&snapshot).to_json(&Links::Own)).expect("JSON");
+        for error in validator.iter_errors(&report) {
+            let _ = writeln!(wrong, "{}: {}: {error}", case.name, error.instance_path());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Lets no field pass that the schema does not know: readers overlook it, this test must not.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(close);
+            if fields.contains_key("properties") && !fields.contains_key("additionalProperties") {
+                fields.insert("additionalProperties".to_owned(), Value::Bool(false));
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(close),
+        _ => {}
+    }
 }
 
 /// Causes that a look of the doctor's own proves, which no bundle can hold.

@@ -1,5 +1,7 @@
 //! What a user at a terminal sees: exit codes, messages, output.
 
+#[path = "command_line/forms.rs"]
+mod forms;
 mod support;
 
 use std::{
@@ -69,7 +71,7 @@ fn the_text_report_begins_with_the_verdict() {
     let folder = bundle("False", "ServicePortError");
     let output = run(&["check", "--from", path(&folder)]);
     let shown = text(&output.stdout);
-    assert!(shown.starts_with("FAULT  other_reasons/service_port_mismatch\n"), "{shown}");
+    assert!(shown.starts_with("FAULT: ") && shown.contains("\nother_reasons/service_port_mismatch, outage"), "{shown}");
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
 }
 
@@ -128,7 +130,7 @@ fn the_json_report_has_the_fields_of_the_contract() {
 fn wrong_usage_names_itself_and_what_is_accepted() {
     for (arguments, names) in [
         (vec!["chek"], vec!["chek", "check"]),
-        (vec!["check", "--output", "yaml"], vec!["yaml", "text, json"]),
+        (vec!["check", "--output", "yaml"], vec!["yaml", "text, brief, json, markdown, junit"]),
         (vec!["--listen-address", "19102"], vec!["--listen-address", "19102"]),
         (vec!["demo", "--interval", "0"], vec!["--interval", "between 0.1 and 86400"]),
         (vec!["demo", "--scene", "hpa/sunshine"], vec!["--scene", "there are", "hpa/missing_request"]),
@@ -154,7 +156,7 @@ fn wrong_usage_names_itself_and_what_is_accepted() {
 #[test]
 fn a_wrong_environment_variable_names_itself() {
     for (variable, value, accepted) in [
-        ("METRICS_SERVER_DOCTOR_OUTPUT", "yaml", "text, json"),
+        ("METRICS_SERVER_DOCTOR_OUTPUT", "yaml", "text, brief, json"),
         ("METRICS_SERVER_DOCTOR_TIMEOUT", "soon", "between 0.1 and 86400"),
         ("METRICS_SERVER_DOCTOR_WITHOUT", "logs,pods", "aws-auth"),
     ] {
@@ -250,7 +252,7 @@ fn unreadable_input_is_one_clear_line() {
     one_line(
         &run(&["check", "--kubeconfig", good_file, "--context", "elsewhere"]),
         66,
-        &[good_file, "elsewhere"],
+        &[good_file, "no context elsewhere", "there are c"],
         "--context",
     );
     for arguments in [
@@ -353,7 +355,7 @@ fn an_api_server_that_does_not_answer_is_never_healthy_and_told_in_one_line() {
         let output = run(&["check", "--kubeconfig", file.to_str().expect("text"), "--timeout", "10"]);
         one_line(&output, 2, &[words], cluster);
         let shown = text(&output.stdout);
-        assert!(shown.starts_with("COULD NOT TELL\n") && shown.contains(words), "{shown}");
+        assert!(shown.starts_with("COULD NOT TELL: ") && shown.contains(words), "{shown}");
     }
 }
 
@@ -398,7 +400,7 @@ fn an_api_server_that_nobody_vouches_for_is_told_in_one_line() {
         fs::write(&file, content).expect("a file");
         let output = run(&["check", "--kubeconfig", file.to_str().expect("text"), "--timeout", "10"]);
         one_line(&output, 2, &["certificate", words], words);
-        assert!(text(&output.stdout).starts_with("COULD NOT TELL\n"), "{}", text(&output.stdout));
+        assert!(text(&output.stdout).starts_with("COULD NOT TELL: "), "{}", text(&output.stdout));
     }
 }
 

@@ -1,11 +1,13 @@
 //! What each autoscaler sees of its targets, and where it sees nothing, why: one look at each, however many there are.
 
+mod closeup;
 mod pods;
 mod requests;
 mod sight;
 mod target;
 
 pub use self::{
+    closeup::{Closeup, ContainerCloseup, Metric, PodCloseup},
     pods::{LOOKED_AT, shown as selector_text},
     requests::{Missing, Origin},
     target::Lost,

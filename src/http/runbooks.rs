@@ -34,14 +34,12 @@ pub(super) fn answer<B>(request: &Request<B>) -> Option<Answer> {
     if name == STYLESHEET {
         return Some(guarded(document(request, CSS, &STYLE)));
     }
-    Some(guarded(match PAGES.get(runbook::id_in_address(name)) {
-        Some(page) => document(request, HTML, page),
-        None => {
-            let mut answer = document(request, HTML, &Document::new(runbook::not_found(name.matches('/').count())));
-            *answer.status_mut() = StatusCode::NOT_FOUND;
-            answer
-        }
-    }))
+    if let Some(page) = PAGES.get(runbook::id_in_address(name)) {
+        return Some(guarded(document(request, HTML, page)));
+    }
+    let mut answer = document(request, HTML, &Document::new(runbook::not_found(name.matches('/').count())));
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    Some(guarded(answer))
 }
 
 /// Links of the pages are relative to the folder; so is this one, since a proxy may have put a path before it.

@@ -260,7 +260,7 @@ mod tests {
             assert!(snapshot.notices.is_empty(), "{}: {:?}", scene.title, snapshot.notices);
             let report = Report::new(&snapshot);
             let verdict = report.judgement.verdict.name();
-            let text = crate::render::text::text(&report, &crate::report::Links::Own);
+            let text = crate::render::text::full(&report);
             assert_eq!(format!("{}/{}", verdict.step_id(), verdict.id()), scene.verdict, "{}\n{text}", scene.title);
             assert_eq!(report.judgement.findings.len(), usize::from(scene.verdict != "none/healthy"), "{text}");
         }

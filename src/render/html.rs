@@ -1,9 +1,10 @@
 //! The status page: the report as one small HTML document without scripts.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use jiff::Timestamp;
 
+use super::visible::visible;
 use crate::{
     check::{Evidence, Finding, Status},
     guide::Step,
@@ -161,12 +162,14 @@ fn with_code(escaped: &str) -> String {
 
 /// Evidence, a line each.
 fn lines(evidence: &[Evidence]) -> String {
-    evidence.iter().map(|line| line.line.as_str()).collect::<Vec<_>>().join("\n")
+    evidence.iter().map(|line| visible(&line.line)).collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    let breaks = |(place, line)| if place == 0 { line } else { Cow::Owned(format!("\n{line}")) };
+    let lines = text.split('\n').map(visible).enumerate().map(breaks);
+    for character in lines.collect::<String>().chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),

@@ -2,13 +2,13 @@
 
 use super::Report;
 use crate::{
-    check::Impact,
+    check::{Finding, Impact},
     guide::Step,
     verdict::{Undetermined, Verdict},
 };
 
 /// What stops a pipeline.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gate {
     /// The lightest impact that counts as a fault; `None` where no fault does.
     pub fault: Option<Impact>,
@@ -33,10 +33,8 @@ impl Gate {
     /// Weighs a report.
     pub fn weigh(&self, report: &Report) -> Passage {
         let judgement = &report.judgement;
-        let counts = |impact: Impact| self.fault.is_some_and(|lightest| impact <= lightest);
-        let standing = judgement.findings.iter().filter(|finding| !self.ignored.contains(&finding.cause.step()));
-        let (open, faults): (Vec<_>, Vec<_>) =
-            standing.filter(|finding| counts(finding.impact)).partition(|finding| !finding.candidates.is_empty());
+        let standing = judgement.findings.iter().filter(|finding| self.counts(finding));
+        let (open, faults): (Vec<_>, Vec<_>) = standing.partition(|finding| !finding.candidates.is_empty());
         if !faults.is_empty() {
             return Passage::Fault;
         }
@@ -48,6 +46,11 @@ impl Gate {
             Verdict::Undetermined(undetermined) if self.unknown && self.lacks(undetermined) => Passage::Unknown,
             _ => Passage::Open,
         }
+    }
+
+    /// Whether a finding counts.
+    pub fn counts(&self, finding: &Finding) -> bool {
+        self.fault.is_some_and(|lightest| finding.impact <= lightest) && !self.ignored.contains(&finding.cause.step())
     }
 
     fn lacks(&self, undetermined: &Undetermined) -> bool {

@@ -1,15 +1,18 @@
 //! The JSON report: fields may be added, never renamed.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Links, Report};
+use super::{AUTOSCALERS_LISTED, BlindAutoscaler, Hop, Links, Report};
 use crate::{
     catalogue::{Cause, Scope},
     check::{Evidence, Finding, Impact, Status},
     guide::Step,
     snapshot::{ObjectReference, Source},
     verdict::{Consequence, MissingLook, Verdict},
+    version,
 };
 
 /// The report as programs read it.
@@ -18,11 +21,96 @@ use crate::{
 pub struct JsonReport {
     observed_at: Timestamp,
     source: Source,
+    /// What judged.
+    doctor: JsonDoctor,
+    /// What was judged.
+    metrics_server: JsonMetricsServer,
     verdict: JsonVerdict,
+    /// The way that metrics take.
+    path: Vec<Hop>,
+    /// At most [`SAME_CAUSE`] of a cause and [`FINDINGS`] in all; `findingsTotal` counts the others too.
     findings: Vec<JsonFinding>,
+    findings_total: usize,
     held_back: Vec<JsonFinding>,
+    held_back_total: usize,
+    autoscalers: JsonAutoscalers,
     steps: Vec<JsonStep>,
     notices: Vec<String>,
+}
+
+/// Findings of one cause in the report: what forty autoscalers share is told a few times, and counted.
+const SAME_CAUSE: usize = 5;
+/// Findings of all causes, and so many again of those that are held back.
+const FINDINGS: usize = 30;
+/// Lines of evidence of a finding or a check.
+const EVIDENCE: usize = 20;
+/// Notices.
+const NOTICES: usize = 50;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct JsonDoctor {
+    version: &'static str,
+    revision: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct JsonMetricsServer {
+    /// `null` where the image does not tell.
+    version: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonAutoscalers {
+    /// `null` where nobody could look.
+    total: Option<usize>,
+    blind: usize,
+    by_cause: BTreeMap<&'static str, usize>,
+    /// How many of the blind ones are listed at most.
+    list_limit: usize,
+    list: Vec<JsonAutoscaler>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct JsonAutoscaler {
+    namespace: String,
+    name: String,
+    cause: Cause,
+    /// `KIND NAME`.
+    target: String,
+    since: Option<Timestamp>,
+}
+
+impl From<&BlindAutoscaler> for JsonAutoscaler {
+    fn from(blind: &BlindAutoscaler) -> Self {
+        Self {
+            namespace: blind.namespace.clone(),
+            name: blind.name.clone(),
+            cause: blind.cause,
+            target: format!("{} {}", blind.target_kind, blind.target_name),
+            since: blind.since,
+        }
+    }
+}
+
+/// The first findings of each cause, in their order.
+fn few<'f, T>(findings: &'f [T], cause: impl Fn(&T) -> Cause) -> impl Iterator<Item = &'f T> {
+    let mut shown: BTreeMap<Cause, usize> = BTreeMap::new();
+    let few = findings.iter().filter(move |finding| {
+        let count = shown.entry(cause(finding)).or_default();
+        *count += 1;
+        *count <= SAME_CAUSE
+    });
+    few.take(FINDINGS)
+}
+
+/// The first lines, and how many there are beside them.
+fn evidence(lines: &[Evidence]) -> Vec<Evidence> {
+    let mut few: Vec<Evidence> = lines.iter().take(EVIDENCE).cloned().collect();
+    if lines.len() > EVIDENCE {
+        few.push(format!("and {} more", lines.len() - EVIDENCE).into());
+    }
+    few
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,7 +176,7 @@ impl JsonFinding {
             scope: finding.scope,
             object: finding.object.clone(),
             summary: finding.summary.clone(),
-            evidence: finding.evidence.clone(),
+            evidence: evidence(&finding.evidence),
             remedy: finding.remedy(),
             runbook: links.runbook(finding.cause),
             candidates: finding.candidates.clone(),
@@ -126,11 +214,32 @@ impl Report {
         JsonReport {
             observed_at: self.observed_at,
             source: self.source,
+            doctor: JsonDoctor { version: version::VERSION, revision: version::REVISION },
+            metrics_server: JsonMetricsServer { version: self.metrics_server_version.clone() },
+            path: self.path.clone(),
+            autoscalers: self.json_autoscalers(),
+            findings_total: judgement.findings.len(),
+            held_back_total: judgement.held_back.len(),
             verdict: self.json_verdict(links),
-            findings: judgement.findings.iter().map(|finding| JsonFinding::new(finding, links)).collect(),
-            held_back: judgement.held_back.iter().map(|held| JsonFinding::held_back(held, links)).collect(),
+            findings: few(&judgement.findings, |finding| finding.cause)
+                .map(|finding| JsonFinding::new(finding, links))
+                .collect(),
+            held_back: few(&judgement.held_back, |held| held.finding.cause)
+                .map(|held| JsonFinding::held_back(held, links))
+                .collect(),
             steps: Step::ALL.into_iter().map(|step| self.json_step(step)).collect(),
-            notices: self.notices.clone(),
+            notices: self.notices.iter().take(NOTICES).cloned().collect(),
+        }
+    }
+
+    fn json_autoscalers(&self) -> JsonAutoscalers {
+        let counts = &self.autoscalers;
+        JsonAutoscalers {
+            total: counts.total,
+            blind: counts.blind,
+            by_cause: counts.by_cause.iter().map(|(cause, count)| (cause.id(), *count)).collect(),
+            list_limit: AUTOSCALERS_LISTED,
+            list: counts.listed.iter().map(JsonAutoscaler::from).collect(),
         }
     }
 
@@ -166,7 +275,7 @@ impl Report {
             check: answer.check,
             status: answer.status,
             summary: answer.summary.clone(),
-            evidence: answer.evidence.clone(),
+            evidence: evidence(&answer.evidence),
             settle: answer.settle.clone(),
         });
         JsonStep { step, status: self.status_of(step), checks: checks.collect() }

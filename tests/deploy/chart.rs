@@ -132,13 +132,13 @@ pub(crate) fn test(bed: &Bed) {
         let output = command.output().expect("the doctor starts");
         let report = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{report}");
-        assert!(report.starts_with("FAULT  installed/"), "{report}");
+        assert!(report.starts_with("FAULT: ") && report.contains("\ninstalled/"), "{report}");
 
         let programs = [components::program("helm"), components::HELM_3.path()];
         for program in programs.map(|path| path.unwrap_or_else(|error| panic!("{error:#}"))) {
             let version = helm::run_as(&program, &["version", "--short"]).unwrap_or_else(|error| panic!("{error:#}"));
             let told = tested(bed, &program, "Failed", &report).expect_err("a test that has failed").to_string();
-            assert!(told.contains("FAULT  installed/"), "{version}: {told}");
+            assert!(told.contains("FAULT: ") && told.contains("installed/"), "{version}: {told}");
             let told = tested(bed, &program, "Succeeded", "HEALTHY").unwrap_or_else(|error| panic!("{error:#}"));
             assert!(told.contains("HEALTHY"), "{version}: {told}");
             assert!(told.contains("Phase:          Succeeded"), "{version}: {told}");

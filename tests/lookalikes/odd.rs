@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use metrics_server_doctor::{
     observe::bundle::{self, BundleError},
-    render::text::text,
+    render::text::full,
     report::{Links, Report},
     verdict::{Verdict, VerdictName},
 };
@@ -19,7 +19,7 @@ fn report(folder: &Path) -> Report {
 }
 
 fn shown(report: &Report) -> String {
-    text(report, &Links::Own) + &serde_json::to_string(&report.to_json(&Links::Own)).expect("JSON")
+    full(report) + &serde_json::to_string(&report.to_json(&Links::Own)).expect("JSON")
 }
 
 fn healthy() -> tempfile::TempDir {

@@ -7,7 +7,7 @@ use metrics_server_doctor::{
         metrics_server::{self, Owner, Packaging},
     },
     observe::bundle,
-    report::{Links, Report},
+    report::Report,
     verdict::VerdictName,
 };
 
@@ -67,7 +67,7 @@ fn every_packaging_and_version_line_is_healthy_and_known() {
         Cluster::running(line.fixture, line.minor).write(folder.path());
         let snapshot = bundle::read(folder.path()).expect("a bundle");
         let report = Report::new(&snapshot);
-        let told = format!("{}: {}", line.fixture, metrics_server_doctor::render::text::text(&report, &Links::Own));
+        let told = format!("{}: {}", line.fixture, metrics_server_doctor::render::text::full(&report));
         assert_eq!(report.judgement.verdict.name(), VerdictName::Healthy, "{told}");
         assert!(report.judgement.findings.is_empty() && report.judgement.held_back.is_empty(), "{told}");
         assert_eq!(report.notices, Vec::<String>::new(), "{told}");

@@ -86,6 +86,11 @@ impl Clients {
             None => Kubeconfig::read(),
         };
         let file = file.map_err(|error| named(without_excerpt(&one_line(&error))))?;
+        if let Some(wanted) = context.filter(|wanted| !file.contexts.iter().any(|known| known.name == *wanted)) {
+            let known: Vec<&str> = file.contexts.iter().map(|context| context.name.as_str()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(named(format!("there is no context {wanted}; there are {known}")));
+        }
         if let Some(user) = unknown_user(&file, context) {
             return Err(named(format!("the context names user {user}, and there is no such user in it")));
         }

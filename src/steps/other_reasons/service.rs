@@ -57,7 +57,9 @@ pub(super) fn exists(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSe
             other.name()
         )),
         (None, Some(workload)) => finding.advice(format!(
-            "Create the Service NAMESPACE/NAME again, with the labels of the pods of {} {}/{} as its selector: apply the manifest or chart of metrics-server once more.",
+            "Create Service {}/{} again, with the labels of the pods of {} {}/{} as its selector: apply the manifest or chart of metrics-server once more.",
+            reference.namespace,
+            reference.name,
             workload.kind.name(),
             workload.namespace(),
             workload.name()
