@@ -21,7 +21,7 @@ use crate::{
     version,
 };
 
-/// Walks the Kubernetes metrics-server troubleshooting guide without rest: every step as gauges on /metrics, the first
+/// Runs the Kubernetes metrics-server troubleshooting guide continuously: every step as gauges on /metrics, the first
 /// failing step and its cause as one verdict.
 #[derive(Debug, Parser)]
 #[command(name = "metrics-server-doctor", version = version::LONG, args_conflicts_with_subcommands = true, max_term_width = 100)]
@@ -107,7 +107,7 @@ pub struct Check {
     /// Look again and again until the exit code would be 0, at most for this time, such as 90s or 2m
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "from", env = "METRICS_SERVER_DOCTOR_WAIT_HEALTHY")]
     pub wait_healthy: Option<Duration>,
-    /// What makes the exit code other than 0, separated by commas: faults of that impact and worse, and what could not be told
+    /// What makes the exit code non-zero, separated by commas: faults of that impact and worse, and `unknown`
     #[arg(
         long,
         value_enum,
@@ -147,7 +147,7 @@ impl Check {
 /// What makes the exit code of `check` other than 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
-    /// Metrics are gone for everybody
+    /// Metrics are unavailable for everybody
     Outage,
     /// Metrics are gone for some nodes, callers or autoscalers, or for everybody
     Partial,
@@ -201,10 +201,10 @@ pub struct Source {
     /// Context of the kubeconfig
     #[arg(long, value_name = "NAME", env = "METRICS_SERVER_DOCTOR_CONTEXT")]
     pub context: Option<String>,
-    /// Looks to leave out, separated by commas; their checks become unknown
+    /// Data sources to disable, separated by commas; their checks become unknown
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LOOKS", env = "METRICS_SERVER_DOCTOR_WITHOUT")]
     pub without: Vec<Look>,
-    /// Looks to add, separated by commas, each with a permission or a place of its own
+    /// Data sources to enable, separated by commas; each needs a permission of its own
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LOOKS", env = "METRICS_SERVER_DOCTOR_WITH")]
     pub with: Vec<ExtraLook>,
     /// Whether to dial metrics-server's endpoints directly: only from inside the pod network does the answer mean something

@@ -187,7 +187,7 @@ pub enum Cause {
     ControlPlanePathClosed,
     /// Neither the control plane nor another pod reaches the pod.
     PodNetworkClosed,
-    /// metrics-server accepts connections and answers none.
+    /// metrics-server accepts connections but never answers.
     ServerUnresponsive,
     /// Some API servers reach the pod and others do not.
     ApiServersDisagree,
@@ -219,7 +219,7 @@ pub enum Cause {
     AuthDelegatorMissing,
     /// metrics-server may not list nodes or pods.
     ListPermissionMissing,
-    /// metrics-server may not read metrics from kubelets.
+    /// metrics-server is not allowed to read metrics from kubelets.
     KubeletPermissionMissing,
     // Stage::KubeletScrapes
     /// A `NetworkPolicy` keeps metrics-server from the kubelets.
@@ -232,7 +232,7 @@ pub enum Cause {
     KubeletCertificateExpired,
     /// Kubelets have no serving certificate.
     KubeletCertificateMissing,
-    /// Kubelets do not accept metrics-server's token.
+    /// Kubelets reject metrics-server's token (401).
     KubeletUnauthorized,
     /// Kubelets refuse metrics-server.
     KubeletForbidden,

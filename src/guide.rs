@@ -75,7 +75,7 @@ impl Step {
             Self::OtherReasons => "Other reasons: Service, endpoints, Deployment",
             Self::Logs => "What do Metrics Server's logs say?",
             Self::KnownIssues => "Is it a known issue?",
-            Self::Hpa => "Do HorizontalPodAutoscalers know their targets?",
+            Self::Hpa => "Do HorizontalPodAutoscalers get their metrics?",
         }
     }
 }

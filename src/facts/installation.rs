@@ -191,7 +191,7 @@ pub const DEFECTS: [Defect; 2] = [
     Defect {
         from: Version::new(0, 6, 0),
         until: Version::new(0, 6, 1),
-        what: "it ends at klog's flags, --logtostderr among them, which 0.6.1 knows again (#933)",
+        what: "it exits at klog's flags, --logtostderr among them, which 0.6.1 supports again (#933)",
     },
     Defect {
         from: Version::new(0, 7, 0),

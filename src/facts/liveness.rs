@@ -109,7 +109,7 @@ pub fn probe_kill(facts: &Facts<'_>, replica: &Replica<'_>) -> Option<ProbeKill>
             format!("Event of Pod {}: {}: {}{count}", replica.name(), event.reason, quoted(&event.message))
         }));
         if log == Told::NoError {
-            evidence.push(format!("the log of Pod {} tells of no error", replica.name()));
+            evidence.push(format!("the log of Pod {} shows no error", replica.name()));
         }
         ProbeKill { settings, evidence }
     })

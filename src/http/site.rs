@@ -135,7 +135,9 @@ impl Site {
             Route::StatusPage => document(request, HTML, &content.status_page),
             Route::Live => plain(StatusCode::OK, "ok\n"),
             Route::Ready if content.ready => plain(StatusCode::OK, "ok\n"),
-            Route::Ready => plain(StatusCode::SERVICE_UNAVAILABLE, "the first complete look is not done yet\n"),
+            Route::Ready => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: the first full observation is pending\n")
+            }
         }
     }
 }

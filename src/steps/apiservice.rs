@@ -32,7 +32,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         step: Step::Apiservice,
         id: "front_proxy",
-        question: "Does metrics-server trust the aggregator's certificate, and so take over who asks?",
+        question: "Does metrics-server trust the aggregator's certificate, and so the caller identity that it forwards?",
         causes: &[Cause::FrontProxyUntrusted],
         rule: front_proxy::rule,
     },

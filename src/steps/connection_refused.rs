@@ -34,7 +34,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         step: Step::ConnectionRefused,
         id: "command",
-        question: "Does this version know every flag of its command?",
+        question: "Does this version support every flag of its command?",
         causes: &[Cause::UnknownFlag, Cause::FlagValueRefused, Cause::CommandNotFound],
         rule: command::command,
     },

@@ -24,7 +24,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         step: Step::Forbidden,
         id: "permissions",
-        question: "Has metrics-server every permission that its version needs?",
+        question: "Does metrics-server have every permission that its version needs?",
         causes: &[
             Cause::AuthReaderMissing,
             Cause::AuthDelegatorMissing,
@@ -43,7 +43,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         step: Step::Forbidden,
         id: "aws_auth",
-        question: "Has every identity in aws-auth a username?",
+        question: "Does every identity in aws-auth have a username?",
         causes: aws_auth::CAUSES,
         rule: aws_auth::rule,
     },

@@ -22,7 +22,7 @@ use crate::{
 pub const CHECKS: &[Check] = &[Check {
     step: Step::Hpa,
     id: "targets",
-    question: "Does every autoscaler know its targets, and if not, why?",
+    question: "Does every autoscaler get its metrics, and if not, why?",
     causes: &[
         Cause::MissingRequest,
         Cause::TargetNotFound,
@@ -109,13 +109,13 @@ fn without_findings(autoscalers: &Autoscalers<'_>) -> String {
     let rest = match count - waiting.len() {
         _ if waiting.is_empty() => {
             return match count {
-                1 => "The autoscaler knows its targets.".to_owned(),
-                _ => format!("All {count} autoscalers know their targets."),
+                1 => "The autoscaler gets its metrics.".to_owned(),
+                _ => format!("All {count} autoscalers get their metrics."),
             };
         }
         0 => String::new(),
-        1 => " The other one knows its targets.".to_owned(),
-        others => format!(" The other {others} know their targets."),
+        1 => " The other one gets its metrics.".to_owned(),
+        others => format!(" The other {others} get their metrics."),
     };
     let mut why: BTreeMap<&'static str, usize> = BTreeMap::new();
     for autoscaler in &waiting {

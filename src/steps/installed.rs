@@ -24,7 +24,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         step: Step::Installed,
         id: "workload",
-        question: "Does something that serves the API stand behind the APIService?",
+        question: "Is there a server behind the APIService?",
         causes: &[Cause::ApiServiceLeftOver],
         rule: workload,
     },
@@ -135,7 +135,7 @@ fn workload(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
         return Ok(());
     }
     if chain.is_available() {
-        docket.exclude_rest("Somebody answers for the API.");
+        docket.exclude_rest("The API is answered.");
         return Ok(());
     }
     chain.workload.clone().known()?;

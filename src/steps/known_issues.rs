@@ -45,7 +45,7 @@ fn version(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
                     format!("metrics-server {version} has a known defect: {}.", defect.what),
                 )
                 .evidence(format!("image: {}", container.image))
-                .evidence(format!("mended in metrics-server {}", defect.until)),
+                .evidence(format!("fixed in metrics-server {}", defect.until)),
             ),
             None => docket.exclude_rest(format!("No defect of metrics-server {version} is known.")),
         },

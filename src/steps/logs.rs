@@ -18,7 +18,7 @@ pub const LINES: &str = "lines";
 pub const CHECKS: &[Check] = &[Check {
     step: Step::Logs,
     id: LINES,
-    question: "Do metrics-server's logs tell of failed scrapes or of a failed start?",
+    question: "Do metrics-server's logs show failed scrapes or a failed start?",
     causes: &[
         Cause::ApiServerUnreachable,
         Cause::ApiServerUntrusted,
@@ -76,7 +76,7 @@ fn lines(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
     }
     let lines: usize = logs.iter().map(|log| log.lines().count()).sum();
     let told = format!(
-        "{lines} {} of {} {} tell of no failure that lasts.",
+        "{lines} {} of {} {}: no ongoing failure.",
         if lines == 1 { "line" } else { "lines" },
         logs.len(),
         if logs.len() == 1 { "log" } else { "logs" }
@@ -97,7 +97,7 @@ fn lines(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
         .collect();
     docket.exclude(&excluded, told.clone());
     docket.say(told);
-    Err(NotSeen::Unclear("the logs do not tell why nothing serves".to_owned()))
+    Err(NotSeen::Unclear("the logs do not say why nothing serves".to_owned()))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         step: Step::Retrieve,
         id: "coverage",
-        question: "Has every Ready node and every running pod a sample?",
+        question: "Does every Ready node and every running pod have a sample?",
         causes: &[Cause::NodesWithoutSamples, Cause::PodsWithoutSamples],
         rule: coverage::rule,
     },

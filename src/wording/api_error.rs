@@ -236,7 +236,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// What kubectl printed, or another client logged; `None` where the text tells of no error.
+    /// What kubectl printed, or another client logged; `None` where the text shows no error.
     pub fn of_text(text: &str) -> Option<Self> {
         let class = classify_kubectl(text)?;
         Some(Self { class, detail: Detail::of(class, text) })

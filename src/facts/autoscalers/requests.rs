@@ -17,7 +17,7 @@ pub enum Origin<'s> {
     OlderTemplate,
     /// The target's template has no such container: something added it when the pod was created.
     Injected,
-    /// The pod is not the target's. Its owner as kind and name, `None` for a pod of nobody.
+    /// The pod is not the target's. Its owner as kind and name, `None` for a pod without an owner.
     Foreign(Option<(&'s str, &'s str)>),
     /// The target's template was not seen.
     Unknown,

@@ -111,9 +111,7 @@ fn blamed(
     let (latest, earliest) = match verification {
         Verification::Skipped => return None,
         Verification::WithoutBundle => {
-            let why = format!(
-                "the serving certificate is to be verified, and there is no caBundle: no public authority signs {server}"
-            );
+            let why = format!("TLS verification is on, but caBundle is empty: no public authority signs {server}");
             return Some((Cause::CaBundleMissing, why));
         }
         Verification::Unreadable => {

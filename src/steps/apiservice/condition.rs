@@ -210,7 +210,7 @@ fn dialling(facts: &Facts<'_>, complaint: &Complaint<'_>) -> (&'static str, Vec<
             ("the connection to its server is refused", candidates)
         }
         MessageClass::NoRoute => ("there is no route to its server", vec![C::NoRoute]),
-        MessageClass::Proxy => ("a proxy that is set on kube-apiserver stands in the way", vec![C::ProxyInterferes]),
+        MessageClass::Proxy => ("a proxy configured on kube-apiserver gets in the way", vec![C::ProxyInterferes]),
         MessageClass::Dns => ("the name of its server cannot be resolved", vec![C::NameResolution]),
         MessageClass::PlainHttp if facts.dialled_pod().is_some() => (
             "a server without TLS answers",

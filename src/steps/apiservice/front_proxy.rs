@@ -52,7 +52,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         let finding = Finding::outage(
             Cause::FrontProxyUntrusted,
             ObjectReference::new("ConfigMap", namespace, name),
-            format!("No server behind the aggregation layer can take over who asks: in ConfigMap {namespace}/{name} {trouble}."),
+            format!("No server behind the aggregation layer can read the caller identity: in ConfigMap {namespace}/{name} {trouble}."),
         )
         .weighing(impact)
         .evidence(format!("ConfigMap {namespace}/{name}: {trouble}"))
@@ -66,7 +66,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
     }
     if let Some(served) = served {
         docket.exclude(CAUSE, format!("Callers get samples under their own names ({served})."));
-        docket.say("metrics-server takes over who asks.");
+        docket.say("metrics-server accepts the caller identity that kube-apiserver forwards.");
         return Ok(());
     }
     let asked = facts.snapshot.server_version.seen().is_some_and(|version| *version >= NO_ANONYMOUS_DISCOVERY);
@@ -76,7 +76,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         );
         return Ok(());
     }
-    docket.say("Nobody is seen to be refused under the aggregator's name.");
+    docket.say("No caller was seen to be refused under the aggregator's name.");
     docket.settled_by("add ConfigMap kube-system/extension-apiserver-authentication");
     Err(config.err().unwrap_or(NotSeen::NotInBundle("a call of the metrics API that succeeded")))
 }

@@ -50,12 +50,12 @@ pub(super) fn command(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotS
             Cause::UnknownFlag,
             format!("metrics-server {version} does not support {name}."),
         )
-        .evidence(format!("metrics-server knows {name} {}", flag.known()))
+        .evidence(format!("metrics-server supports {name} {}", flag.known()))
         .slot(Slot::Flag, name.clone())
         .advice(if flag.removed {
-            format!("Remove {name} from the container's command and args, metrics-server {version} ends at it: `kubectl edit WORKLOAD -n NAMESPACE`.")
+            format!("Remove {name} from the container's command and args, metrics-server {version} exits because of it: `kubectl edit WORKLOAD -n NAMESPACE`.")
         } else {
-            format!("Remove {name} from the container's command and args, or install metrics-server {} or newer, which knows it: `kubectl edit WORKLOAD -n NAMESPACE`.", flag.since)
+            format!("Remove {name} from the container's command and args, or install metrics-server {} or newer, which supports it: `kubectl edit WORKLOAD -n NAMESPACE`.", flag.since)
         });
         docket.confirm(finding);
     } else if let Some(why) = refused_value(container, version) {
@@ -64,7 +64,7 @@ pub(super) fn command(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotS
             containers,
             crashing,
             Cause::FlagValueRefused,
-            format!("metrics-server {version} refuses a flag's value: {why}."),
+            format!("metrics-server {version} rejects the value of a flag: {why}."),
         ));
     }
     Err(replica::unread(facts))

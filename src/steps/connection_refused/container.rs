@@ -31,7 +31,7 @@ pub(super) fn state(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSee
         docket.confirm(container_crashing(facts, containers, crashing));
     }
     if killed.is_none() && containers.none_ended_lately(facts.now()) {
-        docket.exclude(&[Cause::OutOfMemory], "no container was killed for its memory limit in the last hour");
+        docket.exclude(&[Cause::OutOfMemory], "no container was OOMKilled in the last hour");
     }
     if containers.has_stable() && containers.none_ended_lately(facts.now()) {
         docket.exclude(
@@ -72,7 +72,7 @@ fn nothing_listens(facts: &Facts<'_>, docket: &mut Docket) {
             )
         });
         if chain.is_available() || other {
-            docket.exclude(&[Cause::NothingListens], "the aggregator tells of no connection that is refused");
+            docket.exclude(&[Cause::NothingListens], "the aggregator reports no refused connection");
         } else if facts.dialled().is_ok_and(|outcome| outcome.is_some_and(DialOutcome::is_connected)) {
             docket.exclude(&[Cause::NothingListens], "a direct dial on that port is accepted");
         }
@@ -114,7 +114,7 @@ fn nothing_listens(facts: &Facts<'_>, docket: &mut Docket) {
         let finding = Finding::outage(
             Cause::NothingListens,
             chain.workload_object(),
-            "All ports agree and the pods are Ready, but the connection to metrics-server's port is refused.",
+            "All ports match and the pods are Ready, but connections to metrics-server's port are refused.",
         )
         .since(complaint.since)
         .evidence(complaint.line());
@@ -145,7 +145,7 @@ fn since_the_calls_fail(
 
 fn out_of_memory(facts: &Facts<'_>, containers: &Containers<'_>, killed: &Replica<'_>) -> Finding {
     let summary = format!(
-        "Container {} of pod {} was killed by the kernel: it reached its memory limit.",
+        "Container {} of pod {} was OOMKilled: it reached its memory limit.",
         killed.status.name,
         killed.name()
     );
@@ -188,7 +188,7 @@ pub(super) fn liveness_probe(facts: &Facts<'_>, docket: &mut Docket) -> Result<(
     if let Some((killed, kill)) = kill {
         let settings = kill.settings.map_or_else(String::new, |settings| format!(" ({settings})"));
         let summary = format!(
-            "The liveness probe{settings} kills container {} of pod {} again and again.",
+            "The liveness probe{settings} keeps killing container {} of pod {}.",
             killed.status.name,
             killed.name()
         );

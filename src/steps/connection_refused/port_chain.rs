@@ -78,7 +78,7 @@ pub(super) fn fits(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         return Err(NotSeen::NotLooked);
     }
     if ports.mismatch(Hop::TargetPort) == Some(true) {
-        docket.say("The Service's targetPort is the name of no container port; see check endpoints.");
+        docket.say("The Service's targetPort matches no container port; see check endpoints.");
         return Err(NotSeen::NotLooked);
     }
     if chain.owner().is_some_and(|owner| owner != Owner::MetricsServer) {

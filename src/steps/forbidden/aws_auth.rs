@@ -58,7 +58,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
     for unparsable in &read.unparsable {
         let line = unparsable.line.map_or(String::new(), |line| format!(" at line {line}"));
         let summary = format!(
-            "Key {} of aws-auth cannot be read{line} ({}): whoever is mapped there alone is refused.",
+            "Key {} of aws-auth is not valid YAML{line} ({}): callers that are mapped only there are refused.",
             unparsable.key, unparsable.error
         );
         let place = Place { key: unparsable.key, entry: 0 };

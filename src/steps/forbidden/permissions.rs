@@ -1,4 +1,4 @@
-//! Has metrics-server every permission that its version needs?
+//! Does metrics-server have every permission that its version needs?
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,8 +58,11 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
             }
             _ if proven => {}
             Decision::Denied => known.lacking.push(
-                format!("{by} system:serviceaccount:{namespace}:{name} may not {} {}", asked.verb, asked.resource)
-                    .into(),
+                format!(
+                    "{by} system:serviceaccount:{namespace}:{name} is not allowed to {} {}",
+                    asked.verb, asked.resource
+                )
+                .into(),
             ),
             Decision::NotSeen(_) if refused && cause == Cause::KubeletPermissionMissing => {
                 known

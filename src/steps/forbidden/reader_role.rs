@@ -52,7 +52,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         if of_metrics && lacking.iter().any(|(_, lacking)| *lacking == resource) {
             let object = ObjectReference::new("ClusterRole", "", first.name());
             let summary = format!(
-                "Whoever reads metrics by view, edit or admin may not read {resource}: ClusterRole {} lacks {lacks}.",
+                "Callers with view, edit or admin are not allowed to read {resource} metrics: ClusterRole {} lacks {lacks}.",
                 first.name()
             );
             docket.confirm(Finding::partial(Cause::CallerForbidden, object, summary).evidence(told).advice(format!(

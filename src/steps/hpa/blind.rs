@@ -68,7 +68,7 @@ fn sentence(autoscaler: &Autoscaler<'_>, blind: &Blind<'_>) -> String {
             }
         },
         Blind::ZeroRequest(resource) => {
-            format!("all {resource} requests of its pods are 0, of which no share can be told")
+            format!("all {resource} requests of its pods are 0, so no utilization can be computed")
         }
         Blind::Lost(Lost::Absent) => format!("its target {kind} {name} does not exist"),
         Blind::Lost(Lost::NotServed { exists, .. }) => {
@@ -85,7 +85,7 @@ fn sentence(autoscaler: &Autoscaler<'_>, blind: &Blind<'_>) -> String {
         Blind::Lost(Lost::Unclear(_)) => format!(
             "the scale of its target {kind} {name} is not found: there is no such object, or its kind cannot be scaled"
         ),
-        Blind::ScaleForbidden => format!("the controller may not read the scale of its target {kind} {name}"),
+        Blind::ScaleForbidden => format!("the controller is not allowed to read the scale of its target {kind} {name}"),
         Blind::ScaleFailed => format!("the scale of its target {kind} {name} cannot be read"),
         Blind::SelectorMissing => format!("the scale of its target {kind} {name} has no selector"),
         Blind::SelectorInvalid => format!("the selector of its target {kind} {name} cannot be parsed"),
@@ -129,7 +129,7 @@ fn sentence(autoscaler: &Autoscaler<'_>, blind: &Blind<'_>) -> String {
             _ => format!("metrics-server has no samples of its {} pods", pods.len()),
         },
         Blind::MetricsApi(_) => "the metrics API does not answer it".to_owned(),
-        Blind::NeverLookedAt => "the controller has not looked at it, though it is minutes old".to_owned(),
+        Blind::NeverLookedAt => "the controller has not processed it yet, though it is minutes old".to_owned(),
         Blind::SomeMetrics => "one of its resource metrics has no value".to_owned(),
         Blind::InvalidSource => "one of its metrics is not valid for this version of Kubernetes".to_owned(),
         Blind::Other => "the controller cannot compute a replica count".to_owned(),
@@ -232,7 +232,7 @@ fn advice(autoscaler: &Autoscaler<'_>, blind: &Blind<'_>) -> Option<String> {
             target.kind
         )),
         Blind::Lost(Lost::Unclear(_)) => Some(format!(
-            "See whether it is there, and whether the CustomResourceDefinition of its kind declares subresources.scale: `kubectl get {} -n NAMESPACE {}`, `kubectl get crd -o yaml`.",
+            "Check that it exists, and that the CustomResourceDefinition of its kind declares subresources.scale: `kubectl get {} -n NAMESPACE {}`, `kubectl get crd -o yaml`.",
             target.kind.to_ascii_lowercase(),
             target.name
         )),
@@ -254,7 +254,7 @@ fn advice(autoscaler: &Autoscaler<'_>, blind: &Blind<'_>) -> Option<String> {
                 .to_owned(),
         ),
         Blind::ContainerWithoutSample { pod, .. } => {
-            Some(format!("See whether that pod is Ready and has a sample: `kubectl describe pod -n NAMESPACE {pod}`, `kubectl top pod -n NAMESPACE {pod} --containers`."))
+            Some(format!("Check that the pod is Ready and has a sample: `kubectl describe pod -n NAMESPACE {pod}`, `kubectl top pod -n NAMESPACE {pod} --containers`."))
         }
         _ => None,
     }
@@ -291,14 +291,15 @@ fn request_advice(autoscaler: &Autoscaler<'_>, missing: &Missing<'_>) -> String 
             )
         }
         Origin::Foreign(owner) => {
-            let whose = owner.map_or_else(|| "a pod of nobody".to_owned(), |(kind, name)| format!("{kind} {name}"));
+            let whose =
+                owner.map_or_else(|| "a pod without an owner".to_owned(), |(kind, name)| format!("{kind} {name}"));
             format!(
                 "The target's selector matches pods of {whose} too. Give the target's pods a label of their own and add it to the target's selector (it cannot be changed in place: delete and create {} {name}), or take the label off the other's pods.",
                 target.kind
             )
         }
         Origin::OlderTemplate => format!(
-            "The template has the request; make the pods new: `kubectl rollout restart {workload} -n NAMESPACE {name}`."
+            "The template has the request; restart the pods: `kubectl rollout restart {workload} -n NAMESPACE {name}`."
         ),
         Origin::Template => {
             let amount = if *resource == "cpu" { "100m" } else { "128Mi" };

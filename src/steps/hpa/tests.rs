@@ -41,7 +41,7 @@ fn without_autoscalers_there_is_nothing_to_tell() {
     let unseen = Snapshot { autoscalers: Collection::unseen(NotSeen::NotInBundle("hpa")), ..healthy() };
     assert_eq!(run(Step::Hpa, "targets", &unseen).status, Status::Unknown);
     let healthy = run(Step::Hpa, "targets", &healthy());
-    assert_eq!((healthy.status, healthy.summary.as_str()), (Status::Pass, "The autoscaler knows its targets."));
+    assert_eq!((healthy.status, healthy.summary.as_str()), (Status::Pass, "The autoscaler gets its metrics."));
     assert!(healthy.witness.is_some());
 }
 
@@ -53,7 +53,7 @@ fn what_is_no_fault_is_told_with_its_number_and_reason() {
         (vec![autoscaler("a", asleep())], "1 autoscaler has no value for now: the target is scaled to zero."),
         (
             vec![autoscaler("a", asleep()), autoscaler("b", knows())],
-            "1 autoscaler has no value for now: the target is scaled to zero. The other one knows its targets.",
+            "1 autoscaler has no value for now: the target is scaled to zero. The other one gets its metrics.",
         ),
         (
             vec![

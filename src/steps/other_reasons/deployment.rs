@@ -51,7 +51,7 @@ pub(super) fn evaluate(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), Not
         let (cause, why) = if controller::lacks_service_account(&failure.message) {
             (Cause::ServiceAccountMissing, "its ServiceAccount does not exist")
         } else {
-            (Cause::PodsNotCreated, "its controller may not create them")
+            (Cause::PodsNotCreated, "they are refused when they are created")
         };
         docket.confirm(
             finding(cause, format!("{name} has no pods: {why}."))

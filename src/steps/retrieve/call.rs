@@ -48,7 +48,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket, resource: Resource) -
     };
     let plural = resource.plural();
     let Some(retrieval) = retrieval.as_ref().known()? else {
-        docket.say(format!("Nobody asked for {plural}."));
+        docket.say(format!("The metrics API was not asked for {plural}."));
         return Err(NotSeen::NotLooked);
     };
     match &retrieval.outcome {
@@ -113,8 +113,10 @@ impl Failure<'_, '_> {
                 return empty(facts, docket, self.resource, detail, self.text, self.told());
             }
             (_, Detail::ReviewsForbidden { .. }) => {
-                let mut finding =
-                    self.outage(Cause::AuthDelegatorMissing, "metrics-server may not create SubjectAccessReviews");
+                let mut finding = self.outage(
+                    Cause::AuthDelegatorMissing,
+                    "metrics-server is not allowed to create SubjectAccessReviews",
+                );
                 if let Some((namespace, name)) = rights::account(facts) {
                     finding = finding.slot(Slot::Account, format!("{namespace}:{name}"));
                 }
@@ -124,8 +126,9 @@ impl Failure<'_, '_> {
                 Cause::UnsupportedVersion,
                 "metrics-server asks the API server for a version of its API that is not served any more",
             )),
-            (_, Detail::TokenRefused) => docket
-                .confirm(self.outage(Cause::ApiServerUntrusted, "the API server refuses the token of metrics-server")),
+            (_, Detail::TokenRefused) => {
+                docket.confirm(self.outage(Cause::ApiServerUntrusted, "the API server rejects metrics-server's token"))
+            }
             (_, Detail::Forbidden(refusal)) => return self.forbidden(docket, refusal),
             // What was cut tells no name; the doctor's own missing right says nothing of anybody else's.
             (ErrorClass::Forbidden, _) if !facts.is_bundle() => {
@@ -161,7 +164,7 @@ impl Failure<'_, '_> {
         if own {
             docket.confirm(self.outage(
                 Cause::ListPermissionMissing,
-                &format!("metrics-server itself may not {} {}", refusal.verb, refusal.resource),
+                &format!("metrics-server itself is not allowed to {} {}", refusal.verb, refusal.resource),
             ));
             return Ok(());
         }
@@ -170,7 +173,7 @@ impl Failure<'_, '_> {
         if behind && (refusal.user == Identity::Anonymous || refusal.user.is_aggregator()) {
             let finding = self.outage(
                 Cause::FrontProxyUntrusted,
-                "the server behind it does not take over from the aggregator who asks",
+                "the server behind it ignores the caller identity that kube-apiserver forwards",
             );
             docket.confirm(finding);
             return Ok(());
@@ -233,7 +236,7 @@ impl Failure<'_, '_> {
             let leaving = pod.is_terminating().then(|| windows::after(facts.now(), windows::CHANGING_POD)).flatten();
             new.filter(|until| *until > facts.now()).max(leaving)
         });
-        changing.max().map(|until| (until, "a pod of metrics-server comes or goes".to_owned()))
+        changing.max().map(|until| (until, "a metrics-server pod is starting or terminating".to_owned()))
     }
 
     fn is_undiscovered(&self) -> bool {

@@ -54,7 +54,7 @@ fn finding(facts: &Facts<'_>, remark: &Remark, error: &ApiError) -> Option<(Find
                 user if own || user.is_aggregator() => {
                     return outage(
                         Cause::FrontProxyUntrusted,
-                        "the server behind it does not take over from the aggregator who asks",
+                        "the server behind it ignores the caller identity that kube-apiserver forwards",
                     );
                 }
                 Identity::ServiceAccount { namespace, name } => format!("ServiceAccount {namespace}/{name}"),
@@ -65,7 +65,7 @@ fn finding(facts: &Facts<'_>, remark: &Remark, error: &ApiError) -> Option<(Find
         }
         _ if may_be_over(facts, remark) => None,
         Detail::ReviewsForbidden { .. } => {
-            outage(Cause::AuthDelegatorMissing, "metrics-server may not create SubjectAccessReviews")
+            outage(Cause::AuthDelegatorMissing, "metrics-server is not allowed to create SubjectAccessReviews")
         }
         Detail::ResourceGone => outage(
             Cause::UnsupportedVersion,

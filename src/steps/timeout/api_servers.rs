@@ -20,7 +20,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
             for line in signs.evidence {
                 docket.note(line);
             }
-            docket.say("A NetworkPolicy shuts out every API server but the one on the pod's node.");
+            docket.say("A NetworkPolicy blocks every API server but the one on the pod's node.");
             Err(NotSeen::NotLooked)
         }
         Disagreement::Seen(signs) => {
@@ -44,11 +44,11 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
             Ok(())
         }
         Disagreement::None if facts.served_caller().is_some() || facts.complaint().is_some() => {
-            docket.exclude_rest("Nothing tells of API servers that see metrics-server differently.");
+            docket.exclude_rest("No sign that API servers see metrics-server differently.");
             Ok(())
         }
         Disagreement::None if facts.unanswered_calls().is_empty() => {
-            docket.exclude_rest("Nothing tells of API servers that see metrics-server differently.");
+            docket.exclude_rest("No sign that API servers see metrics-server differently.");
             Ok(())
         }
         Disagreement::None => {

@@ -84,7 +84,9 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
     if selecting.is_empty()
         || selecting.iter().flat_map(|policy| &policy.spec.egress).any(|rule| lets_out(rule, pod, port, &nodes))
     {
-        docket.exclude_rest(format!("No NetworkPolicy keeps metrics-server from TCP port {port} of the nodes."));
+        docket.exclude_rest(format!(
+            "No NetworkPolicy blocks egress from metrics-server to TCP port {port} of the nodes."
+        ));
         return Ok(());
     }
     let names: Vec<&str> = selecting.iter().map(|policy| policy.name()).collect();

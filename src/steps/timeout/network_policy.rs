@@ -49,7 +49,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         Ingress::NotIsolated { gap: None } => docket.exclude_rest("No NetworkPolicy selects the pods."),
         Ingress::Admitted { policies } => {
             docket.note(format!("policies that select the pods: {}", policies.join(", ")));
-            docket.exclude_rest("No NetworkPolicy shuts the control plane out of the pods' port.");
+            docket.exclude_rest("No NetworkPolicy blocks the control plane from the pods' port.");
         }
         Ingress::Closed(wall) => closed(facts, docket, &wall)?,
     }

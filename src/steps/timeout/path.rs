@@ -50,7 +50,7 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         let finding = Finding::outage(
             Cause::ServerUnresponsive,
             chain.workload_object(),
-            "metrics-server accepts connections on its port and answers none of them.",
+            "metrics-server accepts connections on its port but never answers.",
         );
         docket.confirm(with_signs(facts, complaint, finding));
         return Ok(());

@@ -28,7 +28,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "foreign pod under the selector",
-        injection: "a pod of nobody with the labels of the target's pods and no request",
+        injection: "a pod without an owner with the labels of the target's pods and no request",
         kind: Kind::Fault(Fault::new(
             |cluster| {
                 cluster.kubectl().apply(FOREIGN_POD);
