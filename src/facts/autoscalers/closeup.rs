@@ -88,7 +88,6 @@ impl<'s> Closeup<'s> {
         let pods = selector.as_ref().map(|selector| {
             let under = index.under(object.namespace(), selector);
             under
-                .into_iter()
                 .map(|pod| PodCloseup { pod, containers: containers(pod, &needed), sample: sample(facts, pod) })
                 .collect()
         });

@@ -69,7 +69,11 @@ impl<'s> Pods<'s> {
     }
 
     /// The pods of that namespace that were seen and that the selector matches; an empty selector counts as none.
-    fn under<'q>(&'q self, namespace: &'q str, selector: &'q LabelSelector) -> impl Iterator<Item = &'s Pod> + 'q {
+    pub(super) fn under<'q>(
+        &'q self,
+        namespace: &'q str,
+        selector: &'q LabelSelector,
+    ) -> impl Iterator<Item = &'s Pod> + 'q {
         // The rarest requirement leaves the fewest pods to look at.
         let equal = selector.match_labels.iter().map(|(key, value)| vec![self.labelled(namespace, key, value)]);
         let listed = selector.match_expressions.iter().filter(|expression| expression.operator == "In");
