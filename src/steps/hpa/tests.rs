@@ -64,7 +64,7 @@ fn what_is_no_fault_is_told_with_its_number_and_reason() {
             ],
             "2 autoscalers have no value for now: its pods have just started (1), the target is scaled to zero (1). The other 2 get their metrics.",
         ),
-        (vec![autoscaler("c", knows()), autoscaler("d", knows())], "All 2 autoscalers know their targets."),
+        (vec![autoscaler("c", knows()), autoscaler("d", knows())], "All 2 autoscalers get their metrics."),
     ] {
         let answer = answer(autoscalers);
         assert_eq!((answer.status, answer.summary.as_str()), (Status::Pass, expected));
