@@ -97,11 +97,11 @@ impl Publisher {
     /// and whatever changes meanwhile is part of the next one.
     pub(super) async fn publish_aside(mut self, look: Look) -> Result<Self, Failure> {
         let publishing = tokio::task::spawn_blocking(move || {
-            let published = catch_unwind(AssertUnwindSafe(|| self.publish(&look)));
-            (self, published)
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.publish(&look)));
+            (self, outcome)
         });
         match publishing.await {
-            Ok((publisher, Ok(published))) => published.map(|()| publisher),
+            Ok((publisher, Ok(outcome))) => outcome.map(|()| publisher),
             Ok((publisher, Err(_))) => {
                 // The page shows how old it is, and the next look may be without whatever this was.
                 tracing::error!(

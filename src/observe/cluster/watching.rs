@@ -52,7 +52,7 @@ pub(super) async fn run(
 ) {
     let teller = Teller { request: request.clone(), run, messages };
     let pace = Arc::new(Mutex::new(Pace::new(timings.retry)));
-    let watch = Watch { client, timings, teller, pace, request };
+    let watch = Watch { client, request, timings, teller, pace };
     match watch.request.kind {
         WatchKind::ApiService => watch.run::<ApiService>().await,
         WatchKind::HorizontalPodAutoscaler => watch.run::<HorizontalPodAutoscaler>().await,
