@@ -112,6 +112,8 @@ pub struct Answer {
     pub settle: Option<String>,
     /// What shows that a caller got samples.
     pub witness: Option<Evidence>,
+    /// Causes that something speaks for, though not enough to blame them.
+    pub suspected: Vec<Cause>,
 }
 
 impl Check {

@@ -7,6 +7,7 @@ pub mod aggregated;
 pub mod autoscalers;
 pub mod aws_auth;
 pub mod calls;
+pub mod certificate_requests;
 pub mod certificates;
 pub mod chain;
 pub mod complaint;
@@ -38,7 +39,7 @@ use self::{
     autoscalers::Autoscalers, calls::FailedCall, chain::Chain, complaint::Complaint, containers::Containers,
     scrapes::Scrapes,
 };
-use crate::snapshot::{Condition, NotSeen, Snapshot, Source};
+use crate::snapshot::{NotSeen, Snapshot, Source};
 
 /// A snapshot with what follows from it.
 #[derive(Debug)]
@@ -85,7 +86,11 @@ impl<'s> Facts<'s> {
 
     /// What the aggregator says is wrong; `None` while it says nothing or that all is well.
     pub fn complaint(&self) -> Option<&Complaint<'s>> {
-        self.complaint.get_or_init(|| Complaint::of(self.chain.api_service.seen()?)).as_ref()
+        let read = || match self.chain.api_service.seen() {
+            Some(api_service) => Complaint::of(api_service),
+            None => Complaint::of_remarks(self),
+        };
+        self.complaint.get_or_init(read).as_ref()
     }
 
     /// Every call of the metrics API that was seen to fail.
@@ -167,12 +172,20 @@ impl<'s> Facts<'s> {
 
     /// Whether a pod behind the Service became Ready after the condition was written, and so lately that the aggregator may
     /// not have looked again.
-    pub fn is_condition_older_than_pods(&self, condition: &Condition) -> bool {
+    pub fn is_condition_older_than_pods(&self, complaint: &Complaint<'_>) -> bool {
         let ready = self.chain.selected_pods.objects.iter().filter(|pod| pod.is_ready() && !pod.is_terminating());
         let since = ready.filter_map(|pod| pod.ready().and_then(|ready| ready.last_transition_time)).min();
         since
-            .zip(condition.last_transition_time)
+            .zip(complaint.since)
             .is_some_and(|(ready, written)| ready > written && self.age(ready) < windows::AGGREGATOR_RESYNC)
+    }
+
+    /// A call that got samples, in a bundle whose `APIService` has not been available for longer than discovery needs to
+    /// follow: the two are of different moments, or of API servers that see metrics-server differently.
+    pub fn contradicts_complaint(&self) -> Option<String> {
+        let since = self.complaint()?.since.filter(|_| self.is_bundle())?;
+        let rows = installation::a_caller_got_samples(self) && self.age(since) >= windows::DISCOVERY;
+        rows.then(|| self.served_caller()).flatten()
     }
 
     /// Until when what others saw of the `APIService` may be from before it became available.

@@ -57,7 +57,7 @@ pub(crate) fn healthy() -> Snapshot {
         "args": ["--cert-dir=/tmp", "--secure-port=10250", "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname", "--kubelet-use-node-status-port", "--metric-resolution=15s"],
         "ports": [{"name": "https", "containerPort": 10250, "protocol": "TCP"}],
         "resources": {"requests": {"cpu": "100m", "memory": "200Mi"}},
-        "readinessProbe": {"initialDelaySeconds": 20, "periodSeconds": 10},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "https", "scheme": "HTTPS"}, "initialDelaySeconds": 20, "periodSeconds": 10},
         "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}
     });
     let spec = json!({"serviceAccountName": "metrics-server", "containers": [container]});

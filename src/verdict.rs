@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::{
     catalogue::{Cause, Stage},
     check::{Answer, Finding, Impact, Ruling},
-    snapshot::ObjectReference,
+    snapshot::{NotSeen, ObjectReference},
 };
 
 /// What stands above all checks.
@@ -137,8 +137,12 @@ pub fn judge(answers: &[Answer]) -> Judgement {
     let excluded = excluded(answers);
     let mut findings: Vec<Finding> = answers.iter().flat_map(|answer| answer.findings.iter().cloned()).collect();
     let settling = settling(answers);
+    let before: Vec<Cause> = findings.iter().map(|finding| finding.cause).collect();
     narrow(&mut findings, &excluded, &settling);
-    let mut findings = merge(findings);
+    // Whoever has looked at a cause itself tells more of it than a symptom that is left with it alone.
+    let (told, left): (Vec<(Finding, Cause)>, Vec<_>) =
+        findings.into_iter().zip(before).partition(|(finding, before)| finding.cause == *before);
+    let mut findings = merge(told.into_iter().chain(left).map(|(finding, _)| finding).collect());
     // Among autoscalers' own faults the one that most of them share hurts most.
     let shared: BTreeMap<Cause, usize> = findings.iter().fold(BTreeMap::new(), |mut shared, finding| {
         *shared.entry(finding.cause).or_default() += 1;
@@ -155,7 +159,7 @@ pub fn judge(answers: &[Answer]) -> Judgement {
     let verdict = match findings.first() {
         Some(lead) if lead.impact == Impact::Latent && missing.iter().any(MissingLook::is_failed) => {
             // What hurts nobody yet is no answer to why something else could not be seen to work.
-            Verdict::Undetermined(unproved(answers, missing.clone()))
+            Verdict::Undetermined(unproved(answers, missing.clone(), &excluded))
         }
         Some(lead) if lead.candidates.is_empty() => Verdict::Fault(lead.cause),
         Some(lead) => {
@@ -171,7 +175,7 @@ pub fn judge(answers: &[Answer]) -> Judgement {
         }
         None => match Proof::of(answers) {
             Ok(proof) => Verdict::Healthy(proof),
-            Err(missing) => Verdict::Undetermined(unproved(answers, missing)),
+            Err(missing) => Verdict::Undetermined(unproved(answers, missing, &excluded)),
         },
     };
     Judgement { verdict, findings, held_back, missing }
@@ -305,7 +309,7 @@ fn discriminators(answers: &[Answer], candidates: &[Cause]) -> Vec<String> {
 }
 
 /// Nothing is seen to be wrong, and health is not proved.
-fn unproved(answers: &[Answer], missing: Vec<MissingLook>) -> Undetermined {
+fn unproved(answers: &[Answer], missing: Vec<MissingLook>, excluded: &BTreeSet<Cause>) -> Undetermined {
     let settling = answers
         .iter()
         .filter(|answer| missing.iter().any(|look| (look.step, look.check) == (answer.step, answer.check)))
@@ -314,13 +318,16 @@ fn unproved(answers: &[Answer], missing: Vec<MissingLook>) -> Undetermined {
     let needed = answers
         .iter()
         .filter(|answer| missing.iter().any(|look| (look.step, look.check) == (answer.step, answer.check)));
+    let caller = missing.iter().find_map(|look| look.settle.clone());
+    // What a caller gets holds all that the checks of the answers ask for.
+    let asks_for_answers = |answer: &&Answer| matches!(&answer.not_seen, Some(NotSeen::NotInBundle(what)) if proof::ANSWERS.contains(what));
+    let needed = needed.filter(|answer| caller.is_none() || !asks_for_answers(answer));
     let mut discriminators = unique(needed.filter_map(|answer| answer.settle.clone()));
-    if let Some(caller) = missing.iter().find_map(|look| look.settle.clone()) {
-        discriminators.insert(0, caller);
-    }
+    discriminators.splice(0..0, caller);
+    let suspected: BTreeSet<Cause> = answers.iter().flat_map(|answer| answer.suspected.iter().copied()).collect();
     Undetermined {
         broken: false,
-        candidates: Vec::new(),
+        candidates: suspected.into_iter().filter(|cause| !excluded.contains(cause)).collect(),
         discriminators: unique(discriminators),
         settling_until: settling.as_ref().map(|(until, _)| *until),
         settling: settling.map(|(_, why)| why),

@@ -347,3 +347,31 @@ fn only_make_components_fetches() {
         }
     }
 }
+
+/// A field that is deserialised and read by nobody costs memory and tells whoever reads the snapshot that it counts.
+#[test]
+fn every_field_of_the_snapshot_is_read() {
+    let files = rust_files(&root().join("src"));
+    let text = |file: &PathBuf| program_lines(file).into_iter().map(|(_, line)| line + "\n").collect::<String>();
+    let program: String = files.iter().map(text).collect();
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    // A field is read as `.name`, where no call follows, or taken apart by name in a pattern.
+    let is_read = |name: &str| {
+        program.match_indices(&format!(".{name}")).any(|(start, found)| {
+            let behind = program[start + found.len()..].chars().next();
+            behind.is_none_or(|next| !is_word(next) && next != '(')
+        })
+    };
+    /// Read by taking the whole apart.
+    const TAKEN_APART: [&str; 1] = ["subsets"];
+    let mut unread = Vec::new();
+    for file in files.iter().filter(|file| relative(file).starts_with("src/snapshot")) {
+        for (number, line) in program_lines(file) {
+            let Some(field) = line.strip_prefix("    pub ").and_then(|line| line.split_once(": ")) else { continue };
+            if field.0.chars().all(is_word) && !TAKEN_APART.contains(&field.0) && !is_read(field.0) {
+                unread.push(format!("{}:{number} {}", relative(file), field.0));
+            }
+        }
+    }
+    assert!(unread.is_empty(), "fields of the snapshot that nobody reads:\n  {}", unread.join("\n  "));
+}

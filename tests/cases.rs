@@ -238,3 +238,98 @@ fn expectations_name_causes_of_the_catalogue() {
         }
     }
 }
+
+/// What follows from the kind of a fault alone: nobody is answered, nothing serves, nothing stays up.
+const BY_KIND: [Cause; 13] = [
+    Cause::ApiServiceUnavailable,
+    Cause::MetricsApiFailing,
+    Cause::MetricsApiDown,
+    Cause::NoSamplesYet,
+    Cause::PodsNotReady,
+    Cause::EndpointsNotPublished,
+    Cause::NodesWithoutSamples,
+    Cause::PodsWithoutSamples,
+    Cause::SamplesStale,
+    Cause::ContainerCrashing,
+    Cause::NothingListens,
+    Cause::ServerUnresponsive,
+    Cause::LivenessProbeKills,
+];
+
+/// Entries of `explains` of a single pair that no bundle shows yet; the list only grows shorter.
+const NOT_SHOWN: &[(Cause, Cause)] = &[
+    (Cause::AnotherServerAnswers, Cause::FrontProxyUntrusted),
+    (Cause::ApiOwnedByAnother, Cause::CallerForbidden),
+    (Cause::ApiOwnedByAnother, Cause::ImageUnavailable),
+    (Cause::ApiServerUnreachable, Cause::AuthReaderMissing),
+    (Cause::ApiServerUntrusted, Cause::KubeletUnauthorized),
+    (Cause::ApiServiceLeftOver, Cause::SelectorMatchesNothing),
+    (Cause::AuthReaderMissing, Cause::FrontProxyUntrusted),
+    (Cause::AwsAuthArnWithPath, Cause::CallerForbidden),
+    (Cause::AwsAuthConflictingUsernames, Cause::CallerForbidden),
+    (Cause::ControlPlanePathClosed, Cause::ApiServersDisagree),
+    (Cause::EgressPolicyBlocks, Cause::KubeletRefused),
+    (Cause::EgressPolicyBlocks, Cause::KubeletUnreachable),
+    (Cause::EgressPolicyBlocks, Cause::NodeNameUnresolvable),
+    (Cause::FrontProxyUntrusted, Cause::CallerUnauthorized),
+    (Cause::NetworkPolicyBlocks, Cause::ApiServersDisagree),
+    (Cause::NetworkPolicyBlocks, Cause::ControlPlanePathClosed),
+    (Cause::NetworkPolicyBlocks, Cause::PodNetworkClosed),
+    (Cause::NoRoute, Cause::ApiServersDisagree),
+    (Cause::PortConflict, Cause::FrontProxyUntrusted),
+    (Cause::ProxyInterferes, Cause::AnotherServerAnswers),
+    (Cause::ProxyInterferes, Cause::ControlPlanePathClosed),
+    (Cause::ProxyInterferes, Cause::FrontProxyUntrusted),
+    (Cause::ServiceAccountMissing, Cause::PodsNotCreated),
+    (Cause::UnsupportedVersion, Cause::AuthDelegatorMissing),
+];
+
+/// Causes of which no case shows any consequence.
+const WITHOUT_CONSEQUENCE: &[Cause] = &[
+    Cause::AnotherServerAnswers,
+    Cause::ApiServersDisagree,
+    Cause::ApiServiceMissing,
+    Cause::CallerForbidden,
+    Cause::CallerUnauthorized,
+    Cause::EndpointsNotPublished,
+    Cause::MetricsApiFailing,
+    Cause::NameResolution,
+    Cause::NoRoute,
+    Cause::NodesWithoutSamples,
+    Cause::NotInstalled,
+    Cause::NothingListens,
+    Cause::PodNetworkClosed,
+    Cause::SamplesStale,
+    Cause::ServerUnresponsive,
+];
+
+#[test]
+fn what_a_cause_explains_is_shown_by_a_case() {
+    let mut shown: BTreeSet<(Cause, Cause)> = BTreeSet::new();
+    for case in cases() {
+        let snapshot = bundle::read(&case.bundle).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let judgement = Report::new(&snapshot).judgement;
+        shown.extend(judgement.held_back.iter().map(|Consequence { finding, of }| (*of, finding.cause)));
+    }
+    let causes = || catalogue::all().iter().map(|entry| entry.cause);
+    let pairs = causes().flat_map(|cause| cause.explains().iter().map(move |consequence| (cause, *consequence)));
+    let single: BTreeSet<(Cause, Cause)> = pairs.filter(|(_, consequence)| !BY_KIND.contains(consequence)).collect();
+    let told = |pairs: Vec<&(Cause, Cause)>| {
+        pairs.iter().map(|(cause, consequence)| format!("\n  ({cause:?}, {consequence:?}),")).collect::<String>()
+    };
+    let known: BTreeSet<(Cause, Cause)> = NOT_SHOWN.iter().copied().collect();
+    let missing: BTreeSet<(Cause, Cause)> = single.difference(&shown).copied().collect();
+    let new = told(missing.difference(&known).collect());
+    let done = told(known.difference(&missing).collect());
+    let silent: Vec<String> = causes()
+        .filter(|cause| !cause.explains().is_empty() && !WITHOUT_CONSEQUENCE.contains(cause))
+        .filter(|cause| !shown.iter().any(|(of, _)| of == cause))
+        .map(|cause| format!("{cause:?}"))
+        .collect();
+    assert!(
+        new.is_empty() && done.is_empty() && silent.is_empty(),
+        "add a bundle to tests/cases that shows the consequence:{new}\ntake from NOT_SHOWN what is shown:{done}\n\
+         no case shows any consequence of: {}",
+        silent.join(", ")
+    );
+}

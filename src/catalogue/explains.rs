@@ -58,7 +58,7 @@ pub(super) fn explains(cause: Cause) -> &'static [Cause] {
         ApiServerUntrusted => crashes![KubeletUnauthorized],
         AuthReaderMissing => crashes![FrontProxyUntrusted],
         ListPermissionMissing => crashes![],
-        AuthDelegatorMissing => no_answer![KubeletUnauthorized],
+        AuthDelegatorMissing => no_answer![],
         ServicePortMismatch | PortNameUnresolved | EndpointPortStale => {
             no_answer![EndpointsNotPublished, NothingListens]
         }
@@ -92,14 +92,15 @@ pub(super) fn explains(cause: Cause) -> &'static [Cause] {
         | KubeletUnreachable
         | NodeNameUnresolvable
         | KubeletOutputUnparsable => no_scrapes![],
-        NodesWithoutSamples => &[PodsWithoutSamples, NoSamplesYet, SamplesStale],
-        PodsWithoutSamples | SamplesStale => &[NoSamplesYet],
+        NodesWithoutSamples => no_answer![PodsWithoutSamples, SamplesStale],
+        PodsWithoutSamples => no_answer![],
+        SamplesStale => &[NoSamplesYet],
         AwsAuthUsernameMissing | AwsAuthUnparsable => &[CallerUnauthorized],
         AwsAuthArnWithPath => &[CallerUnauthorized, CallerForbidden],
         AwsAuthConflictingUsernames => &[CallerForbidden, KubeletCertificateMissing],
         CallerForbidden | CallerUnauthorized => &[MetricsApiDown],
         // Symptoms without a cause of their own speak for what is seen of them further down.
-        ApiServiceUnavailable => &[MetricsApiFailing, MetricsApiDown, NoSamplesYet, NodesWithoutSamples],
+        ApiServiceUnavailable => &[MetricsApiFailing, MetricsApiDown, NoSamplesYet],
         MetricsApiFailing => &[MetricsApiDown, NoSamplesYet],
         OtherMetricsApiUnavailable => &[NotMetricsServer],
         KnownDefect | MetricsApiDown | MissingRequest | TargetNotFound | TargetKindNotServed | TargetNotScalable

@@ -47,7 +47,7 @@ pub(super) static CAUSES: &[Entry] = &[
         stage: Stage::Installed,
         role: Role::Root,
         title: "Another server than metrics-server is registered for metrics.k8s.io: metrics-server is unused, or that server has only part of the metrics.",
-        recognised_by: "the Service that the APIService names leads to pods of another server (prometheus-adapter with resource rules, for one), and a workload of metrics-server exists (an outage where the API is unavailable or has no samples, else latent: the manifest that is applied last wins), or it has samples of nodes and none of pods, or the other way round",
+        recognised_by: "the Service that the APIService names leads to pods of another server (prometheus-adapter with resource rules, for one), and a workload of metrics-server exists (an outage where the API is unavailable or has no samples, else latent: the manifest that is applied last wins), or it has samples of nodes and none of pods, the other way round, or none at all",
         remedy: "Keep one provider: point the APIService to metrics-server's Service (apply its manifest or chart again) and take the resource rules from the other one, or repair that one and remove metrics-server; the manifest that is applied last wins.",
         guide: "",
         issues: &["kubernetes/kops#6335", "prometheus-operator/kube-prometheus#926"],

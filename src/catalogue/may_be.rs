@@ -1,6 +1,8 @@
 //! Which root causes may be behind a symptom.
 
-use super::Cause;
+use std::sync::LazyLock;
+
+use super::{Cause, Stage, all};
 
 /// Why no call reaches metrics-server or none is answered.
 const NO_ANSWER: &[Cause] = &[
@@ -56,7 +58,7 @@ const CRASHES: &[Cause] = &[
     Cause::ListPermissionMissing,
 ];
 
-/// Why a server that runs is not Ready: it is once it has scraped twice.
+/// Why a server that runs is not Ready, beside failed scrapes: it is once it has scraped twice.
 const NOT_READY: &[Cause] = &[
     Cause::ImageUnavailable,
     Cause::ContainerCrashing,
@@ -64,26 +66,21 @@ const NOT_READY: &[Cause] = &[
     Cause::ApiServerUnreachable,
     Cause::KubeletPermissionMissing,
     Cause::ListPermissionMissing,
-    Cause::EgressPolicyBlocks,
-    Cause::KubeletCertificateNames,
-    Cause::KubeletCertificateAuthority,
-    Cause::KubeletCertificateExpired,
-    Cause::KubeletCertificateMissing,
-    Cause::KubeletUnauthorized,
-    Cause::KubeletForbidden,
-    Cause::KubeletNotFound,
-    Cause::KubeletTimeout,
-    Cause::KubeletRefused,
-    Cause::KubeletUnreachable,
-    Cause::NodeNameUnresolvable,
-    Cause::KubeletOutputUnparsable,
+    Cause::NodesWithoutSamples,
+    Cause::PodsWithoutSamples,
 ];
+
+/// Whatever keeps scrapes from succeeding keeps a server from being Ready.
+static NOT_READY_OR_SCRAPES: LazyLock<Vec<Cause>> = LazyLock::new(|| {
+    let scrapes = all().iter().filter(|entry| entry.stage == Stage::KubeletScrapes).map(|entry| entry.cause);
+    NOT_READY.iter().copied().chain(scrapes).collect()
+});
 
 pub(super) fn may_be(symptom: Cause) -> &'static [Cause] {
     match symptom {
         Cause::ApiServiceUnavailable | Cause::MetricsApiFailing | Cause::MetricsApiDown => NO_ANSWER,
         Cause::ContainerCrashing => CRASHES,
-        Cause::PodsNotReady => NOT_READY,
+        Cause::PodsNotReady => &NOT_READY_OR_SCRAPES,
         _ => &[],
     }
 }

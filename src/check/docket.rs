@@ -34,6 +34,7 @@ pub struct Docket {
     notes: Vec<Evidence>,
     settle: Option<String>,
     witness: Option<Evidence>,
+    suspected: Vec<Cause>,
     /// For checks that have no cause of their own to rule on.
     without_cause: Option<Ruling>,
 }
@@ -48,6 +49,7 @@ impl Docket {
             notes: Vec::new(),
             settle: None,
             witness: None,
+            suspected: Vec::new(),
             without_cause: None,
         }
     }
@@ -135,6 +137,15 @@ impl Docket {
         self.witness = Some(evidence.into());
     }
 
+    /// Something speaks for this cause, though not enough to blame it; it stays open.
+    ///
+    /// # Panics
+    /// When the check does not declare that cause, as [`Docket::confirm`] does.
+    pub fn suspect(&mut self, cause: Cause) {
+        assert!(self.causes.contains(&cause), "the check declares no cause {cause:?}");
+        self.suspected.push(cause);
+    }
+
     /// Whether some cause was confirmed.
     pub fn has_findings(&self) -> bool {
         self.rulings.iter().any(|(_, ruling)| matches!(ruling, Ruling::Confirmed(_)))
@@ -215,6 +226,7 @@ impl Docket {
             rulings: self.rulings,
             not_seen,
             witness: self.witness,
+            suspected: self.suspected,
         }
     }
 

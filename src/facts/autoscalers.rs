@@ -10,7 +10,7 @@ pub use self::{
     closeup::{Closeup, ContainerCloseup, Metric, PodCloseup},
     pods::{LOOKED_AT, shown as selector_text},
     requests::{Missing, Origin},
-    target::Lost,
+    target::{Lost, selector_path},
 };
 
 use std::collections::BTreeMap;

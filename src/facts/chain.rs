@@ -36,7 +36,7 @@ pub struct Chain<'s> {
     pub workload: Observed<&'s Workload>,
     /// Whether `workload` satisfies the Service's selector.
     pub workload_is_selected: bool,
-    /// Pods of `workload`, selected by the Service or not.
+    /// Pods of `workload`, selected by the Service or not; where neither was seen, the pods that run metrics-server.
     pub workload_pods: Listing<'s, Pod>,
     /// All workloads that run metrics-server.
     pub metrics_servers: Listing<'s, Workload>,
@@ -65,7 +65,10 @@ impl<'s> Chain<'s> {
         let selected_pods = selected_pods(snapshot, &service);
         let (workload, workload_is_selected) =
             workload(snapshot, reference, service.seen().copied(), &selected_pods, &metrics_servers);
-        let workload_pods = workload_pods(snapshot, workload.seen().copied());
+        let mut workload_pods = workload_pods(snapshot, workload.seen().copied());
+        if workload.seen().is_none() && selected_pods.objects.is_empty() {
+            workload_pods = pods_by_image(snapshot, reference, workload_pods);
+        }
         Self {
             endpoint_slices: endpoint_slices(snapshot, reference),
             api_service,
@@ -252,6 +255,21 @@ fn owning_workload<'s>(snapshot: &'s Snapshot, pod: &Pod) -> Option<&'s Workload
         kind => (kind, owner.name.as_str()),
     };
     snapshot.workloads.get_of_kind(Some(kind), pod.namespace(), name).known().ok().flatten()
+}
+
+/// Where neither Service nor workload was seen, the pods that run metrics-server, those of the `APIService`'s namespace
+/// first: whatever leads to them, they are it.
+fn pods_by_image<'s>(
+    snapshot: &'s Snapshot,
+    reference: Option<&ServiceReference>,
+    none: Listing<'s, Pod>,
+) -> Listing<'s, Pod> {
+    let runs = |pod: &&Pod| !pod.is_finished() && metrics_server::container(&pod.spec).is_some();
+    let all: Vec<&Pod> = snapshot.pods.iter().filter(runs).collect();
+    let place = reference.map_or("kube-system", |reference| reference.namespace.as_str());
+    let near: Vec<&Pod> = all.iter().copied().filter(|pod| pod.namespace() == place).collect();
+    let objects = if near.is_empty() && reference.is_none() { all } else { near };
+    if objects.is_empty() { none } else { Listing { objects, gap: snapshot.pods.in_namespace(place).gap } }
 }
 
 fn workload_pods<'s>(snapshot: &'s Snapshot, workload: Option<&Workload>) -> Listing<'s, Pod> {

@@ -2,16 +2,20 @@
 
 use jiff::Timestamp;
 
+use super::{Facts, calls};
 use crate::{
-    snapshot::{ApiService, Condition, ConditionStatus, Named},
-    wording::aggregator::{self, MessageClass, Reason},
+    snapshot::{ApiService, ConditionStatus, Named, Remark},
+    wording::{
+        aggregator::{self, MessageClass, Reason},
+        mentions::Said,
+        quoted,
+    },
 };
 
-/// Condition `Available=False` of an `APIService`, read once.
+/// What the aggregator says is wrong, read once: condition `Available=False` of an `APIService`, or its words in a log of
+/// kube-apiserver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint<'s> {
-    /// The condition itself, for evidence.
-    pub condition: &'s Condition,
     /// The name of the `APIService`.
     pub api_service: &'s str,
     /// Its reason.
@@ -22,6 +26,9 @@ pub struct Complaint<'s> {
     pub word: aggregator::Complaint,
     /// Since when the API is not available.
     pub since: Option<Timestamp>,
+    /// Reason and message, as they were written.
+    pub said: String,
+    line: String,
 }
 
 impl<'s> Complaint<'s> {
@@ -29,20 +36,46 @@ impl<'s> Complaint<'s> {
     pub(super) fn of(api_service: &'s ApiService) -> Option<Self> {
         let condition = api_service.available().filter(|condition| condition.status == ConditionStatus::False)?;
         let word = aggregator::Complaint::of(&condition.reason, &condition.message);
+        let name = api_service.name();
+        let said = format!("{}: {}", condition.reason, condition.message);
         Some(Self {
-            condition,
-            api_service: api_service.name(),
+            api_service: name,
             reason: word.reason,
             class: word.class(),
             since: condition.last_transition_time,
             word,
+            line: format!("APIService {name} condition Available: False: {said}"),
+            said,
         })
     }
 
-    /// The condition in one line, for evidence.
+    /// Where the `APIService` was not seen: the last that others tell of it, in kube-apiserver's log or as a row of
+    /// `kubectl get apiservices`. A caller that got samples speaks against it.
+    pub(super) fn of_remarks(facts: &Facts<'s>) -> Option<Self> {
+        if facts.chain.api_service.clone().known().is_ok() || calls::success(facts).is_some() {
+            return None;
+        }
+        let speaks = |remark: &&Remark| matches!(remark.mention.said, Said::Aggregator(_) | Said::Registered { .. });
+        let remark = facts.snapshot.remarks.iter().rfind(speaks)?;
+        let word = match &remark.mention.said {
+            Said::Aggregator(word) => word.clone(),
+            Said::Registered { available: false, reason, .. } => aggregator::Complaint::of(reason, ""),
+            Said::Registered { .. } | Said::Failed(_) => return None,
+        };
+        Some(Self {
+            api_service: "v1beta1.metrics.k8s.io",
+            reason: word.reason,
+            class: word.class(),
+            since: None,
+            word,
+            said: remark.text.clone(),
+            line: format!("{}: {}", remark.file, quoted(&remark.text)),
+        })
+    }
+
+    /// What was read, in one line, for evidence.
     pub fn line(&self) -> String {
-        let Self { api_service, condition, .. } = self;
-        format!("APIService {api_service} condition Available: False: {}: {}", condition.reason, condition.message)
+        self.line.clone()
     }
 
     /// Whether the aggregator dialled, and whatever answered spoke TLS with it: nothing on the way drops or rejects.

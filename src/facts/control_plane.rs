@@ -1,9 +1,10 @@
 //! Where the control plane stands, as far as nodes and pods tell: which repair of a broken way to the pods fits.
 
 use core::net::IpAddr;
+use std::collections::BTreeSet;
 
 use super::Facts;
-use crate::snapshot::{Named, Node};
+use crate::snapshot::{Named, Node, api_server};
 
 /// How the control plane may get to pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,22 @@ pub(super) fn hosts<'s>(facts: &Facts<'s>) -> Option<Vec<&'s str>> {
     let hosts: Vec<&str> =
         nodes.objects.iter().filter(|node| node.is_control_plane()).map(|node| node.name()).collect();
     (!hosts.is_empty() && (nodes.gap.is_none() || hosts.len() > 1)).then_some(hosts)
+}
+
+/// The addresses that API servers call from, as far as they were seen: those of the hosts that are nodes, of the pods that
+/// run kube-apiserver, and behind Service `default/kubernetes`, into which each API server writes its own
+/// (kubernetes/kubernetes `pkg/controlplane/reconcilers`). On overlays a host calls pods from an address of the pod network.
+pub(super) fn addresses(facts: &Facts<'_>) -> BTreeSet<IpAddr> {
+    let snapshot = facts.snapshot;
+    let nodes = snapshot.nodes.iter().filter(|node| node.is_control_plane()).flat_map(|node| &node.status.addresses);
+    let of_nodes = nodes.map(|address| address.address.as_str());
+    let servers = snapshot.pods.iter().filter(|pod| api_server::is_api_server(pod));
+    let of_servers = servers.map(|pod| pod.status.host_ip.as_str());
+    let slices = snapshot.endpoint_slices.in_namespace("default").filter(|slice| slice.service_name() == "kubernetes");
+    let of_slices =
+        slices.objects.into_iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses);
+    let all = of_nodes.chain(of_servers).chain(of_slices.map(String::as_str));
+    all.filter_map(|address| address.parse().ok()).collect()
 }
 
 impl Facts<'_> {

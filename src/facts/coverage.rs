@@ -12,7 +12,7 @@ use crate::snapshot::{
     Named, Node, NotSeen, ObjectReference, Observed, Pod, Retrieval, Snapshot,
     retrieval::{ErrorClass, Outcome, Sample},
 };
-use crate::wording::metrics_server_log::Skipped;
+use crate::wording::metrics_server_log::{LineKind, Skipped};
 
 /// The samples of an answer; an error says why there are none.
 pub fn samples(retrieval: &Observed<Retrieval>) -> Result<&[Sample], NotSeen> {
@@ -170,6 +170,8 @@ pub struct Withheld<'s> {
     pub container: Option<&'s str>,
     /// The newest line that says so.
     pub line: &'s str,
+    /// Whether the line tells that a value is missing; else somebody asked for the pod in vain.
+    pub is_told: bool,
 }
 
 impl<'s> Facts<'s> {
@@ -190,14 +192,22 @@ impl<'s> Facts<'s> {
                 if end.zip(written).is_some_and(|(end, written)| end.duration_since(written) >= silence) {
                     continue;
                 }
-                for skipped in line.read.skipped() {
+                let (skipped, is_told) = match &line.read.kind {
+                    // What was asked for in the first minutes has no sample yet.
+                    LineKind::NoMetricsKnown(Some(asked)) if self.runs_long_enough() => {
+                        (std::slice::from_ref(asked), false)
+                    }
+                    _ => (line.read.skipped(), true),
+                };
+                for skipped in skipped {
                     let Skipped::Pod { namespace, name, container } = skipped else { continue };
                     if seen.contains(&(namespace.as_str(), name.as_str())) {
                         continue;
                     }
                     let pod = self.snapshot.pods.get(namespace, name);
-                    if pod.seen().is_some_and(|pod| runs_long(pod, self.now())) {
-                        let found = Withheld { container: container.as_deref(), line: &line.text };
+                    let moment = written.filter(|_| !is_told).unwrap_or(self.now());
+                    if pod.seen().is_some_and(|pod| runs_long(pod, moment)) {
+                        let found = Withheld { container: container.as_deref(), line: &line.text, is_told };
                         withheld.insert(ObjectReference::new("Pod", namespace, name), found);
                     }
                 }

@@ -4,8 +4,8 @@
 
 use super::Facts;
 use crate::{
-    snapshot::{ConfigMap, NotSeen},
-    wording::api_error::Identity,
+    snapshot::{ConfigMap, ContainerLog, NotSeen},
+    wording::{api_error::Identity, metrics_server_log::refused_common_name},
 };
 
 /// Namespace and name of the `ConfigMap`.
@@ -120,7 +120,15 @@ impl Facts<'_> {
 
     /// Whether a refusal names the aggregator itself, or nobody, and not whoever asked.
     pub fn is_aggregator(&self, user: &Identity) -> bool {
-        stands_for_the_aggregator(of(self).ok().flatten().as_ref(), user)
+        stands_for_the_aggregator(of(self).ok().flatten().as_ref(), user) || self.has_turned_away(user)
+    }
+
+    /// Whether metrics-server's log names it as the bearer of a certificate that the aggregator's authority has signed, and
+    /// that may not speak for others.
+    fn has_turned_away(&self, user: &Identity) -> bool {
+        let Identity::Other(name) = user else { return false };
+        let lines = self.logs().into_iter().flat_map(ContainerLog::lines);
+        lines.filter_map(|line| refused_common_name(&line.text)).any(|refused| refused == name)
     }
 }
 

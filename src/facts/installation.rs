@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     snapshot::{
-        ConditionStatus, KubernetesVersion, Named, NotSeen, Observed, Workload,
+        ConditionStatus, KubernetesVersion, Named, NotSeen, Observed, Pod, Workload,
         retrieval::{ErrorClass, Outcome, Retrieval},
         version::Version,
     },
@@ -24,9 +24,9 @@ pub enum Registration {
     NotSeen(NotSeen),
 }
 
-/// The first Kubernetes version whose clients leave groups out of discovery that are registered and do not answer
-/// (aggregated discovery, on by default in kubernetes/kubernetes 1.27).
-const AGGREGATED_DISCOVERY: KubernetesVersion = KubernetesVersion { major: 1, minor: 27 };
+/// From this version on discovery leaves out groups whose `APIService` is registered and does not answer, for kubectl 1.26 and
+/// newer (kubernetes/kube-aggregator `pkg/apiserver/handler_discovery.go`, on by default in kubernetes/kubernetes 1.27).
+pub const AGGREGATED_DISCOVERY: KubernetesVersion = KubernetesVersion { major: 1, minor: 27 };
 
 /// Whether `metrics.k8s.io` is registered, as its objects or the words of clients show it.
 ///
@@ -91,7 +91,7 @@ pub fn is_left_over(facts: &Facts<'_>) -> bool {
     let Some(reference) = chain.service_reference() else { return false };
     let gone = chain.metrics_servers.objects.is_empty()
         && chain.workload.seen().is_none()
-        && chain.selected_pods.objects.is_empty()
+        && chain.pods().is_empty()
         && !chain.is_available();
     let workloads = facts.snapshot.workloads.in_namespace(&reference.namespace);
     gone && (workloads.gap.is_none() || chain.metrics_servers.gap.is_none())
@@ -103,6 +103,20 @@ pub fn unused<'s>(facts: &Facts<'s>) -> Vec<&'s Workload> {
     let used = chain.workload.seen().copied();
     let runs = |workload: &&&Workload| workload.wanted() > 0 && used.is_none_or(|used| !std::ptr::eq(used, **workload));
     chain.metrics_servers.objects.iter().filter(runs).copied().collect()
+}
+
+/// How many others run in `kube-system`, where nothing that was collected runs metrics-server: nobody sends them one by one for
+/// the sake of the metrics API, so metrics-server would be among them.
+pub fn others_collected(facts: &Facts<'_>) -> usize {
+    let snapshot = facts.snapshot;
+    let system = "kube-system";
+    let workloads = snapshot.workloads.iter().filter(|workload| workload.namespace() == system);
+    let pods = snapshot.pods.iter().filter(|pod| pod.namespace() == system);
+    let workloads: Vec<&Workload> = workloads.collect();
+    let pods: Vec<&Pod> = pods.collect();
+    let own = workloads.iter().any(|workload| metrics_server::is_metrics_server(workload))
+        || snapshot.pods.iter().any(|pod| metrics_server::container(&pod.spec).is_some());
+    if own { 0 } else { workloads.len().max(pods.len()) }
 }
 
 /// Whether another server than metrics-server stands behind the API.
@@ -151,6 +165,18 @@ pub fn half_answered(facts: &Facts<'_>) -> Option<(&'static str, &'static str, S
     }
     let words = has_samples(pods).then(|| nothing(nodes)).flatten()?;
     Some(("pods", "nodes", words))
+}
+
+/// What shows that whoever serves the API has no sample at all, though its pods have run for long.
+pub fn has_nothing(facts: &Facts<'_>) -> Option<String> {
+    let nothing = |retrieval: &Retrieval| match &retrieval.outcome {
+        Outcome::Failed { class: ErrorClass::Empty, text } => Some(quoted(text.trim()).into_owned()),
+        Outcome::Samples(samples) if samples.iter().all(|sample| sample.unknown) => Some("no sample".to_owned()),
+        _ => None,
+    };
+    let nodes = nothing(facts.snapshot.top_nodes.seen()?)?;
+    let pods = facts.snapshot.top_pods.seen().map(nothing);
+    (facts.runs_long_enough() && pods.is_none_or(|pods| pods.is_some())).then_some(nodes)
 }
 
 /// How a version of metrics-server and one of Kubernetes fit.

@@ -176,6 +176,15 @@ pub fn owner(spec: &PodSpec) -> Owner {
     if spec.containers.iter().any(adapter) { Owner::PrometheusAdapter } else { Owner::Other }
 }
 
+/// Whether a pod of this container is Ready only with samples in its storage: from 0.5 on `/readyz` has a check that asks for
+/// them, `metric-storage-ready` (kubernetes-sigs/metrics-server `pkg/server/server.go`). Another probe, or none, asks for
+/// nothing; of an image without a version the newest is taken.
+pub fn is_ready_with_samples(container: &Container) -> bool {
+    let asks = container.readiness_probe.as_ref().and_then(|probe| probe.http_get.as_ref());
+    let asks = asks.is_some_and(|request| request.path.trim_end_matches('/').ends_with("/readyz"));
+    asks && version(&container.image).is_none_or(|version| version >= Version::new(0, 5, 0))
+}
+
 /// The version in an image's tag.
 pub fn version(image: &str) -> Option<Version> {
     Version::parse(tag(image))

@@ -4,13 +4,18 @@
 //! in; an `ipBlock` may, and a rule without peers does. The port of a rule is the pod's, not the Service's (kubernetes/api
 //! `networking/v1` `NetworkPolicyIngressRule`). Policies add up, and what comes from the pod's own node is always let in.
 
+use core::net::IpAddr;
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
 use super::{
-    Facts,
+    Facts, control_plane,
     metrics_server::{self, ListenPort},
 };
 use crate::snapshot::{
     Named, NetworkPolicy, NotSeen, Pod,
-    network_policy::{NetworkPolicyPort, NetworkPolicyRule},
+    network_policy::{IpBlock, NetworkPolicyPort, NetworkPolicyRule},
     service::IntOrString,
 };
 
@@ -69,6 +74,15 @@ pub enum NearMiss<'s> {
         /// The policy.
         policy: &'s str,
     },
+    /// It opens the port to addresses that are none of the control plane's.
+    OtherAddresses {
+        /// The policy.
+        policy: &'s str,
+        /// The ranges that it opens the port to.
+        blocks: Vec<&'s str>,
+        /// The control plane's addresses that were seen.
+        hosts: Vec<IpAddr>,
+    },
     /// It opens the port to pods and namespaces alone.
     PeersOnly {
         /// The policy.
@@ -100,8 +114,36 @@ pub fn covers_port(ports: &[NetworkPolicyPort], pod: &Pod, wanted: u16) -> bool 
         })
 }
 
+fn blocks(rule: &NetworkPolicyRule) -> impl Iterator<Item = &IpBlock> {
+    rule.from.iter().filter_map(|peer| peer.ip_block.as_ref())
+}
+
 fn admits_from_outside(rule: &NetworkPolicyRule) -> bool {
-    rule.from.is_empty() || rule.from.iter().any(|peer| peer.ip_block.is_some())
+    rule.from.is_empty() || blocks(rule).next().is_some()
+}
+
+/// Whether an address lies in the block; a block that cannot be read is taken to hold it, so that nobody is blamed for it.
+pub fn holds(block: &IpBlock, address: IpAddr) -> bool {
+    let within = |range: &str| range.parse::<IpNet>().map(|range| range.contains(&address));
+    let excepted = block.except.iter().any(|range| within(range) == Ok(true));
+    within(&block.cidr).unwrap_or(true) && !excepted
+}
+
+/// Whether a rule may let the control plane in: from everywhere, from one of its addresses, or, where none of them was seen,
+/// from any. A host's address on an overlay is one of the pod network, so a block there may hold it.
+fn may_admit_the_control_plane(rule: &NetworkPolicyRule, hosts: &BTreeSet<IpAddr>, pod: &Pod) -> bool {
+    let of_the_pod_network = |block: &IpBlock| {
+        let range = block.cidr.parse::<IpNet>().ok();
+        let mut own = pod.addresses().filter_map(|address| address.parse::<IpAddr>().ok());
+        own.any(|address| {
+            let network = IpNet::new(address, if address.is_ipv4() { 16 } else { 48 });
+            let within = |range: IpNet| network.is_ok_and(|network| network.contains(&range.network()));
+            holds(block, address) || range.is_some_and(within)
+        })
+    };
+    let admits =
+        |block: &IpBlock| hosts.is_empty() || hosts.iter().any(|host| holds(block, *host)) || of_the_pod_network(block);
+    rule.from.is_empty() || blocks(rule).any(admits)
 }
 
 /// The TCP ports of a rule, as they are written.
@@ -123,6 +165,15 @@ fn near_miss<'s>(
     selecting: &[&'s NetworkPolicy],
     others: &[&'s NetworkPolicy],
 ) -> Option<NearMiss<'s>> {
+    let to_others = selecting.iter().find_map(|policy| {
+        let mut rules = policy.spec.ingress.iter().filter(|rule| covers_port(&rule.ports, pod, port));
+        let rule = rules.find(|rule| admits_from_outside(rule))?;
+        Some((policy.name(), blocks(rule).map(|block| block.cidr.as_str()).collect()))
+    });
+    if let Some((policy, blocks)) = to_others {
+        let hosts = control_plane::addresses(facts).into_iter().collect();
+        return Some(NearMiss::OtherAddresses { policy, blocks, hosts });
+    }
     let opened = |policy: &&'s NetworkPolicy| {
         let outside = policy.spec.ingress.iter().filter(|rule| admits_from_outside(rule));
         let ports: Vec<String> = outside.flat_map(written_ports).collect();
@@ -171,8 +222,9 @@ pub(super) fn ingress<'s>(facts: &Facts<'s>) -> Ingress<'s> {
     let Some(port) = pod_port(facts, pod) else {
         return Ingress::Unseen(NotSeen::NotInBundle("metrics-server's port"));
     };
+    let hosts = control_plane::addresses(facts);
     let mut rules = selecting.iter().flat_map(|policy| &policy.spec.ingress);
-    if rules.any(|rule| covers_port(&rule.ports, pod, port) && admits_from_outside(rule)) {
+    if rules.any(|rule| covers_port(&rule.ports, pod, port) && may_admit_the_control_plane(rule, &hosts, pod)) {
         return Ingress::Admitted { policies };
     }
     let near_miss = near_miss(facts, pod, port, &selecting, &others);

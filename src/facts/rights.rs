@@ -232,12 +232,7 @@ pub fn proven_by_success(facts: &Facts<'_>, permission: Permission) -> bool {
     let sampled = facts.snapshot.top_nodes.seen().is_some_and(|retrieval| {
         matches!(&retrieval.outcome, retrieval::Outcome::Samples(samples) if samples.iter().any(|sample| !sample.unknown))
     });
-    // From 0.5 on a pod is Ready only with samples in its storage.
-    let stores = chain.has_ready_pod()
-        && chain
-            .container()
-            .and_then(|container| metrics_server::version(&container.image))
-            .is_some_and(|version| version >= Version::new(0, 5, 0));
+    let stores = chain.has_ready_pod() && chain.container().is_some_and(metrics_server::is_ready_with_samples);
     match permission {
         Permission::NodesMetrics | Permission::NodesStats => sampled || stores,
         // It reads nodes, pods and the ConfigMap before it serves.

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use super::{Facts, coverage::Sampled, metrics_server, windows};
 use crate::{
     catalogue::Cause,
-    snapshot::{ContainerLog, Named, Node, NotSeen, log::Line, version::Version},
-    wording::metrics_server_log::comes_and_goes,
+    snapshot::{ContainerLog, Named, Node, NotSeen, log::Line},
+    wording::metrics_server_log::{LineKind, comes_and_goes},
 };
 
 /// Labels that groups of nodes share, by which firewalls, images and settings differ.
@@ -90,6 +90,64 @@ impl FailedScrapes<'_> {
     }
 }
 
+/// What metrics-server has none of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacks {
+    /// No node gave a sample.
+    Nodes,
+    /// Nodes gave samples, and no pod did.
+    Pods,
+}
+
+/// Rounds of scrapes that end without error and give nothing, as lines of level I tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Barren<'s> {
+    /// What is missing.
+    pub lacks: Lacks,
+    /// The newest line that says so.
+    pub line: &'s str,
+    /// When it was written.
+    pub at: Option<Timestamp>,
+}
+
+impl<'s> Barren<'s> {
+    /// The last word of a log on its rounds, where the last two rounds agree: the first round after a start may give nothing.
+    fn of(facts: &Facts<'s>, log: &'s ContainerLog) -> Option<Self> {
+        let told = |line: &'s Line| {
+            let lacks = match &line.read.kind {
+                LineKind::ScrapeFinished { nodes: 0, .. } | LineKind::StorageNotReady { nodes_missing: true, .. } => {
+                    Some(Lacks::Nodes)
+                }
+                LineKind::ScrapeFinished { pods: 0, .. } | LineKind::StorageNotReady { pods_missing: true, .. } => {
+                    Some(Lacks::Pods)
+                }
+                LineKind::ScrapeFinished { .. } => None,
+                _ => return None,
+            };
+            Some((lacks, line))
+        };
+        let mut last = log.lines().filter_map(told).collect::<Vec<_>>().into_iter().rev();
+        let (lacks, line) = last.next()?;
+        let again = last.next().is_some_and(|(before, _)| before == lacks);
+        let barren = |lacks| Self { lacks, line: &line.text, at: line.read.at(facts.now()) };
+        lacks.filter(|_| again).map(barren)
+    }
+}
+
+/// What to do where scrapes end without error and give nothing.
+pub fn barren_advice(facts: &Facts<'_>, barren: &Barren<'_>) -> Option<String> {
+    let selector = facts.chain.container().and_then(|container| metrics_server::flag(container, "node-selector"));
+    match (barren.lacks, selector) {
+        (Lacks::Nodes, Some(selector)) => Some(format!(
+            "See whether any node has the label that --node-selector={selector} asks for: `kubectl get nodes -l {selector}`; correct the flag or remove it."
+        )),
+        (Lacks::Nodes, None) => None,
+        (Lacks::Pods, _) => Some(
+            "The kubelets tell of nodes and of no pod: check the container runtime's stats on the nodes (its version, the cgroup driver, cgroup v2): `kubectl get --raw /api/v1/nodes/NODE/proxy/metrics/resource` must hold container_cpu_usage_seconds_total.".to_owned(),
+        ),
+    }
+}
+
 /// What the logs tell of scrapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scrapes<'s> {
@@ -97,6 +155,10 @@ pub struct Scrapes<'s> {
     pub lasting: Vec<FailedScrapes<'s>>,
     /// Failures that may last or may be over.
     pub suspected: Vec<FailedScrapes<'s>>,
+    /// The last line of a failure that is not in the catalogue.
+    pub unexplained: Option<(&'s str, Option<Timestamp>)>,
+    /// What the log's last rounds of scrapes lack, where they lack all of it.
+    pub barren: Option<Barren<'s>>,
     /// Whether a log holds its start and nothing of it was left out, so that a failure would stand in it.
     pub is_whole: bool,
 }
@@ -115,6 +177,11 @@ impl<'s> Scrapes<'s> {
         }
         let lasting: BTreeSet<Cause> = scrapes.lasting.iter().map(|failed| failed.cause).collect();
         scrapes.suspected.retain(|failed| !lasting.contains(&failed.cause));
+        let lines = logs.iter().filter(|log| !log.previous).flat_map(|log| log.lines());
+        let unexplained = |line: &&Line| line.read.failed_scrapes().iter().any(|failed| failed.cause.is_none());
+        scrapes.unexplained =
+            lines.filter(unexplained).last().map(|line| (line.text.as_str(), line.read.at(facts.now())));
+        scrapes.barren = logs.iter().filter(|log| !log.previous).find_map(|log| Barren::of(facts, log));
         let running = logs.iter().filter(|log| !log.previous);
         let mut kept = running.map(|log| log.skipped == 0 && log.lines().any(|line| line.read.has_started()));
         scrapes.is_whole =
@@ -242,7 +309,7 @@ impl<'f, 's> Reader<'f, 's> {
             let failed = by_cause.into_values();
             failed.map(|failed| FailedScrapes { which: self.which(&failed.nodes, logs), ..failed }).collect()
         });
-        Scrapes { lasting, suspected, is_whole: false }
+        Scrapes { lasting, suspected, ..Scrapes::default() }
     }
 
     fn own_node(&self, log: &ContainerLog) -> &'s str {
@@ -292,12 +359,11 @@ impl<'f, 's> Reader<'f, 's> {
         if end.duration_since(at) >= silence {
             return true;
         }
-        // From 0.5 on a pod is Ready only with samples in its storage, so what failed before that was the start's.
+        // Where a pod is Ready only with samples in its storage, what failed before that was the start's.
         let seen = self.facts.snapshot.pods.get(log.namespace(), log.name());
         let pod = seen.seen().filter(|pod| pod.is_ready());
         let container = pod.and_then(|pod| metrics_server::container(&pod.spec));
-        let version = container.and_then(|container| metrics_server::version(&container.image));
-        let stores = version.is_none_or(|version| version >= Version::new(0, 5, 0));
+        let stores = container.is_some_and(metrics_server::is_ready_with_samples);
         let ready_since = pod.and_then(|pod| pod.ready()?.last_transition_time);
         !log.previous && stores && ready_since.is_some_and(|since| at < since)
     }

@@ -43,9 +43,6 @@ pub struct DefinedNames {
     /// As in objects.
     #[serde(deserialize_with = "or_default")]
     pub kind: String,
-    /// As in paths.
-    #[serde(deserialize_with = "or_default")]
-    pub plural: String,
 }
 
 /// One version of the kind.

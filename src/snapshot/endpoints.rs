@@ -14,9 +14,6 @@ pub struct EndpointSlice {
     /// Label `kubernetes.io/service-name` names the Service.
     #[serde(deserialize_with = "or_default")]
     pub metadata: Metadata,
-    /// `IPv4`, `IPv6` or `FQDN`.
-    #[serde(deserialize_with = "or_default")]
-    pub address_type: String,
     /// Addresses with their conditions.
     #[serde(deserialize_with = "or_default")]
     pub endpoints: Vec<Endpoint>,
@@ -35,7 +32,7 @@ pub struct Endpoint {
     /// Addresses of one backend; all are the same endpoint.
     #[serde(deserialize_with = "or_default")]
     pub addresses: Vec<String>,
-    /// Ready, serving, terminating.
+    /// Whether it is ready.
     #[serde(deserialize_with = "or_default")]
     pub conditions: EndpointConditions,
     /// The pod.
@@ -51,10 +48,6 @@ pub struct Endpoint {
 pub struct EndpointConditions {
     /// `None` means ready.
     pub ready: Option<bool>,
-    /// `None` means serving.
-    pub serving: Option<bool>,
-    /// `None` means not terminating.
-    pub terminating: Option<bool>,
 }
 
 /// Which object an endpoint belongs to.
@@ -157,13 +150,8 @@ impl Endpoints {
     pub fn into_slices(self) -> Vec<EndpointSlice> {
         let Self { mut metadata, subsets } = self;
         metadata.labels.insert(SERVICE_NAME_LABEL.to_owned(), metadata.name.clone());
-        let slice = |metadata: Metadata, endpoints, ports| EndpointSlice {
-            metadata,
-            address_type: String::new(),
-            endpoints,
-            ports,
-            from_endpoints: true,
-        };
+        let slice =
+            |metadata: Metadata, endpoints, ports| EndpointSlice { metadata, endpoints, ports, from_endpoints: true };
         if subsets.is_empty() {
             return vec![slice(metadata, Vec::new(), Vec::new())];
         }
@@ -177,7 +165,7 @@ impl Endpoints {
             .map(|(index, subset)| {
                 let endpoint = |address: SubsetAddress, ready| Endpoint {
                     addresses: vec![address.ip],
-                    conditions: EndpointConditions { ready: Some(ready), ..EndpointConditions::default() },
+                    conditions: EndpointConditions { ready: Some(ready) },
                     target_ref: address.target_ref,
                     node_name: address.node_name,
                 };

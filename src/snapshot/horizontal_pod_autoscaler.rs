@@ -29,11 +29,6 @@ pub struct AutoscalerSpec {
     /// What is scaled.
     #[serde(deserialize_with = "or_default")]
     pub scale_target_ref: ScaleTargetReference,
-    /// The least replicas, 1 where unset.
-    pub min_replicas: Option<i32>,
-    /// The most replicas.
-    #[serde(deserialize_with = "or_default")]
-    pub max_replicas: i32,
     /// What is measured; empty means cpu at 80 %.
     #[serde(deserialize_with = "or_default")]
     pub metrics: Vec<MetricSpec>,

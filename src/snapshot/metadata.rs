@@ -43,8 +43,6 @@ pub struct Metadata {
     /// Who made it.
     #[serde(deserialize_with = "or_default")]
     pub owner_references: Vec<OwnerReference>,
-    /// Counts changes of the specification.
-    pub generation: Option<i64>,
 }
 
 /// A reference to the object that owns another.
@@ -64,13 +62,7 @@ pub struct OwnerReference {
 /// Name, namespace, identity and moments alone, for objects of which there may be many and nobody reads more.
 pub(crate) fn bare<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
     let metadata: Metadata = or_default(deserializer)?;
-    Ok(Metadata {
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        owner_references: Vec::new(),
-        generation: None,
-        ..metadata
-    })
+    Ok(Metadata { labels: BTreeMap::new(), annotations: BTreeMap::new(), owner_references: Vec::new(), ..metadata })
 }
 
 fn short_annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {

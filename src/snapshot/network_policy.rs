@@ -55,8 +55,6 @@ pub struct NetworkPolicyRule {
 pub struct NetworkPolicyPeer {
     /// Pods with these labels.
     pub pod_selector: Option<LabelSelector>,
-    /// Pods in namespaces with these labels.
-    pub namespace_selector: Option<LabelSelector>,
     /// Addresses.
     pub ip_block: Option<IpBlock>,
 }

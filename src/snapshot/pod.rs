@@ -9,7 +9,6 @@ use super::{
     Condition, ConditionStatus, Metadata, Named, Quantity,
     api_server::{proxy_variables, prune},
     metadata::{condition, or_default},
-    service::IntOrString,
 };
 
 /// A pod.
@@ -49,9 +48,6 @@ pub struct PodSpec {
     /// Resources of the pod as a whole (Kubernetes 1.34).
     #[serde(deserialize_with = "or_default")]
     pub resources: Resources,
-    /// Security settings for all containers.
-    #[serde(deserialize_with = "or_default")]
-    pub security_context: SecurityContext,
 }
 
 /// A container.
@@ -79,9 +75,6 @@ pub struct Container {
     /// `Always` makes an init container a sidecar.
     #[serde(deserialize_with = "or_default")]
     pub restart_policy: String,
-    /// Security settings.
-    #[serde(deserialize_with = "or_default")]
-    pub security_context: SecurityContext,
     /// The readiness probe.
     pub readiness_probe: Option<Probe>,
     /// The liveness probe.
@@ -102,8 +95,6 @@ pub struct ContainerPort {
     pub name: String,
     /// The number.
     pub container_port: u16,
-    /// The node's port; equal to `container_port` with `hostNetwork`.
-    pub host_port: Option<u16>,
     /// TCP where empty.
     #[serde(deserialize_with = "or_default")]
     pub protocol: String,
@@ -119,33 +110,6 @@ pub struct Resources {
     /// By resource name.
     #[serde(deserialize_with = "or_default")]
     pub limits: BTreeMap<String, Quantity>,
-}
-
-/// The parts of a security context that decide on binding ports.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct SecurityContext {
-    /// The user id.
-    pub run_as_user: Option<i64>,
-    /// Whether root is refused.
-    pub run_as_non_root: Option<bool>,
-    /// Whether the file system of the image is read-only.
-    pub read_only_root_filesystem: Option<bool>,
-    /// Added and dropped capabilities.
-    #[serde(deserialize_with = "or_default")]
-    pub capabilities: Capabilities,
-}
-
-/// Linux capabilities.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Capabilities {
-    /// Added.
-    #[serde(deserialize_with = "or_default")]
-    pub add: Vec<String>,
-    /// Dropped.
-    #[serde(deserialize_with = "or_default")]
-    pub drop: Vec<String>,
 }
 
 /// What a probe asks, and how long it waits.
@@ -171,8 +135,6 @@ pub struct HttpGet {
     /// For example `/readyz`.
     #[serde(deserialize_with = "or_default")]
     pub path: String,
-    /// A number, or the name of a port of the container.
-    pub port: Option<IntOrString>,
 }
 
 impl Probe {
@@ -325,8 +287,6 @@ pub struct Terminated {
     /// The exit code.
     #[serde(deserialize_with = "or_default")]
     pub exit_code: i32,
-    /// The signal that ended it, where the runtime tells.
-    pub signal: Option<i32>,
     /// When it began.
     pub started_at: Option<Timestamp>,
     /// When it ended.

@@ -34,12 +34,6 @@ pub struct ServiceSpec {
     /// `None` for headless Services, in the literal sense of the word.
     #[serde(rename = "clusterIP", deserialize_with = "or_default")]
     pub cluster_ip: String,
-    /// Only for type `ExternalName`.
-    #[serde(deserialize_with = "or_default")]
-    pub external_name: String,
-    /// Whether addresses of pods that are not Ready are published as ready.
-    #[serde(deserialize_with = "or_default")]
-    pub publish_not_ready_addresses: bool,
 }
 
 /// One port of a Service.

@@ -144,9 +144,6 @@ pub struct WorkloadStatus {
     /// Pods that are Ready.
     #[serde(deserialize_with = "or_default")]
     pub ready_replicas: i32,
-    /// Pods of the newest template.
-    #[serde(deserialize_with = "or_default")]
-    pub updated_replicas: i32,
     /// Available pods of a `DaemonSet`.
     #[serde(deserialize_with = "or_default")]
     pub number_available: i32,
@@ -156,8 +153,6 @@ pub struct WorkloadStatus {
     /// Available, Progressing, `ReplicaFailure`.
     #[serde(deserialize_with = "or_default")]
     pub conditions: Vec<Condition>,
-    /// The generation that the counts speak of.
-    pub observed_generation: Option<i64>,
 }
 
 impl Workload {

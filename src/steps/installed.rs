@@ -79,10 +79,27 @@ fn registered(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
                 format!("{} runs metrics-server, but no APIService registers metrics.k8s.io.", told(workload)),
             )
         }
+        (None, _) if !chain.pods().is_empty() => {
+            let pod = chain.pods()[0];
+            let told = format!("Pod {}/{} runs metrics-server", pod.namespace(), pod.name());
+            docket.exclude(&[Cause::NotInstalled], told.clone());
+            Finding::outage(
+                Cause::ApiServiceMissing,
+                ObjectReference::new("Pod", pod.namespace(), pod.name()),
+                format!("{told}, but no APIService registers metrics.k8s.io."),
+            )
+        }
         (None, None) => {
             docket.exclude(&[Cause::ApiServiceMissing], "no workload in the cluster runs metrics-server");
             Finding::outage(Cause::NotInstalled, chain.api_service_object(), "Metrics Server is not installed.")
                 .evidence("no Deployment, DaemonSet or StatefulSet has metrics-server's image")
+        }
+        (None, Some(_)) if installation::others_collected(facts) > 1 => {
+            let others = installation::others_collected(facts);
+            let told = format!("{others} others of kube-system were collected, and none runs metrics-server");
+            docket.exclude(&[Cause::ApiServiceMissing], told.clone());
+            Finding::outage(Cause::NotInstalled, chain.api_service_object(), "Metrics Server is not installed.")
+                .evidence(told)
         }
         (None, Some(gap)) => Finding::outage(
             Cause::NotInstalled,
@@ -130,7 +147,7 @@ fn workload(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
         docket.exclude_rest(format!("{seen} stands behind the API."));
         return Ok(());
     }
-    if let Some(pod) = chain.selected_pods.objects.first() {
+    if let Some(pod) = chain.pods().first() {
         docket.exclude_rest(format!("Pod {}/{} stands behind the API.", pod.namespace(), pod.name()));
         return Ok(());
     }
@@ -195,6 +212,18 @@ fn owner(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
         .evidence(names)
         .evidence(format!("{empty}: {words}"))
         .advice(format!("Complete the rules by which it answers for {empty}: of prometheus-adapter resourceRules (cpu and memory, each with {}), and the metrics of cAdvisor or node-exporter that its queries need.", if empty == "nodes" { "nodeQuery" } else { "containerQuery" }));
+        docket.confirm(finding);
+        return Ok(());
+    }
+    if let Some(words) = installation::has_nothing(facts) {
+        let finding = Finding::outage(
+            Cause::ApiOwnedByAnother,
+            chain.api_service_object(),
+            format!("{name} serves metrics.k8s.io and has no samples."),
+        )
+        .evidence(names)
+        .evidence(format!("nodes: {words}"))
+        .advice("Look at its own log and at where it takes its values from: prometheus-adapter needs a Prometheus that it reaches (--prometheus-url) with the metrics of cAdvisor and node-exporter, and resourceRules whose queries and labels fit them. Or let metrics-server serve the API.");
         docket.confirm(finding);
         return Ok(());
     }
@@ -292,8 +321,12 @@ mod tests {
 
     #[test]
     fn nothing_at_all_is_not_installed() {
-        let snapshot =
-            Snapshot { api_services: Collection::complete([]), workloads: Collection::complete([]), ..healthy() };
+        let snapshot = Snapshot {
+            api_services: Collection::complete([]),
+            workloads: Collection::complete([]),
+            pods: Collection::complete([]),
+            ..healthy()
+        };
         assert_eq!(causes(&snapshot, "registered"), [Cause::NotInstalled]);
         let unseen = Snapshot { workloads: Collection::unseen(NotSeen::NotInBundle("deployments")), ..snapshot };
         assert_eq!(run(Step::Installed, "registered", &unseen).findings[0].candidates.len(), 2);

@@ -21,6 +21,9 @@ pub const REQUIRED: [(Step, &str); 8] = [
     (Step::Hpa, "targets"),
 ];
 
+/// The files of a bundle that hold what a caller of the metrics API got.
+pub(super) const ANSWERS: [&str; 2] = ["top-nodes.txt", "top-pods.txt"];
+
 /// A look that health needs and that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingLook {
@@ -54,7 +57,7 @@ impl Proof {
     pub fn of(answers: &[Answer]) -> Result<Self, Vec<MissingLook>> {
         let missing = missing(answers);
         let witnesses: Vec<Evidence> = answers.iter().filter_map(|answer| answer.witness.clone()).collect();
-        let fails = answers.iter().any(|answer| answer.status == Status::Fail);
+        let fails = answers.iter().any(|answer| answer.status == Status::Fail || !answer.suspected.is_empty());
         if fails || witnesses.is_empty() || missing.iter().any(MissingLook::is_failed) {
             return Err(missing);
         }

@@ -17,6 +17,7 @@ fn pass(step: Step, check: &'static str) -> Answer {
         not_seen: None,
         settling_until: None,
         settle: None,
+        suspected: Vec::new(),
         witness: None,
     }
 }

@@ -202,6 +202,11 @@ pub enum TlsTrouble {
 }
 
 impl TlsTrouble {
+    /// Whether a certificate that is refused for its dates is too young and not too old: one of the clocks is wrong.
+    pub fn is_not_yet_valid(message: &str) -> bool {
+        between(message, "not yet valid: current time ", " is before ").is_some()
+    }
+
     /// Reads the texts of Go's `crypto/x509` and `crypto/tls`.
     pub fn of(message: &str) -> Option<Self> {
         if let Some((_, alert)) = message.split_once("remote error: tls: ") {

@@ -68,6 +68,21 @@ pub fn is_crash(reason: &str) -> bool {
     ["CrashLoopBackOff", "RunContainerError", "CreateContainerError", "StartError"].contains(&reason)
 }
 
+/// Whether an Event of this reason tells what keeps a pod from starting (kubernetes/kubernetes `pkg/kubelet/events/event.go`).
+pub fn keeps_from_starting(reason: &str) -> bool {
+    [
+        "FailedMount",
+        "FailedAttachVolume",
+        "FailedMapVolume",
+        "FailedCreatePodSandBox",
+        "FailedPodSandBoxStatus",
+        "NetworkNotReady",
+        "FailedCreatePodContainer",
+        "Failed",
+    ]
+    .contains(&reason)
+}
+
 /// Whether a container that ended for this reason was killed for its memory limit.
 pub fn is_out_of_memory(reason: &str) -> bool {
     reason == "OOMKilled"

@@ -94,8 +94,8 @@ pub enum LineKind {
     Skipped(Vec<Skipped>),
     /// Samples are withheld once because a counter was set back, as it is when a container restarts.
     CounterReset(Vec<Skipped>),
-    /// Somebody asked for what has no sample yet; usual in the first minutes.
-    NoMetricsKnown,
+    /// Somebody asked for what has no sample; usual in the first minutes, and for what is new (up to 0.4).
+    NoMetricsKnown(Option<Skipped>),
     /// Nothing that explains a fault.
     #[default]
     Other,
@@ -129,7 +129,7 @@ impl LogLine {
         match &self.kind {
             LineKind::ScrapesFailed { failed, .. } if !failed.is_empty() => "scrape_failed",
             LineKind::ProbeFailed(_) => "probe_failed",
-            LineKind::NoMetricsKnown => "no_metrics_known",
+            LineKind::NoMetricsKnown(_) => "no_metrics_known",
             _ => "other",
         }
     }
@@ -285,6 +285,22 @@ pub fn lacks_kubelet_certificate(error: &str) -> bool {
     error.contains("/containerLogs/") && error.contains("remote error: tls: internal error")
 }
 
+/// The name of a certificate that may not speak for others: `x509: subject with cn=NAME is not in the allowed list: […]`
+/// (kubernetes/apiserver `pkg/authentication/request/x509/x509.go` `verifySubject`, 1.8 to 1.37).
+pub fn refused_common_name(line: &str) -> Option<&str> {
+    between(line, "subject with cn=", " is not in the allowed list")
+}
+
+/// Whether a scrape failed at a proxy that is set on metrics-server itself.
+pub fn goes_through_a_proxy(line: &str) -> bool {
+    line.contains("proxyconnect tcp: ")
+}
+
+/// Whether a kubelet has refused metrics-server as nobody: it does not read tokens, so no role helps.
+pub fn takes_it_for_anonymous(line: &str) -> bool {
+    line.contains("user=system:anonymous")
+}
+
 fn kind(line: &str) -> LineKind {
     let mut startup: Option<(usize, LineKind)> = None;
     let mut seen: Vec<Mark> = Vec::new();
@@ -332,7 +348,7 @@ fn kind(line: &str) -> LineKind {
         Mark::ScrapeFinished => scrape_finished(line),
         Mark::Skipped => Some(skipped(line, LineKind::Skipped)),
         Mark::CounterReset => Some(skipped(line, LineKind::CounterReset)),
-        Mark::NoMetricsKnown => Some(LineKind::NoMetricsKnown),
+        Mark::NoMetricsKnown => Some(LineKind::NoMetricsKnown(not_known(line))),
         _ => None,
     });
     first.unwrap_or_default()
@@ -376,6 +392,22 @@ fn scrape_finished(line: &str) -> Option<LineKind> {
         nodes: number(["nodeCount=", "\"nodeCount\":", "nodes: "])?,
         pods: number(["podCount=", "\"podCount\":", "pods: "])?,
     })
+}
+
+/// Whom somebody asked for in vain: `unable to fetch pod metrics for pod NS/NAME: no metrics known for pod`, `unable to fetch
+/// node metrics for node "NAME": no metrics known for node`, in 0.3.0 `no metrics known for pod "NS/NAME"`.
+fn not_known(line: &str) -> Option<Skipped> {
+    let of = |kind: &str| {
+        ["metrics for ", "no metrics known for "].into_iter().find_map(|mark| {
+            let (_, behind) = line.split_once(&format!("{mark}{kind} "))?;
+            let word = behind.split([' ', ',', ']']).next()?.trim_end_matches(':').trim_matches(['"', '\\']);
+            (!word.is_empty()).then_some(word)
+        })
+    };
+    if let Some((namespace, name)) = of("pod").and_then(|pod| pod.split_once('/')) {
+        return Some(Skipped::Pod { namespace: namespace.to_owned(), name: name.to_owned(), container: None });
+    }
+    of("node").map(|node| Skipped::Node(node.to_owned()))
 }
 
 /// What a line of 0.4 and newer withholds.

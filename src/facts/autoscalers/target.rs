@@ -193,3 +193,15 @@ fn is_scalable(target: &ScaleTargetReference) -> Option<bool> {
     });
     known.map(|(.., scalable)| *scalable).or_else(|| SCALABLE.contains(&(target.kind.as_str(), group)).then_some(true))
 }
+
+/// The name of the definition of the target's kind, and where its scale subresource takes the selector from: empty where it
+/// names no place, so that autoscalers find no pods.
+pub fn selector_path<'s>(snapshot: &'s Snapshot, autoscaler: &HorizontalPodAutoscaler) -> Option<(&'s str, &'s str)> {
+    let target = &autoscaler.spec.scale_target_ref;
+    let group = group(&target.api_version);
+    let mut definitions = snapshot.custom_resource_definitions.iter();
+    let definition =
+        definitions.find(|definition| definition.spec.group == group && definition.spec.names.kind == target.kind)?;
+    let version = target.api_version.rsplit('/').next()?;
+    Some((definition.name(), definition.scale(version)?.label_selector_path.as_str()))
+}

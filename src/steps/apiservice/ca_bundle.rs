@@ -14,6 +14,8 @@ use crate::{
         aggregator::MessageClass,
         api_error::Detail,
         failure::{Failure, TlsTrouble},
+        mentions::Said,
+        quoted,
     },
 };
 
@@ -147,9 +149,21 @@ fn trouble(facts: &Facts<'_>) -> Option<(TlsTrouble, Evidence)> {
     {
         return Some((trouble.clone(), Evidence::at(complaint.line(), complaint.since)));
     }
-    facts.failed_calls().iter().find_map(|call| match &call.error.detail {
-        Detail::NotReached(Failure { tls: Some(trouble), .. }) => Some((trouble.clone(), call.line.clone().into())),
+    let trouble = |detail: &Detail| match detail {
+        Detail::NotReached(Failure { tls: Some(trouble), .. }) => Some(trouble.clone()),
         _ => None,
+    };
+    let mut calls = facts.failed_calls().iter();
+    let of_calls = calls.find_map(|call| Some((trouble(&call.error.detail)?, call.line.clone().into())));
+    // What others tell of may be over once a caller is served.
+    let mut remarks = facts.snapshot.remarks.iter().filter(|_| facts.served_caller().is_none());
+    of_calls.or_else(|| {
+        remarks.find_map(|remark| {
+            let Said::Failed(error) = &remark.mention.said else { return None };
+            let at = remark.mention.written.and_then(|written| written.at(facts.now()));
+            let line = format!("{}: {}", remark.file, quoted(&remark.text));
+            Some((trouble(&error.detail)?, Evidence::at(line, at)))
+        })
     })
 }
 

@@ -21,6 +21,11 @@ use crate::{
 /// The `APIService` is available.
 pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
     let chain = &facts.chain;
+    if let (None, Some(complaint)) = (chain.api_service.seen(), facts.complaint()) {
+        let told = Evidence::at(complaint.line(), complaint.since);
+        not_available(facts, docket, complaint, told);
+        return Ok(());
+    }
     let Some(api_service) = chain.api_service.clone().known()? else {
         docket.not_applicable("There is no APIService that could be available.");
         return Ok(());
@@ -51,23 +56,39 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
                 docket.settle_rest(until, format!("metrics-server is just being started ({})", told.line));
                 return Ok(());
             }
-            let (what, candidates) = unavailable(facts, complaint);
-            let finding = Finding::outage(
-                Cause::ApiServiceUnavailable,
-                chain.api_service_object(),
-                format!("APIService {name} is not available: {what}."),
-            );
-            let alike = facts.failing_alike();
-            let finding = finding.candidates(candidates).since(complaint.since).evidence(told);
-            let finding = alike.iter().fold(finding, |finding, other| finding.evidence(other.line()));
-            docket.confirm(facts.stuck_namespaces().into_iter().fold(finding, Finding::evidence));
-            if complaint.was_answered() {
-                docket.exclude(&[Cause::NameResolution], complaint.line());
-            }
+            not_available(facts, docket, complaint, told);
             Ok(())
         }
     }
 }
+
+fn not_available(facts: &Facts<'_>, docket: &mut Docket, complaint: &Complaint<'_>, told: Evidence) {
+    let (what, mut candidates) = unavailable(facts, complaint);
+    // Where a caller got samples all the same, one API server may see what another does not.
+    let served = facts.contradicts_complaint().filter(|_| candidates.contains(&Cause::ControlPlanePathClosed));
+    candidates.extend(served.iter().map(|_| Cause::ApiServersDisagree));
+    let finding = Finding::outage(
+        Cause::ApiServiceUnavailable,
+        facts.chain.api_service_object(),
+        format!("APIService {} is not available: {what}.", complaint.api_service),
+    );
+    let finding = match candidates.as_slice() {
+        // A connection that is accepted and dropped is no closed port.
+        [Cause::ControlPlanePathClosed] if complaint.class == MessageClass::Reset => finding.advice(DROPPED),
+        _ => finding,
+    };
+    let alike = facts.failing_alike();
+    let finding = finding.candidates(candidates).since(complaint.since).evidence(told);
+    let finding = served.iter().fold(finding, |finding, served| finding.evidence(format!("and yet: {served}")));
+    let finding = alike.iter().fold(finding, |finding, other| finding.evidence(other.line()));
+    docket.confirm(facts.stuck_namespaces().into_iter().fold(finding, Finding::evidence));
+    if complaint.was_answered() {
+        docket.exclude(&[Cause::NameResolution], complaint.line());
+    }
+}
+
+/// What to do where the connection is accepted and dropped, and neither pods nor a proxy do it.
+const DROPPED: &str = "Something between kube-apiserver and the pod accepts the connection and drops it: look for a middlebox or a firewall that inspects TLS, a load balancer, the distribution's tunnel, and for a service mesh that demands mutual TLS of whoever calls the pod. `curl -vk` of the pod's address from a host of the control plane and from another node shows where it breaks off.";
 
 /// As it stands in the condition.
 fn word(status: ConditionStatus) -> &'static str {

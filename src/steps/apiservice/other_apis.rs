@@ -74,8 +74,7 @@ fn finding(facts: &Facts<'_>, other: &OtherMetricsApi<'_>) -> Finding {
         Way::PortMissing(port) => format!("its Service {namespace}/{service} does not expose port {port}"),
         Way::NoReadyEndpoint => format!("its Service {namespace}/{service} has no ready endpoint"),
         Way::Open | Way::Unseen(_) => {
-            let condition = other.complaint.as_ref().map(|complaint| complaint.condition);
-            condition.map_or_else(String::new, |condition| format!("{}: {}", condition.reason, condition.message))
+            other.complaint.as_ref().map_or_else(String::new, |complaint| complaint.said.clone())
         }
     };
     // Told apart only where it was seen.

@@ -107,7 +107,7 @@ fn nothing_listens(facts: &Facts<'_>, docket: &mut Docket) {
     } else if dialled.iter().any(|outcome| *outcome != DialOutcome::Refused) {
         let reason = "direct dials of the endpoints do not end as the aggregator's calls do";
         docket.open(&[Cause::NothingListens], &NotSeen::Unclear(reason.to_owned()));
-    } else if facts.is_condition_older_than_pods(complaint.condition) {
+    } else if facts.is_condition_older_than_pods(complaint) {
         let until = windows::after(facts.now(), windows::AGGREGATOR_RESYNC).unwrap_or(facts.now());
         docket.settle(&[Cause::NothingListens], until, "the pods became Ready after the aggregator last looked");
     } else {

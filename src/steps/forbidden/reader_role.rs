@@ -33,6 +33,12 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
         .filter(|(verb, resource)| !aggregated.iter().any(|role| grants(role, verb, resource)))
         .collect();
     if lacking.is_empty() {
+        // Whoever is refused may have none of the three roles.
+        if facts.failed_calls().iter().any(|call| call.refusal().is_some_and(|refusal| refusal.group == GROUP)) {
+            docket.note(format!("ClusterRole {} adds metrics to view, edit and admin.", first.name()));
+            docket.say("The reader role is complete; whether whoever is refused has view, edit or admin was not seen.");
+            return Err(NotSeen::NotLooked);
+        }
         docket.exclude_rest(format!("ClusterRole {} adds metrics to view, edit and admin.", first.name()));
         return Ok(());
     }
@@ -114,7 +120,9 @@ mod tests {
             "{}",
             found.findings[0].remedy()
         );
-        assert_eq!(answer(&["pods", "nodes"], Some(refused)).status, Status::Pass);
+        let complete = answer(&["pods", "nodes"], Some(refused));
+        assert_eq!(complete.status, Status::Unknown, "jane may have none of the three roles");
+        assert_eq!(answer(&["pods", "nodes"], None).status, Status::Pass);
         assert_eq!(answer(&["pods"], Some(core)).status, Status::Pass, "the core API's nodes are another right");
         let told = answer(&["pods"], None);
         assert!(told.summary.contains("save for get nodes, list nodes"), "{}", told.summary);

@@ -4,7 +4,7 @@ use crate::{
     check::{Evidence, Finding},
     facts::{
         Facts,
-        autoscalers::{Autoscaler, Blind, Lost, Missing, Origin},
+        autoscalers::{Autoscaler, Blind, Lost, Missing, Origin, selector_path},
     },
     snapshot::{Named, ObjectReference, Pod},
     wording::{autoscaler::OtherApi, quoted},
@@ -38,6 +38,14 @@ pub(super) fn finding(facts: &Facts<'_>, autoscaler: &Autoscaler<'_>, blind: &Bl
     let sample = autoscaler.sample.as_deref().map(Evidence::from);
     let lines = told(autoscaler).into_iter().chain(evidence(facts, blind)).chain(sample);
     let finding = lines.fold(finding, Finding::evidence);
+    let without_selector = matches!(blind, Blind::SelectorMissing | Blind::SelectorOfNobody(_));
+    let finding = match selector_path(facts.snapshot, autoscaler.object).filter(|_| without_selector) {
+        Some((definition, "")) => finding
+            .evidence(format!("CustomResourceDefinition {definition}: subresources.scale has no labelSelectorPath")),
+        Some((definition, path)) => finding
+            .evidence(format!("CustomResourceDefinition {definition}: subresources.scale.labelSelectorPath: {path}")),
+        None => finding,
+    };
     match advice(autoscaler, blind) {
         Some(advice) => finding.advice(advice),
         None => finding,

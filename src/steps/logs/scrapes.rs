@@ -5,11 +5,16 @@ use crate::{
     check::{Docket, Evidence, Finding, Impact, Slot},
     facts::{
         Facts,
+        certificate_requests::{self, Uncertified},
         coverage::Sampled,
         scrapes::{FailedScrapes, Which, some},
     },
     snapshot::{Named, NotSeen, Pod},
-    wording::{metrics_server_log::lacks_kubelet_certificate, quoted},
+    wording::{
+        failure::TlsTrouble,
+        metrics_server_log::{lacks_kubelet_certificate, takes_it_for_anonymous},
+        quoted,
+    },
 };
 
 /// Rules on the causes that the logs' failed scrapes tell of.
@@ -28,8 +33,15 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) {
     {
         docket.confirm(finding);
     }
+    if let Some(uncertified) = facts.uncertified()
+        && uncertified.nodes.iter().any(|node| scrapes.reason(node).is_none())
+        && !scrapes.lasting.iter().any(|failed| failed.cause == Cause::KubeletCertificateMissing)
+    {
+        without_certificate(facts, docket, &uncertified);
+    }
     for failed in &scrapes.suspected {
         docket.say(format!("{}.", failed.suspicion()));
+        docket.suspect(failed.cause);
         match facts.scrape_settles(failed.at) {
             Some(until) => docket.settle(&[failed.cause], until, failed.suspicion()),
             None => docket.open(&[failed.cause], &NotSeen::Unclear(failed.suspicion())),
@@ -71,8 +83,63 @@ fn finding(facts: &Facts<'_>, failed: &FailedScrapes<'_>) -> Finding {
     }
 }
 
-/// What repairs it, by which nodes fail.
+/// Kubelets whose request for a serving certificate nobody approved.
+fn without_certificate(facts: &Facts<'_>, docket: &mut Docket, uncertified: &Uncertified<'_>) {
+    let cause = Cause::KubeletCertificateMissing;
+    let names = some(uncertified.nodes.iter().copied());
+    let told: Vec<Evidence> = uncertified
+        .requests
+        .iter()
+        .take(5)
+        .map(|request| {
+            let state = certificate_requests::state(request);
+            let line = format!(
+                "CertificateSigningRequest {} of {} to {}: {state}",
+                request.name(),
+                request.spec.username,
+                request.spec.signer_name
+            );
+            Evidence::at(line, request.metadata.creation_timestamp)
+        })
+        .collect();
+    if !uncertified.proved {
+        let why = format!(
+            "the kubelets of {names} wait for a serving certificate, and whether they have an older one was not seen"
+        );
+        docket.say(format!("{why}."));
+        docket.suspect(cause);
+        docket.open(&[cause], &NotSeen::Unclear(why));
+        for line in told {
+            docket.note(line);
+        }
+        return;
+    }
+    let (kubelets, have) = match uncertified.nodes.len() {
+        1 => ("The kubelet", "has"),
+        _ => ("The kubelets", "have"),
+    };
+    let summary =
+        format!("{kubelets} of {names} {have} no serving certificate: nobody has approved what they ask for.");
+    let outage = uncertified.all || !facts.serves();
+    let finding = Finding::outage(cause, facts.chain.workload_object(), summary)
+        .weighing(if outage { Impact::Outage } else { Impact::Partial })
+        .since(uncertified.requests.iter().filter_map(|request| request.metadata.creation_timestamp).min())
+        .slot(Slot::Nodes, names);
+    docket.confirm(told.into_iter().fold(finding, Finding::evidence));
+}
+
+/// What repairs it, by what the line says and which nodes fail.
 fn advice(failed: &FailedScrapes<'_>) -> Option<String> {
+    if failed.cause == Cause::KubeletCertificateExpired && TlsTrouble::is_not_yet_valid(failed.line) {
+        return Some(
+            "Set the clocks: by that of metrics-server's node the certificates are not valid yet (`timedatectl` on NODE and on the pod's own node).".to_owned(),
+        );
+    }
+    if failed.cause == Cause::KubeletUnauthorized && takes_it_for_anonymous(failed.line) {
+        return Some(
+            "Enable authentication.webhook on the kubelets (kubelet flag --authentication-token-webhook): they do not read the token and take metrics-server for system:anonymous, so that no role of its own helps.".to_owned(),
+        );
+    }
     let is_path = matches!(failed.cause, Cause::KubeletTimeout | Cause::KubeletRefused | Cause::KubeletUnreachable);
     if !is_path {
         return None;

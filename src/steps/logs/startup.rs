@@ -9,7 +9,7 @@ use crate::{
     check::{Docket, Evidence, Finding},
     facts::{Facts, metrics_server, rights, windows},
     snapshot::{ContainerLog, Named, log::Line, version::Version},
-    wording::{aggregator::Complaint, metrics_server_log::LineKind, quoted},
+    wording::{metrics_server_log::LineKind, quoted},
 };
 
 /// Rights that a start asks for one after another: those that are missing are told together, for they are repaired together.
@@ -46,9 +46,7 @@ fn counts(facts: &Facts<'_>, cause: Cause, line: &Line, end: Timestamp) -> bool 
         }
         // A warning at every start of clusters without aggregation, a fault only where the aggregator is refused.
         Cause::FrontProxyUntrusted => {
-            let refused = chain
-                .unavailable()
-                .is_some_and(|condition| Complaint::of(&condition.reason, &condition.message).refuses_the_aggregator());
+            let refused = facts.complaint().is_some_and(|complaint| complaint.word.refuses_the_aggregator());
             refused || !chain.is_available() && line.read.kind != LineKind::AggregationNotConfigured
         }
         _ => !facts.serves(),

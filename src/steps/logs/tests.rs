@@ -3,11 +3,14 @@
 use serde_json::json;
 
 use crate::{
-    catalogue::Cause,
+    catalogue::{self, Cause, Stage},
     check::{Impact, Status},
     facts::Facts,
     guide::Step,
-    snapshot::{ApiService, Collection, ContainerLog, NotSeen, Observed, Scope, Snapshot, Source, retrieval},
+    snapshot::{
+        ApiService, CertificateSigningRequest, Collection, ContainerLog, Named, NotSeen, Observed, Retrieval, Scope,
+        Snapshot, Source, retrieval,
+    },
     testing::{at, healthy, object, run},
 };
 
@@ -378,4 +381,66 @@ fn without_a_way_to_the_api_server_nothing_is_said_not_to_apply() {
     {
         assert_eq!(run(step, check, &snapshot).status, Status::Unknown, "{check}");
     }
+}
+
+#[test]
+fn every_cause_of_scrapes_is_declared() {
+    let declared = super::CHECKS[0].causes;
+    let scrapes = catalogue::all().iter().filter(|entry| entry.stage == Stage::KubeletScrapes);
+    let missing: Vec<&str> = scrapes.filter(|entry| !declared.contains(&entry.cause)).map(|entry| entry.id).collect();
+    assert_eq!(missing, ["egress_policy_blocks"], "policies are read and not logged");
+}
+
+/// Nobody was asked, and a kubelet asks for a certificate since `seconds`, with this outcome.
+fn asking(seconds: i64, outcome: &str, ready: bool) -> Snapshot {
+    let mut snapshot = with(&[], ready);
+    let node = snapshot.nodes.iter().find(|node| node.name() == "node-1").cloned();
+    snapshot.nodes = Collection::complete(node);
+    let conditions = if outcome.is_empty() { json!([]) } else { json!([{"type": outcome, "status": "True"}]) };
+    let request = |name: &str, seconds: i64, conditions: serde_json::Value| {
+        object::<CertificateSigningRequest>(json!({
+            "metadata": {"name": name, "creationTimestamp": at(-seconds)},
+            "spec": {"signerName": "kubernetes.io/kubelet-serving", "username": "system:node:node-1"},
+            "status": {"conditions": conditions}
+        }))
+    };
+    snapshot.certificate_signing_requests = Collection::complete([request("csr-1", seconds, conditions)]);
+    snapshot
+}
+
+#[test]
+fn a_request_that_nobody_approves_is_a_missing_certificate_where_nothing_serves() {
+    for outcome in ["", "Denied", "Failed"] {
+        let answer = run(Step::Logs, "lines", &asking(3_600, outcome, false));
+        assert_eq!(
+            answer.findings.first().map(|found| found.cause),
+            Some(Cause::KubeletCertificateMissing),
+            "{outcome}"
+        );
+    }
+    assert_eq!(causes(&asking(3_600, "Approved", false)), []);
+    assert_eq!(causes(&asking(60, "", false)), [], "whoever approves needs a moment");
+}
+
+#[test]
+fn a_request_beside_a_server_that_serves_is_a_suspicion_until_a_sample_is_missing_or_there() {
+    let suspected = |snapshot: &Snapshot| run(Step::Logs, "lines", snapshot).suspected;
+    let unseen = asking(3_600, "", true);
+    assert_eq!((causes(&unseen), suspected(&unseen)), (vec![], vec![Cause::KubeletCertificateMissing]));
+    let sampled = Snapshot { top_nodes: healthy().top_nodes, ..asking(3_600, "", true) };
+    assert_eq!((causes(&sampled), suspected(&sampled)), (vec![], vec![]), "it rotates its certificate");
+    let mut missing = asking(3_600, "", true);
+    missing.top_nodes = Observed::Present(Retrieval {
+        outcome: retrieval::Outcome::Samples(vec![retrieval::Sample {
+            name: "node-9".to_owned(),
+            ..Default::default()
+        }]),
+        latency: None,
+    });
+    assert_eq!(causes(&missing).first().map(|(cause, _)| *cause), Some(Cause::KubeletCertificateMissing));
+    let mut unverified = asking(3_600, "", false);
+    let mut pod = unverified.pods.iter().next().cloned().expect("a pod");
+    pod.spec.containers[0].args.push("--kubelet-insecure-tls".to_owned());
+    unverified.pods = Collection::complete([pod]);
+    assert_eq!(causes(&unverified), [], "an old certificate may be there, and nobody looks at its dates");
 }

@@ -6,10 +6,21 @@ use jiff::Timestamp;
 
 use crate::{
     catalogue::Cause,
-    check::{Docket, Finding, Slot},
-    facts::{Facts, chain::Chain, endpoints::EndpointCounts, windows},
+    check::{Docket, Evidence, Finding, Slot},
+    facts::{
+        Facts,
+        chain::Chain,
+        endpoints::EndpointCounts,
+        scrapes::{self, Lacks},
+        windows,
+    },
     snapshot::{Named, NotSeen, Pod, Service, service::TargetPort},
-    wording::aggregator::{Reason, ServiceTrouble},
+    wording::{
+        aggregator::{Reason, ServiceTrouble},
+        kubelet::{is_crash, is_image_trouble, keeps_from_starting},
+        metrics_server_log::goes_through_a_proxy,
+        quoted,
+    },
 };
 
 /// The Service has an address that the aggregator can use.
@@ -74,8 +85,7 @@ pub(super) fn evaluate(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), Not
 /// The aggregator has no address to dial: a headless Service while it dials cluster IPs.
 fn not_routable(facts: &Facts<'_>) -> Option<Finding> {
     let complaint = facts.complaint()?;
-    let trouble = ServiceTrouble::of(&complaint.condition.message)?;
-    if trouble != ServiceTrouble::NotRoutable {
+    if complaint.word.service != Some(ServiceTrouble::NotRoutable) {
         return None;
     }
     let object = facts.chain.service_object();
@@ -289,6 +299,23 @@ fn not_ready(
     let mut finding = Finding::outage(Cause::PodsNotReady, facts.chain.workload_object(), summary)
         .slot(Slot::Pod, pod.name())
         .slot(Slot::Namespace, pod.namespace());
+    if let Some(advice) = not_started(facts, pod) {
+        finding = finding.advice(advice);
+    } else if let Some(barren) = &facts.scrapes().barren {
+        // It runs, scrapes, and has nothing to serve.
+        let cause = match barren.lacks {
+            Lacks::Nodes => Cause::NodesWithoutSamples,
+            Lacks::Pods => Cause::PodsWithoutSamples,
+        };
+        finding =
+            finding.candidates([cause]).evidence(Evidence::at(format!("log: {}", quoted(barren.line)), barren.at));
+        finding.advice = scrapes::barren_advice(facts, barren);
+    } else if let Some((line, at)) = facts.scrapes().unexplained {
+        finding = finding.evidence(Evidence::at(format!("log: {}", quoted(line)), at));
+        if goes_through_a_proxy(line) {
+            finding = finding.advice("metrics-server asks the kubelets through a proxy: take HTTPS_PROXY out of its container's environment, or put the nodes' addresses into its NO_PROXY (`kubectl describe pod -n NAMESPACE POD`).");
+        }
+    }
     for pod in pods.iter().take(3) {
         let condition = pod.ready().map_or_else(String::new, |ready| format!(" {} {}", ready.reason, ready.message));
         finding =
@@ -302,6 +329,32 @@ fn not_ready(
     docket.confirm(with_evidence(finding));
     docket.rule_out(&[Cause::EndpointsNotPublished], "a pod that is not Ready is not published");
     Err(NotSeen::NotLooked)
+}
+
+/// What to do about a pod that does not come as far as to scrape, where it is neither its image nor a crash.
+fn not_started(facts: &Facts<'_>, pod: &Pod) -> Option<String> {
+    let node = pod.spec.node_name.as_str();
+    if facts.snapshot.nodes.get("", node).seen().is_some_and(|node| !node.is_ready()) {
+        return Some(format!(
+            "Node {node} of the pod is not Ready: repair it (`kubectl describe node {node}`), or let another node take the pod: `kubectl delete pod -n NAMESPACE POD`, with --force where the node does not come back."
+        ));
+    }
+    let waits = |reason: &str| !reason.is_empty() && !is_image_trouble(reason) && !is_crash(reason);
+    let mut statuses = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
+    let waiting = statuses.find_map(|status| {
+        let waiting = status.state.waiting.as_ref().filter(|waiting| waits(&waiting.reason))?;
+        Some(format!("container {} is waiting ({})", status.name, waiting.reason))
+    })?;
+    let events = facts.snapshot.events.iter().filter(|event| {
+        let object = &event.involved_object;
+        (object.kind.as_str(), object.namespace.as_str(), object.name.as_str()) == ("Pod", pod.namespace(), pod.name())
+            && keeps_from_starting(&event.reason)
+    });
+    let told = events.max_by_key(|event| event.last_seen()).map_or_else(
+        || "what keeps it from starting: a volume, a ConfigMap or Secret that is missing, the network plugin, the security context".to_owned(),
+        |event| format!("{}: {}", event.reason, quoted(&event.message)),
+    );
+    Some(format!("The pod does not start, {waiting}; `kubectl describe pod -n NAMESPACE POD` tells {told}."))
 }
 
 /// The named targetPort that no container of the Ready pods declares.

@@ -104,6 +104,8 @@ impl Failure<'_, '_> {
         match (self.class, &self.detail) {
             (ErrorClass::ApiserverUnreachable, _) => return Err(NotSeen::Unreachable(self.text.to_owned())),
             (ErrorClass::Throttled, _) => {
+                docket.suspect(Cause::MetricsApiFailing);
+                docket.settled_by("ask again; where it goes on, find who floods the API server or metrics-server: `kubectl get --raw /metrics | grep -e apiserver_flowcontrol_rejected_requests_total -e apiserver_current_inflight_requests`, and the same of metrics-server's own /metrics");
                 return Err(NotSeen::Unclear(format!(
                     "the API server asked the caller to try again later ({})",
                     self.told()

@@ -3,14 +3,10 @@
 
 use crate::{
     catalogue::Cause,
-    facts::Facts,
-    snapshot::{KubernetesVersion, retrieval::ErrorClass},
+    facts::{Facts, installation::AGGREGATED_DISCOVERY},
+    snapshot::retrieval::ErrorClass,
     wording::api_error::Detail,
 };
-
-/// From this version on discovery leaves out groups whose `APIService` is not available, for kubectl 1.26 and newer
-/// (kubernetes/kube-aggregator `pkg/apiserver/handler_discovery.go`); older ones list every group that is registered.
-const AGGREGATED_DISCOVERY: KubernetesVersion = KubernetesVersion { major: 1, minor: 27 };
 
 /// The causes that fit.
 pub(super) fn of(facts: &Facts<'_>, class: ErrorClass, detail: &Detail) -> Vec<Cause> {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::{
     catalogue::Cause,
-    check::{Docket, Finding, Slot},
+    check::{Docket, Evidence, Finding, Slot},
     facts::{
         Facts,
         coverage::{self, NodeCoverage},
         metrics_server::Owner,
-        scrapes, windows,
+        scrapes::{self, Lacks},
+        windows,
     },
     snapshot::{NotSeen, ObjectReference},
     wording::quoted,
@@ -54,6 +55,11 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
             );
             pods
         }
+        // The log tells what a caller would get.
+        Err(reason) if docket.unruled().any(|cause| cause == Cause::NodesWithoutSamples) && empty(facts, docket) => {
+            docket.note(format!("could not look: {reason}"));
+            Ok(())
+        }
         // Pods that have their samples say nothing about nodes that nobody saw.
         Err(reason) => {
             let nodes = [Cause::NodesWithoutSamples];
@@ -68,6 +74,23 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
             Err(reason)
         }
     }
+}
+
+/// Whether metrics-server's own log tells that its last scrapes gave nothing; then that is confirmed.
+fn empty(facts: &Facts<'_>, docket: &mut Docket) -> bool {
+    let Some(barren) = facts.scrapes().barren.as_ref().filter(|_| facts.runs_long_enough()) else { return false };
+    let (cause, what) = match barren.lacks {
+        Lacks::Nodes => (Cause::NodesWithoutSamples, "node"),
+        Lacks::Pods => (Cause::PodsWithoutSamples, "pod"),
+    };
+    let summary = format!("metrics-server's last scrapes gave no sample of any {what}.");
+    let finding = Finding::outage(cause, facts.chain.workload_object(), summary)
+        .evidence(Evidence::at(format!("log: {}", quoted(barren.line)), barren.at));
+    docket.confirm(match scrapes::barren_advice(facts, barren) {
+        Some(advice) => finding.advice(advice),
+        None => finding,
+    });
+    true
 }
 
 fn nodes_without(facts: &Facts<'_>, coverage: &NodeCoverage) -> Finding {
@@ -121,10 +144,12 @@ fn pods(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
     if let Some((pod, held)) = withheld.iter().next() {
         finding = finding.evidence(format!("log: {}", quoted(held.line)));
         let container = held.container.unwrap_or("one of its containers");
-        finding.summary = format!(
-            "{} metrics-server leaves out pod {}/{} as a whole, because the kubelet gives no CPU or memory value of container {container}.",
-            finding.summary, pod.namespace, pod.name
-        );
+        if held.is_told {
+            finding.summary = format!(
+                "{} metrics-server leaves out pod {}/{} as a whole, because the kubelet gives no CPU or memory value of container {container}.",
+                finding.summary, pod.namespace, pod.name
+            );
+        }
         if let Some(container) = held.container {
             finding = finding.slot(Slot::Container, container);
         }

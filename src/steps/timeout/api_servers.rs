@@ -43,6 +43,10 @@ pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen
             docket.settle_rest(until, "the APIService has just become available, and calls still fail");
             Ok(())
         }
+        Disagreement::None if facts.contradicts_complaint().is_some() => {
+            docket.say("The APIService is not available, and a caller got samples.");
+            Err(NotSeen::NotLooked)
+        }
         Disagreement::None if facts.served_caller().is_some() || facts.complaint().is_some() => {
             docket.exclude_rest("No sign that API servers see metrics-server differently.");
             Ok(())

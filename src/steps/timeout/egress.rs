@@ -6,14 +6,12 @@
 
 use core::net::IpAddr;
 
-use ipnet::IpNet;
-
 use crate::{
     catalogue::Cause,
     check::{Docket, Evidence, Finding, Impact, Slot},
     facts::{
         Facts, metrics_server,
-        network_policies::covers_port,
+        network_policies::{covers_port, holds},
         scrapes::{FailedScrapes, Which},
     },
     snapshot::{
@@ -30,13 +28,6 @@ const KUBELET_PORT: u16 = 10250;
 fn restricts_egress(policy: &NetworkPolicy) -> bool {
     let kinds = &policy.spec.policy_types;
     kinds.iter().any(|kind| kind == "Egress") || (kinds.is_empty() && !policy.spec.egress.is_empty())
-}
-
-/// Whether an address lies in the block; a block that cannot be read is taken to hold it, so that nobody is blamed for it.
-fn holds(block: &IpBlock, address: IpAddr) -> bool {
-    let within = |range: &str| range.parse::<IpNet>().map(|range| range.contains(&address));
-    let excepted = block.except.iter().any(|range| within(range) == Ok(true));
-    within(&block.cidr).unwrap_or(true) && !excepted
 }
 
 fn lets_out(rule: &NetworkPolicyRule, pod: &Pod, port: u16, nodes: &[IpAddr]) -> bool {

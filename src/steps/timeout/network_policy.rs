@@ -3,6 +3,8 @@
 //! Many network plugins let the node in or enforce nothing, so a policy is blamed only beside calls that time out. Beside
 //! them it is, should others be unseen: a policy that lets the control plane in would leave the timeout without a cause.
 
+use core::net::IpAddr;
+
 use crate::{
     catalogue::Cause,
     check::{Docket, Finding, Slot},
@@ -74,13 +76,19 @@ fn closed(facts: &Facts<'_>, docket: &mut Docket, wall: &Wall<'_>) -> Result<(),
     Err(NotSeen::NotLooked)
 }
 
+fn addresses(hosts: &[IpAddr]) -> String {
+    hosts.iter().take(3).map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn told(wall: &Wall<'_>) -> String {
     let (noun, verb) = if wall.policies.len() == 1 { ("NetworkPolicy", "lets") } else { ("NetworkPolicies", "let") };
-    format!(
-        "{noun} {} {verb} nothing from outside the pod network in on TCP port {}",
-        wall.policies.join(", "),
-        wall.port
-    )
+    let whom = match &wall.near_miss {
+        Some(NearMiss::OtherAddresses { hosts, .. }) => {
+            format!("none of the control plane's addresses ({}) in", addresses(hosts))
+        }
+        _ => "nothing from outside the pod network in".to_owned(),
+    };
+    format!("{noun} {} {verb} {whom} on TCP port {}", wall.policies.join(", "), wall.port)
 }
 
 fn finding(facts: &Facts<'_>, wall: &Wall<'_>, told: &str) -> Finding {
@@ -113,6 +121,14 @@ fn finding(facts: &Facts<'_>, wall: &Wall<'_>, told: &str) -> Finding {
                 ),
             )
         }
+        Some(NearMiss::OtherAddresses { policy, blocks, hosts }) => (
+            *policy,
+            format!(
+                "NetworkPolicy NAME opens TCP port PORT to {}, and the control plane calls from {}: add an ipBlock that holds its hosts' addresses, `kubectl edit networkpolicy -n NAMESPACE NAME`. Where the network is an overlay, hosts call from an address that they have on it.",
+                blocks.join(", "),
+                addresses(hosts)
+            ),
+        ),
         Some(NearMiss::PeersOnly { policy }) => (
             *policy,
             format!(

@@ -25,8 +25,8 @@ use crate::{
 /// or rejects them on the way.
 pub(super) fn rule(facts: &Facts<'_>, docket: &mut Docket) -> Result<(), NotSeen> {
     let chain = &facts.chain;
-    chain.api_service.clone().known()?;
     let Some(complaint) = facts.complaint() else {
+        chain.api_service.clone().known()?;
         if chain.available().is_none() {
             docket.not_applicable("The aggregator has not called yet.");
         } else if chain.is_available() {
@@ -132,7 +132,7 @@ fn timed_out(
         docket.say("A proxy that is set on kube-apiserver explains the timeout.");
         return Err(NotSeen::NotLooked);
     }
-    if facts.is_condition_older_than_pods(complaint.condition) {
+    if facts.is_condition_older_than_pods(complaint) {
         let until = windows::after(facts.now(), windows::AGGREGATOR_RESYNC).unwrap_or(facts.now());
         docket.settle_rest(until, "the pods became Ready after the aggregator last looked");
         return Ok(());
@@ -181,6 +181,13 @@ fn blame(
         }
         _ => closed(facts, "The aggregator knows a ready endpoint", fails),
     };
+    let finding = match facts.contradicts_complaint().filter(|_| finding.candidates.is_empty()) {
+        Some(served) => {
+            let candidates = [finding.cause, Cause::ApiServersDisagree];
+            finding.candidates(candidates).evidence(format!("and yet: {served}"))
+        }
+        None => finding,
+    };
     docket.confirm(with_signs(facts, complaint, finding));
     Ok(())
 }
@@ -209,7 +216,10 @@ fn is_ready(facts: &Facts<'_>) -> bool {
 /// The pod's port, where it is known.
 fn port(facts: &Facts<'_>) -> Option<u16> {
     let ports = PortChain::of(facts.snapshot, &facts.chain);
-    ports.endpoint_ports.first().copied().or(ports.resolved_target_port)
+    let known = ports.endpoint_ports.first().copied().or(ports.resolved_target_port);
+    // Behind the Service's own address any port may be.
+    let dialled = || facts.complaint()?.word.failure.dialled.as_ref().map(|dialled| dialled.port);
+    known.or_else(|| dialled().filter(|port| *port != 443))
 }
 
 fn port_words(facts: &Facts<'_>) -> String {

@@ -35,6 +35,8 @@ enum Mark {
     /// Begins what is said of one node, in a line of a whole round.
     Node,
     Cause(Cause),
+    /// A failure whose words speak of another connection than the one to the kubelet.
+    NoCause,
     /// A container's value is missing, and its pod is left out (0.3.1 to 0.3.7); in 0.3.0 the whole node is.
     Discarding,
 }
@@ -53,6 +55,8 @@ static MARKS: Table<Mark> = Table::new(&[
     ("/stats/summary", Mark::Fragment),
     ("/metrics/resource", Mark::Fragment),
     ("discarding data", Mark::Discarding),
+    // A proxy that is set on metrics-server refuses, not the kubelet.
+    ("proxyconnect tcp: ", Mark::NoCause),
     // A name server that does not answer is no kubelet that does not answer.
     ("dial tcp: lookup ", Mark::Cause(Cause::NodeNameUnresolvable)),
     ("doesn't contain any IP SANs", Mark::Cause(Cause::KubeletCertificateNames)),
@@ -64,6 +68,8 @@ static MARKS: Table<Mark> = Table::new(&[
     ("x509: certificate is not trusted", Mark::Cause(Cause::KubeletCertificateAuthority)),
     ("remote error: tls: internal error", Mark::Cause(Cause::KubeletCertificateMissing)),
     ("401 Unauthorized", Mark::Cause(Cause::KubeletUnauthorized)),
+    // Whoever is taken for nobody was not authenticated: the kubelet does not read tokens (up to 0.4 lines quote the body).
+    ("Forbidden (user=system:anonymous", Mark::Cause(Cause::KubeletUnauthorized)),
     ("403 Forbidden", Mark::Cause(Cause::KubeletForbidden)),
     ("404 Not Found", Mark::Cause(Cause::KubeletNotFound)),
     ("no such host", Mark::Cause(Cause::NodeNameUnresolvable)),
@@ -106,7 +112,8 @@ fn read(text: &str) -> Part {
             Mark::Discarding => part.discards = true,
             Mark::Node => part.starts.push(start),
             Mark::Cause(cause) if row < first => (part.cause, first) = (Some(cause), row),
-            Mark::Cause(_) => {}
+            Mark::NoCause if row < first => (part.cause, first) = (None, row),
+            Mark::Cause(_) | Mark::NoCause => {}
         }
     }
     part
