@@ -150,7 +150,7 @@ impl<'s> Facts<'s> {
             born.extend(self.chain.pods().iter().filter_map(|pod| pod.metadata.deletion_timestamp));
         }
         // What ends again and again is no start any more.
-        if self.containers().failing().any(|replica| replica.is_crashing()) {
+        if self.containers().failing().any(containers::Replica::is_crashing) {
             return None;
         }
         let youngest = born.iter().max()?;

@@ -71,7 +71,7 @@ pub(super) fn of<'s>(facts: &Facts<'s>) -> Option<Uncertified<'s>> {
     let sampled = Sampled::of(facts.snapshot);
     let scraped = |node: &&Node| node.is_ready() && !node.is_virtual();
     let listing = facts.snapshot.nodes.all();
-    let expected: BTreeSet<&'s str> = listing.objects.into_iter().filter(scraped).map(|node| node.name()).collect();
+    let expected: BTreeSet<&'s str> = listing.objects.into_iter().filter(scraped).map(Named::name).collect();
     let is_known = |name: &str| expected.contains(name) || expected.is_empty();
     let missing = |name: &str| sampled.is_complete && !sampled.nodes.contains(name);
     let mut nodes: BTreeSet<&'s str> = waiting

@@ -177,10 +177,9 @@ impl<'s> Scrapes<'s> {
         }
         let lasting: BTreeSet<Cause> = scrapes.lasting.iter().map(|failed| failed.cause).collect();
         scrapes.suspected.retain(|failed| !lasting.contains(&failed.cause));
-        let lines = logs.iter().filter(|log| !log.previous).flat_map(|log| log.lines());
+        let mut lines = logs.iter().filter(|log| !log.previous).flat_map(|log| log.lines());
         let unexplained = |line: &&Line| line.read.failed_scrapes().iter().any(|failed| failed.cause.is_none());
-        scrapes.unexplained =
-            lines.filter(unexplained).last().map(|line| (line.text.as_str(), line.read.at(facts.now())));
+        scrapes.unexplained = lines.rfind(unexplained).map(|line| (line.text.as_str(), line.read.at(facts.now())));
         scrapes.barren = logs.iter().filter(|log| !log.previous).find_map(|log| Barren::of(facts, log));
         let running = logs.iter().filter(|log| !log.previous);
         let mut kept = running.map(|log| log.skipped == 0 && log.lines().any(|line| line.read.has_started()));

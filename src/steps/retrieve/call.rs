@@ -129,7 +129,7 @@ impl Failure<'_, '_> {
                 "metrics-server asks the API server for a version of its API that is not served any more",
             )),
             (_, Detail::TokenRefused) => {
-                docket.confirm(self.outage(Cause::ApiServerUntrusted, "the API server rejects metrics-server's token"))
+                docket.confirm(self.outage(Cause::ApiServerUntrusted, "the API server rejects metrics-server's token"));
             }
             (_, Detail::Forbidden(refusal)) => return self.forbidden(docket, refusal),
             // What was cut tells no name; the doctor's own missing right says nothing of anybody else's.
