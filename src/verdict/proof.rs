@@ -38,9 +38,10 @@ pub struct MissingLook {
 }
 
 impl MissingLook {
-    /// Whether the look was made and failed, or is still to come: not merely no part of this way to run.
+    /// Whether the look was made and failed, or is still to come: not merely no part of this way to run. That nobody's call
+    /// was seen is no failure of any look.
     pub fn is_failed(&self) -> bool {
-        !is_no_part(&self.reason)
+        !self.check.is_empty() && !is_no_part(&self.reason)
     }
 }
 
