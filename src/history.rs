@@ -275,16 +275,17 @@ mod tests {
             with(json!([{"type": "Available", "status": status, "reason": "x", "lastTransitionTime": at(seconds)}]))
         };
         let mut history = History::default();
-        for (snapshot, transitions) in [
-            (with(json!([])), 0),
-            (available("True", -60), 0),
-            (available("True", -60), 0),
-            (available("False", -30), 1),
-            (available("False", -10), 3),
-            (available("True", -5), 4),
-            (Snapshot { api_services: Collection::unseen(NotSeen::NotSynced), ..healthy() }, 4),
-            (available("False", -3), 5),
-        ] {
+        let looks: [(Box<Snapshot>, u64); 8] = [
+            (Box::new(with(json!([]))), 0),
+            (Box::new(available("True", -60)), 0),
+            (Box::new(available("True", -60)), 0),
+            (Box::new(available("False", -30)), 1),
+            (Box::new(available("False", -10)), 3),
+            (Box::new(available("True", -5)), 4),
+            (Box::new(Snapshot { api_services: Collection::unseen(NotSeen::NotSynced), ..healthy() }), 4),
+            (Box::new(available("False", -3)), 5),
+        ];
+        for (snapshot, transitions) in looks {
             history.advance(&Facts::new(&snapshot));
             assert_eq!(history.transitions(name), Some(transitions));
         }

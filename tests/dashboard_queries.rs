@@ -14,7 +14,7 @@ use testbed::{
 
 /// What the sample cluster has nothing of: there is no live cluster to watch, no pod to dial, no log that tells of a cause, no
 /// aws-auth and no certificate, neither of the API nor of the doctor. The real control plane has them.
-const NEEDS_A_CLUSTER: [&str; 12] = [
+const NEEDS_A_CLUSTER: [&str; 13] = [
     "metrics_server_doctor_aws_auth_entries",
     "metrics_server_doctor_aws_auth_malformed_entries",
     "metrics_server_doctor_apiservice_ca_bundle_not_after_timestamp_seconds",

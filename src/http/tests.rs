@@ -21,11 +21,11 @@ struct Running {
 }
 
 impl Running {
-    async fn start() -> Self {
-        Self::with_page("a{b=\"c\"} 1\n".repeat(200)).await
+    fn start() -> Self {
+        Self::with_page("a{b=\"c\"} 1\n".repeat(200))
     }
 
-    async fn with_page(page: String) -> Self {
+    fn with_page(page: String) -> Self {
         let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let address = listener.local_addr().expect("an address");
         let site = Site::default();
@@ -66,7 +66,7 @@ impl Running {
 
 #[tokio::test]
 async fn an_end_waits_for_a_request_that_is_on_its_way_and_for_nobody_idle() {
-    let server = Running::start().await;
+    let server = Running::start();
     let _fresh = server.connect().await;
     let mut idle = server.connect().await;
     idle.write_all(GET).await.expect("a request");
@@ -90,7 +90,7 @@ async fn an_end_waits_for_a_request_that_is_on_its_way_and_for_nobody_idle() {
 
 #[tokio::test]
 async fn a_large_answer_that_is_being_read_is_finished_before_the_end() {
-    let server = Running::with_page("a{b=\"c\"} 1\n".repeat(1_000_000)).await;
+    let server = Running::with_page("a{b=\"c\"} 1\n".repeat(1_000_000));
     let mut reading = server.connect().await;
     reading.write_all(GET_AND_CLOSE).await.expect("a request");
     reading.read_u8().await.expect("an answer");
@@ -104,7 +104,7 @@ async fn a_large_answer_that_is_being_read_is_finished_before_the_end() {
 
 #[tokio::test]
 async fn idle_clients_half_requests_and_slow_readers_keep_nobody_out() {
-    let server = Running::with_page("a{b=\"c\"} 1\n".repeat(500_000)).await;
+    let server = Running::with_page("a{b=\"c\"} 1\n".repeat(500_000));
     let mut held = Vec::new();
     for number in 0..CONNECTIONS + 20 {
         let mut stream = server.connect().await;
@@ -130,7 +130,7 @@ const UNDISTURBED_FOR_SURE: Duration = Duration::from_millis(1200);
 
 #[tokio::test]
 async fn two_hundred_scrapes_at_once_are_all_answered() {
-    let server = Arc::new(Running::start().await);
+    let server = Arc::new(Running::start());
     let scrapes: Vec<_> = (0..200)
         .map(|_| {
             let server = Arc::clone(&server);
@@ -145,7 +145,7 @@ async fn two_hundred_scrapes_at_once_are_all_answered() {
 
 #[tokio::test]
 async fn what_is_no_proper_request_is_refused_and_the_server_lives_on() {
-    let server = Running::start().await;
+    let server = Running::start();
     let long_line = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(2 * LONGEST_HEAD));
     let long_header = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(2 * LONGEST_HEAD));
     let many_headers = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(2000));
@@ -175,7 +175,7 @@ async fn what_is_no_proper_request_is_refused_and_the_server_lives_on() {
 
 #[tokio::test]
 async fn requests_in_one_go_are_answered_one_after_the_other() {
-    let server = Running::start().await;
+    let server = Running::start();
     let mut pipelined = GET.repeat(50);
     pipelined.extend_from_slice(GET_AND_CLOSE);
     let answer = timeout(Duration::from_secs(5), server.answer(&pipelined)).await.expect("answers");
@@ -185,7 +185,7 @@ async fn requests_in_one_go_are_answered_one_after_the_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_half_request_ends_after_its_time() {
-    let server = Running::start().await;
+    let server = Running::start();
     let mut half = server.connect().await;
     half.write_all(&GET[..10]).await.expect("half a request");
     let begin = tokio::time::Instant::now();

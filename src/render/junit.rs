@@ -60,14 +60,14 @@ fn write_verdict(text: &mut String, report: &Report, links: &Links, gate: &Gate)
     if let Verdict::Fault(cause) = report.judgement.verdict {
         body = format!("{body}\n{}", links.how_to_read(cause));
     }
-    let lines: Vec<String> = body.lines().map(escape).collect();
+    let escaped: Vec<String> = body.lines().map(escape).collect();
     writeln!(
         text,
         "><{kind} type=\"{}/{}\" message=\"{}\">{}</{kind}></testcase>",
         name.step_id(),
         name.id(),
         escape(&report.summary()),
-        lines.join("\n")
+        escaped.join("\n")
     )?;
     writeln!(text, "  </testsuite>")
 }

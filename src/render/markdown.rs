@@ -133,7 +133,7 @@ fn fenced(text: &mut String, language: &str, content: &str) -> std::fmt::Result 
 fn escape(text: &str) -> String {
     let text = visible(text);
     let mut escaped = String::with_capacity(text.len());
-    let is_code = text.matches('`').count() % 2 == 0;
+    let is_code = text.matches('`').count().is_multiple_of(2);
     for (place, part) in text.split('`').enumerate() {
         if place > 0 {
             escaped.push_str(if is_code { "`" } else { "\\`" });

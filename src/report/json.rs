@@ -94,7 +94,7 @@ impl From<&BlindAutoscaler> for JsonAutoscaler {
 }
 
 /// The first findings of each cause, in their order.
-fn few<'f, T>(findings: &'f [T], cause: impl Fn(&T) -> Cause) -> impl Iterator<Item = &'f T> {
+fn few<T>(findings: &[T], cause: impl Fn(&T) -> Cause) -> impl Iterator<Item = &T> {
     let mut shown: BTreeMap<Cause, usize> = BTreeMap::new();
     let few = findings.iter().filter(move |finding| {
         let count = shown.entry(cause(finding)).or_default();

@@ -7,10 +7,10 @@ use anstream::{AutoStream, ColorChoice};
 use crate::{args::Color, render::text::Terminal};
 
 /// What standard output is: on a pipe nothing is wrapped, and nothing coloured unless it is asked for.
-pub(super) fn of_stdout(color: Color) -> Terminal {
+pub(super) fn of_stdout(when: Color) -> Terminal {
     let stdout = io::stdout();
     let width = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout)).flatten();
-    let colour = match color {
+    let colour = match when {
         Color::Always => true,
         Color::Never => false,
         // It knows NO_COLOR, CLICOLOR and TERM=dumb.

@@ -144,6 +144,7 @@ pub(crate) fn of_cause(entry: &Entry, impact: Impact) -> Case {
 }
 
 /// The cases of the sections that have nothing of their own.
+#[expect(clippy::too_many_lines, reason = "the cases of one section, side by side")]
 fn of_section(step: Step) -> Vec<Case> {
     let entry = first(step);
     let (outage, partial) = (page(&found(entry, Impact::Outage)), page(&found(entry, Impact::Partial)));

@@ -126,16 +126,13 @@ pub(crate) fn of_changes() -> Vec<Case> {
     with_a_cause(&mut sometimes_open, None);
     let mut stays_open = lasting("an outage whose cause is open", |_| open.clone());
     with_a_cause(&mut stays_open, Some(1.0));
-    let mut restarts =
-        lasting(
-            "a doctor that restarts every minute",
-            |minute| {
-                if minute % 2 == 0 { timeout.clone() } else { Scrape::Failed }
-            },
-        );
+    let mut restarts = lasting("a doctor that restarts every minute", |minute| {
+        if minute.is_multiple_of(2) { timeout.clone() } else { Scrape::Failed }
+    });
     with_a_cause(&mut restarts, None);
     let changed = |minute: u64| {
-        let series = if minute % 2 == 0 { outage(Cause::ApiServiceUnavailable) } else { crate::scenes::healthy() };
+        let series =
+            if minute.is_multiple_of(2) { outage(Cause::ApiServiceUnavailable) } else { crate::scenes::healthy() };
         let changes = f64::from(u32::try_from(minute).expect("a small number"));
         let counter = "metrics_server_doctor_apiservice_condition_transitions_total";
         page(&series.with(counter, &[("apiservice", METRICS_API)], changes))

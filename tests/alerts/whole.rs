@@ -103,13 +103,13 @@ pub(crate) fn of_demo() -> Vec<Case> {
                 Timeline::default().then(BEFORE, &[well(), well()]).then(30, &[page(&series), page(&series)]),
             );
             case.alone = true;
-            let (step, cause) = scene.verdict.split_once('/').expect("step/cause");
+            let (step, blamed_cause) = scene.verdict.split_once('/').expect("step/cause");
             let mut expected = match Step::ALL.into_iter().find(|known| known.id() == step) {
                 None => vec![],
                 Some(Step::Hpa) => vec![alert(
                     &rules::alert("HPATargetsUnknown", "warning", None),
                     CLUSTER,
-                    &[("namespace", "shop"), ("horizontalpodautoscaler", "web"), ("cause", cause)],
+                    &[("namespace", "shop"), ("horizontalpodautoscaler", "web"), ("cause", blamed_cause)],
                 )],
                 Some(step) => {
                     vec![blamed(&rules::alert(alert_of(step), "critical", None), &scene.verdict, &series)]

@@ -87,7 +87,7 @@ impl Folder {
 }
 
 /// A server on loopback that ends with the test.
-async fn serve(tls: &Arc<Tls>, guard: Guard) -> (std::net::SocketAddr, JoinHandle<()>) {
+fn serve(tls: &Arc<Tls>, guard: Guard) -> (std::net::SocketAddr, JoinHandle<()>) {
     let listener: TcpListener = bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let address = listener.local_addr().expect("an address");
     let site = Site::default();
@@ -125,7 +125,7 @@ async fn new_files_are_used_without_a_restart_and_bad_ones_never() {
     let authority = Authority::create("ca");
     let folder = Folder::with(&authority.issue("first", 2101));
     let tls = Arc::new(Tls::load(folder.files()).expect("a pair"));
-    let (address, server) = serve(&tls, Guard::Open).await;
+    let (address, server) = serve(&tls, Guard::Open);
     let following = tokio::spawn({
         let tls = Arc::clone(&tls);
         async move { tls.keep_current(Duration::from_millis(50)).await }
@@ -200,7 +200,7 @@ async fn client_certificates_open_the_pages_and_probes_need_none() {
     let files = CertificateFiles { client_authorities: Some(folder.path("clients.crt")), ..folder.files() };
     let tls = Arc::new(Tls::load(files).expect("a pair"));
     assert!(tls.asks_for_certificates());
-    let (address, server) = serve(&tls, Guard::Certificate).await;
+    let (address, server) = serve(&tls, Guard::Certificate);
     let without = authority.client(None);
     let known = authority.client(Some(scrapers.issue("prometheus", 2101)));
     let expired = authority.client(Some(scrapers.issue("prometheus", 2001)));
@@ -226,7 +226,7 @@ async fn whoever_does_not_speak_tls_gets_nothing_and_keeps_nobody_out() {
     let authority = Authority::create("ca");
     let folder = Folder::with(&authority.issue("server", 2101));
     let tls = Arc::new(Tls::load(folder.files()).expect("a pair"));
-    let (address, server) = serve(&tls, Guard::Open).await;
+    let (address, server) = serve(&tls, Guard::Open);
     let mut plain = TcpStream::connect(address).await.expect("a connection");
     plain.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("a request");
     let mut answer = Vec::new();

@@ -78,18 +78,15 @@ pub fn closeup<'s>(
     }
     if let Sight::Blind(blind) = &autoscaler.sight {
         page.sheet.blank();
-        match own {
-            Some(finding) => {
-                page.sheet.line(Tone::Heading, 0, &format!("Fix ({}/{}):", finding.cause.step(), finding.cause.id()));
-                page.write_remedy(finding, 2);
-            }
-            None => {
-                page.sheet.line(Tone::Heading, 0, "Caused by what is wrong for all:");
-                page.sheet.line(Tone::Plain, 2, &report.summary());
-                match findings.first() {
-                    Some(lead) if lead.candidates.is_empty() => page.write_remedy(lead, 2),
-                    _ => page.sheet.line(Tone::Faint, 2, &format!("Runbook: {}", links.how_to_read(blind.cause()))),
-                }
+        if let Some(finding) = own {
+            page.sheet.line(Tone::Heading, 0, &format!("Fix ({}/{}):", finding.cause.step(), finding.cause.id()));
+            page.write_remedy(finding, 2);
+        } else {
+            page.sheet.line(Tone::Heading, 0, "Caused by what is wrong for all:");
+            page.sheet.line(Tone::Plain, 2, &report.summary());
+            match findings.first() {
+                Some(lead) if lead.candidates.is_empty() => page.write_remedy(lead, 2),
+                _ => page.sheet.line(Tone::Faint, 2, &format!("Runbook: {}", links.how_to_read(blind.cause()))),
             }
         }
     }
@@ -152,9 +149,10 @@ fn pod_line(pod: &PodCloseup<'_>) -> (Tone, String) {
     let mut bad = !pod.pod.is_ready();
     let mut containers = Vec::new();
     for container in &pod.containers {
-        let requests = container.requests.iter().map(|(resource, request)| match request {
-            Some(request) => format!("{resource} {request}"),
-            None => {
+        let requests = container.requests.iter().map(|(resource, request)| {
+            if let Some(request) = request {
+                format!("{resource} {request}")
+            } else {
                 bad = true;
                 format!("no {resource} request")
             }

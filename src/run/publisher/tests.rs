@@ -40,9 +40,9 @@ async fn nothing_that_holds_up_the_other_threads_keeps_a_client_waiting() {
     let server =
         http::Server { site: publisher.site(), guard: serve::guard_without_reviews(None), ..http::Server::default() };
     let (release, held) = mpsc::channel::<()>();
-    let (began, begun) = mpsc::channel::<()>();
+    let (start, started) = mpsc::channel::<()>();
     publisher.before = Some(Box::new(move || {
-        began.send(()).expect("the test waits");
+        start.send(()).expect("the test waits");
         let _ = held.recv();
     }));
     let mut later = healthy();
@@ -52,7 +52,7 @@ async fn nothing_that_holds_up_the_other_threads_keeps_a_client_waiting() {
         let publishing = publisher.publish_aside(Look::of(later));
         let watching = async move {
             // A task that never yields, as a large snapshot in the making.
-            begun.recv().expect("a judgement");
+            started.recv().expect("a judgement");
             let first = get(address, "/metrics");
             let probes = [get(address, "/livez"), get(address, "/readyz")];
             release.send(()).expect("the judgement waits");
