@@ -145,7 +145,7 @@ fn snapshot(state: State, pods: usize) -> Snapshot {
     };
     if matches!(state, State::LookedUp) {
         // As the observer of a live cluster has it: a scope for each target and each selector.
-        let seen = std::mem::replace(&mut snapshot.pods, Collection::default());
+        let seen = std::mem::take(&mut snapshot.pods);
         for pod in seen.iter() {
             snapshot.pods.insert(pod.clone());
         }
@@ -159,7 +159,7 @@ fn snapshot(state: State, pods: usize) -> Snapshot {
                 let mut scale: Scale = object(
                     json!({"metadata": {"namespace": namespace(number), "name": name}, "status": {"selector": format!("app={name}")}}),
                 );
-                scale.kind = "Deployment".to_owned();
+                "Deployment".clone_into(&mut scale.kind);
                 snapshot.scales.insert(scale);
             } else {
                 snapshot.scales.add_scope(Scope::in_namespace(&namespace(number)).named(&name).of_kind("Deployment"));
@@ -186,7 +186,7 @@ fn publication(snapshot: &Snapshot, history: &mut History) -> (Duration, Duratio
 }
 
 fn main() {
-    let most: usize = std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(100_000);
+    let most: usize = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(100_000);
     println!(
         "{:<15} {:>7} {:>11} {:>7} {:>12} {:>12} {:>8}",
         "state", "pods", "autoscalers", "nodes", "judge", "render", "growth"

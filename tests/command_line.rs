@@ -473,7 +473,7 @@ fn a_log_that_nobody_reads_or_that_cannot_be_written_stops_nothing() {
         let (reader, mut writer) = std::io::pipe().expect("a pipe");
         if case == "blocked" {
             // As much as a pipe of Linux holds.
-            writer.write_all(&[b'\n'; 64 << 10]).expect("a full pipe");
+            writer.write_all(&vec![b'\n'; 64 << 10]).expect("a full pipe");
         }
         let stderr = if case == "full" {
             std::process::Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").expect("a device"))
