@@ -31,15 +31,14 @@ fn wanted(names: &[String]) -> Result<(Vec<Component>, Vec<Files>)> {
         if name.starts_with('-') {
             bail!("usage: components [PROGRAM or FOLDER]…");
         }
-        match FILES.iter().find(|files| files.folder == name) {
-            Some(found) => files.push(*found),
-            None => {
-                let of_folder = ALL.iter().filter(|component| component.folder == name).copied();
-                let before = programs.len();
-                programs.extend(of_folder);
-                if programs.len() == before {
-                    programs.push(components::named(name)?);
-                }
+        if let Some(found) = FILES.iter().find(|files| files.folder == name) {
+            files.push(*found);
+        } else {
+            let of_folder = ALL.iter().filter(|component| component.folder == name).copied();
+            let before = programs.len();
+            programs.extend(of_folder);
+            if programs.len() == before {
+                programs.push(components::named(name)?);
             }
         }
     }
