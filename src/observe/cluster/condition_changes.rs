@@ -44,6 +44,13 @@ impl ConditionChanges {
         }
     }
 
+    /// What leads to the server has changed, and what the condition did before tells nothing of API servers.
+    pub(super) fn begin_anew(&mut self) {
+        for watched in self.0.values_mut() {
+            watched.changes.clear();
+        }
+    }
+
     /// An `APIService` is gone.
     pub(super) fn forget(&mut self, name: &str) {
         self.0.remove(name);
@@ -95,5 +102,9 @@ mod tests {
         assert_eq!(seconds, [20, 10, 0, 0]);
         changes.see(&api_service("True", -870), later(30) + KEPT_FOR + Duration::from_secs(1));
         assert!(changes.moments(observed_at, later(400)).is_empty());
+        changes.see(&api_service("False", -1), later(401));
+        assert_eq!(changes.moments(observed_at, later(401)).len(), 1);
+        changes.begin_anew();
+        assert!(changes.moments(observed_at, later(401)).is_empty(), "a Service that was changed in between");
     }
 }

@@ -54,6 +54,11 @@ pub(super) struct Store {
     pub(super) is_planning: bool,
 }
 
+/// Whether objects of this kind decide whether the aggregator reaches a server.
+const fn leads_to_the_server(kind: WatchKind) -> bool {
+    matches!(kind, WatchKind::Service | WatchKind::EndpointSlice | WatchKind::NetworkPolicy)
+}
+
 /// Which objects a snapshot is made of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Memory {
@@ -107,6 +112,9 @@ impl Store {
             | WatchEvent::Applied(Ok(Object::ApiService(api_service))) => self.condition_changes.see(api_service, now),
             WatchEvent::Deleted { name, .. } if request.kind == WatchKind::ApiService => {
                 self.condition_changes.forget(name);
+            }
+            WatchEvent::Applied(_) | WatchEvent::Deleted { .. } if leads_to_the_server(request.kind) => {
+                self.condition_changes.begin_anew();
             }
             _ => {}
         }
