@@ -26,8 +26,9 @@ pub struct Signs {
     pub evidence: Vec<String>,
 }
 
-/// So many changes of the condition are no restart's, which makes two.
-const FLAPS: usize = 3;
+/// So many changes of the condition are no restart's, which makes two, nor those of somebody who closes and opens a way by hand.
+/// Whoever writes the condition makes the others look at once, so servers that disagree make far more.
+const FLAPS: usize = 6;
 
 /// Since when nothing behind the Service has changed; `None` where there is no Ready pod.
 fn unchanged_since(facts: &Facts<'_>) -> Option<Timestamp> {

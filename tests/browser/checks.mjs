@@ -273,7 +273,8 @@ export async function check({ browser, address, clusters, pictures, aside, began
     hold(`fleet: ${cluster} is ${state}`, row(cluster) >= 0 && cell?.text === state && cell.colour === colour, JSON.stringify(cell));
     hold(`fleet: ${cluster} links to its overview`, view.panel('Clusters').anchors.some((href) => href.startsWith(`/d/${overview}?`) && href.includes(`var-cluster=${cluster}`)), view.panel('Clusters').anchors.join(' '));
   }
-  const order = view.panel('Clusters').cells.map(({ text }) => text).filter((text) => ['Outage', 'No data', 'Could not tell', 'Hurts some', 'Healthy'].includes(text));
+  const clusters = ['eu-central', 'eu-west', 'ap-south', 'staging', 'us-east', 'us-west'];
+  const order = view.panel('Clusters').cells.flatMap(({ text }, index, cells) => clusters.includes(text) ? [cells[index + 1]?.text] : []);
   hold('fleet: the worst comes first', order.join() === 'Outage,Outage,No data,Could not tell,Hurts some,Healthy', order.join());
   view.stat('All clusters', '6');
   for (const [title, count, colour] of [['Healthy', '1', PASS], ['Outage', '2', FAIL], ['Hurts some', '1', PARTIAL], ['Could not tell', '1', UNKNOWN], ['Not seen', '1', NO_DATA]]) {

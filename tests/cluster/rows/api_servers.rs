@@ -22,8 +22,11 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "front-proxy names that nobody can have",
         injection: "kube-apiserver with --requestheader-allowed-names of a name in quotes and one with a blank, from its first start on",
-        kind: Kind::Fault(
-            Fault::new(
+        kind: Kind::Fault(Fault {
+            // The names are published anew, and for a moment there are none to look at.
+            on_the_way: &["forbidden/caller_unauthorized"],
+            within: Fault::LOOK_LIMIT,
+            ..Fault::new(
                 |cluster| {
                     restart(cluster, &["--requestheader-allowed-names='front-proxy-client', aggregator"]);
                     published_anew(cluster, r#"["'front-proxy-client'"," aggregator"]"#);
@@ -35,8 +38,7 @@ pub(crate) const ROWS: &[Row] = &[
                     published_anew(cluster, r#"["front-proxy-client"]"#);
                 },
             )
-            .looked_for(),
-        ),
+        }),
     },
     Row {
         name: "proxy that closes connections, seen in the static pod",
