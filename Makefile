@@ -29,7 +29,8 @@ test: requirements ## All tests that need no browser, the real clusters included
 	@tests/components/meanwhile.sh $(MAKE) --no-print-directory test-fast
 	@$(MAKE) --no-print-directory test-alerts test-cluster test-deploy
 
-nightly: test-image test-cluster test-deploy test-alerting test-browser ## What is slow and rarely breaks, beside what CI runs on every change
+nightly: test-image test-cluster test-alerting test-browser ## What is slow and rarely breaks, beside what CI runs on every change
+nightly: ROWS := -- --night
 
 test-fast: kubernetes-validate ## Tests that need no cluster (the few real programs that they ask are built once)
 	@$(COMPONENTS) $(FAST_COMPONENTS)
@@ -41,7 +42,8 @@ test-alerts: ## Alert rules, as promtool, amtool and vmalert read them, each bro
 	cargo test --locked --test alerts
 
 test-cluster: components ## Tests on a real control plane
-	cargo test --locked -p metrics-server-doctor -p testbed --test isolation --test cluster --test dashboard_queries
+	cargo test --locked -p metrics-server-doctor -p testbed --test isolation --test dashboard_queries
+	cargo test --locked --test cluster $(ROWS)
 
 test-alerting: components ## From fault to page, and every query of the dashboards: Prometheus and Alertmanager on real control planes
 	cargo test --locked --test alerting
