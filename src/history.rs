@@ -12,7 +12,10 @@ use crate::{
         Facts,
         autoscalers::{Autoscaler, Sight},
     },
-    snapshot::{ConditionStatus, HorizontalPodAutoscaler, Named, Observed, Snapshot, metadata::condition},
+    snapshot::{
+        ConditionStatus, HorizontalPodAutoscaler, Named, Observed, Snapshot, api_service::Availability,
+        metadata::condition,
+    },
 };
 
 /// Time between two looks that counts at the most: over a longer gap nobody watched.
@@ -47,7 +50,7 @@ pub struct Seconds {
 /// Condition `Available` of an `APIService` at the last look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Available {
-    state: Option<(ConditionStatus, Option<Timestamp>)>,
+    state: Option<Availability>,
     transitions: u64,
 }
 
@@ -100,18 +103,12 @@ impl History {
         }
     }
 
-    /// The status changes with `lastTransitionTime`, and at no other time (kubernetes/kubernetes
-    /// `staging/src/k8s.io/kube-aggregator/pkg/apis/apiregistration/v1/helper/helpers.go`, `SetAPIServiceCondition`, 1.37).
     fn compare_conditions(&mut self, snapshot: &Snapshot) {
         for api_service in snapshot.api_services.iter() {
             let known = self.conditions.entry(api_service.name().to_owned()).or_default();
-            let state = api_service.available().map(|available| (available.status, available.last_transition_time));
-            known.transitions += match (known.state, state) {
-                (Some((before, _)), Some((after, _))) if before != after => 1,
-                // There and back between two looks.
-                (Some((_, Some(before))), Some((_, Some(after)))) if after > before => 2,
-                _ => 0,
-            };
+            let state = api_service.availability();
+            let changes = known.state.zip(state).map_or(0, |(before, after)| before.changes_until(after));
+            known.transitions += u64::from(changes);
             known.state = state;
         }
         self.conditions.retain(|name, _| !snapshot.api_services.get("", name).is_absent());

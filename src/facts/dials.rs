@@ -1,7 +1,10 @@
 //! What the doctor's own dials of metrics-server's endpoints say beside the aggregator's word.
 
 use super::Facts;
-use crate::snapshot::{DialOutcome, NotSeen, dial::common_outcome};
+use crate::snapshot::{
+    DialOutcome, NotSeen,
+    dial::{common_outcome, outcomes_since},
+};
 
 impl Facts<'_> {
     /// How all of the doctor's own dials since the condition's transition ended; `Ok(None)` where they are no part of this
@@ -10,9 +13,8 @@ impl Facts<'_> {
         let Some(complaint) = self.complaint() else { return Ok(None) };
         match self.snapshot.dials.as_ref().known() {
             Ok(Some(dials)) => {
-                // metav1.Time has whole seconds.
                 let since = complaint.since;
-                if !dials.is_empty() && dials.iter().all(|dial| since.is_some_and(|since| dial.at < since)) {
+                if !dials.is_empty() && outcomes_since(dials, since).next().is_none() {
                     return Err(NotSeen::TooEarly("the endpoints were not dialled since the calls fail".to_owned()));
                 }
                 Ok(common_outcome(dials, since))

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{Facts, calls, complaint::Complaint, control_plane, windows};
-use crate::snapshot::{DialOutcome, Pod};
+use crate::snapshot::{DialOutcome, Pod, dial::outcomes_since};
 
 /// What shows that API servers disagree, or may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +58,8 @@ fn flapping(facts: &Facts<'_>) -> Option<Signs> {
     if control_plane::hosts(facts).is_some_and(|hosts| hosts.len() == 1) {
         return None;
     }
-    let dials = facts.snapshot.dials.seen().into_iter().flatten();
-    if dials.into_iter().any(|dial| dial.at >= first && dial.outcome != DialOutcome::Answered) {
+    let dials = facts.snapshot.dials.seen().map_or(&[][..], Vec::as_slice);
+    if outcomes_since(dials, Some(first)).any(|outcome| outcome != DialOutcome::Answered) {
         return None;
     }
     let mut evidence = vec![format!(

@@ -1,9 +1,10 @@
 //! `APIService` of `apiregistration.k8s.io` (`v1`, and `v1beta1` before Kubernetes 1.22).
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
-    Condition, Metadata, Named,
+    Condition, ConditionStatus, Metadata, Named,
     metadata::{condition, or_default},
 };
 
@@ -74,10 +75,38 @@ pub struct ApiServiceStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// Condition `Available` at one look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Availability {
+    status: ConditionStatus,
+    since: Option<Timestamp>,
+}
+
+impl Availability {
+    /// How often it has changed until a later look.
+    ///
+    /// The status changes with `lastTransitionTime`, and at no other time (kubernetes/kubernetes
+    /// `staging/src/k8s.io/kube-aggregator/pkg/apis/apiregistration/v1/helper/helpers.go`, `SetAPIServiceCondition`, 1.37).
+    pub fn changes_until(self, later: Self) -> u8 {
+        if self.status != later.status {
+            return 1;
+        }
+        // There and back between two looks.
+        let moved = self.since.zip(later.since).is_some_and(|(before, after)| after > before);
+        if moved { 2 } else { 0 }
+    }
+}
+
 impl ApiService {
     /// Condition `Available`; `None` before the first check.
     pub fn available(&self) -> Option<&Condition> {
         condition(&self.status.conditions, "Available")
+    }
+
+    /// Condition `Available` as far as its changes go; `None` before the first check.
+    pub fn availability(&self) -> Option<Availability> {
+        self.available()
+            .map(|available| Availability { status: available.status, since: available.last_transition_time })
     }
 
     /// Whether it registers a version of `metrics.k8s.io`.

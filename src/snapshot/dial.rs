@@ -84,9 +84,14 @@ impl Dial {
     }
 }
 
+/// How the dials since `since` ended, which as a `metav1.Time` has whole seconds; all of them without it.
+pub fn outcomes_since(dials: &[Dial], since: Option<Timestamp>) -> impl Iterator<Item = DialOutcome> {
+    dials.iter().filter(move |dial| since.is_none_or(|since| dial.at >= since)).map(|dial| dial.outcome)
+}
+
 /// Whether every dial since `since` ended alike; `None` where there was none or they differ.
 pub fn common_outcome(dials: &[Dial], since: Option<Timestamp>) -> Option<DialOutcome> {
-    let mut fresh = dials.iter().filter(|dial| since.is_none_or(|since| dial.at >= since)).map(|dial| dial.outcome);
+    let mut fresh = outcomes_since(dials, since);
     let first = fresh.next()?;
     fresh.all(|outcome| outcome == first).then_some(first)
 }

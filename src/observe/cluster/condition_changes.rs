@@ -8,7 +8,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::snapshot::{ApiService, ConditionStatus, Named};
+use crate::snapshot::{ApiService, Named, api_service::Availability};
 
 /// Changes are remembered for so long, and no more than so many of each `APIService`.
 const KEPT_FOR: Duration = Duration::from_mins(5);
@@ -16,7 +16,7 @@ const KEPT: usize = 64;
 
 #[derive(Debug, Default)]
 struct Watched {
-    state: Option<(ConditionStatus, Option<Timestamp>)>,
+    state: Option<Availability>,
     changes: VecDeque<Instant>,
 }
 
@@ -28,14 +28,9 @@ impl ConditionChanges {
     /// Takes over an `APIService` as it is now.
     pub(super) fn see(&mut self, api_service: &ApiService, now: Instant) {
         let watched = self.0.entry(api_service.name().to_owned()).or_default();
-        let state = api_service.available().map(|available| (available.status, available.last_transition_time));
-        let changes = match (watched.state, state) {
-            (Some((before, _)), Some((after, _))) if before != after => 1,
-            // There and back between two events.
-            (Some((_, Some(before))), Some((_, Some(after)))) if after > before => 2,
-            _ => 0,
-        };
-        watched.changes.extend(std::iter::repeat_n(now, changes));
+        let state = api_service.availability();
+        let changes = watched.state.zip(state).map_or(0, |(before, after)| before.changes_until(after));
+        watched.changes.extend(std::iter::repeat_n(now, usize::from(changes)));
         watched.state = state;
         while watched.changes.len() > KEPT
             || watched.changes.front().is_some_and(|at| now.saturating_duration_since(*at) > KEPT_FOR)

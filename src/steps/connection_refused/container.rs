@@ -13,7 +13,7 @@ use crate::{
         ports::{Hop, PortChain},
         windows,
     },
-    snapshot::{Dial, DialOutcome, NotSeen},
+    snapshot::{Dial, DialOutcome, NotSeen, dial::outcomes_since},
     wording::aggregator::MessageClass,
 };
 
@@ -133,9 +133,7 @@ fn since_the_calls_fail(
     dials: &[Dial],
     since: Option<Timestamp>,
 ) -> Result<Vec<DialOutcome>, Timestamp> {
-    // metav1.Time has whole seconds.
-    let is_fresh = |dial: &&Dial| since.is_none_or(|since| dial.at >= since);
-    let outcomes: Vec<DialOutcome> = dials.iter().filter(is_fresh).map(|dial| dial.outcome).collect();
+    let outcomes: Vec<DialOutcome> = outcomes_since(dials, since).collect();
     let expected_until = since.and_then(|since| windows::after(since, windows::NEXT_CALL));
     match expected_until {
         Some(until) if outcomes.is_empty() && facts.now() < until => Err(until),
